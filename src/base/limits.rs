@@ -1,0 +1,33 @@
+//! Every bound, with its name, its unit and its reason. Relations between bounds are asserted when the crate is compiled.
+
+/// A message head: request or response line, headers, blank line. nginx takes 4 × 8 KiB, Envoy 60 KiB.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// One line of a head, CRLF included.
+pub const HEAD_LINE_BYTES_MAX: usize = 8 * 1024;
+/// Headers in one head; HAProxy takes 101, Envoy 100.
+pub const HEADERS_COUNT_MAX: usize = 100;
+/// Content-Length above this is refused: beyond it a double cannot hold it exactly (2^53).
+pub const BODY_LENGTH_MAX: u64 = 1 << 53;
+/// Hex digits of a chunk size, and how many of them may be leading zeros.
+pub const CHUNK_SIZE_DIGITS_MAX: usize = 16;
+pub const CHUNK_SIZE_ZEROS_MAX: usize = 8;
+/// Chunk extensions: of one chunk, and of one message.
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 256;
+pub const CHUNK_EXTENSIONS_BYTES_MAX: usize = 8 * 1024;
+/// All trailer lines of one message.
+pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+/// How deep JSON may nest. Fits the 64 bits in which the scanner keeps the kinds of the open containers.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Keys at the top level of one JSON document.
+pub const JSON_KEYS_COUNT_MAX: usize = 1024;
+/// What is kept of a value that is caught while its document streams by (`usage`, `error`).
+pub const JSON_CAPTURE_BYTES_MAX: usize = 8 * 1024;
+/// A multipart boundary (RFC 2046 §5.1.1).
+pub const MULTIPART_BOUNDARY_BYTES_MAX: usize = 70;
+/// One SSE event by default; longer ones pass through unread.
+pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What one socket read takes at most, and the size of a pooled buffer.
+pub const BUFFER_BYTES: usize = 16 * 1024;
+
+const _: () = assert!(HEAD_LINE_BYTES_MAX <= HEAD_BYTES_MAX, "a line is part of a head");
+const _: () = assert!(JSON_DEPTH_MAX <= 64, "the kinds of the open containers are kept in 64 bits");

@@ -1,0 +1,8 @@
+//! Ringway, an LLM gateway: requests in an application's dialect, out to the right provider, and back.
+//!
+//! The rooms, each of which may use only those above it (`docs/ARCHITECTURE.md`; `tests/tidy.rs` holds them to it):
+
+pub mod base;
+pub mod wire;
+
+pub mod cli;
