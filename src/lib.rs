@@ -5,4 +5,6 @@
 pub mod base;
 pub mod wire;
 
+pub mod net;
+
 pub mod cli;

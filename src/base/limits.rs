@@ -31,3 +31,19 @@ pub const BUFFER_BYTES: usize = 16 * 1024;
 
 const _: () = assert!(HEAD_LINE_BYTES_MAX <= HEAD_BYTES_MAX, "a line is part of a head");
 const _: () = assert!(JSON_DEPTH_MAX <= 64, "the kinds of the open containers are kept in 64 bits");
+/// Empty buffers that a shard keeps for the next connections (4 MiB).
+pub const BUFFERS_KEPT_MAX: usize = 256;
+/// How often deadlines are looked at: a deadline fires at most this much late.
+pub const ALARM_TICK_MS: u64 = 50;
+/// Entries of a shard's ring. Small, because older kernels charge them to RLIMIT_MEMLOCK.
+pub const RING_ENTRIES: u32 = 1024;
+/// Pieces of one vectored send; what does not fit goes with the next.
+pub const SEND_PIECES_MAX: usize = 64;
+/// Messages that wait in a shard's inbox. A full inbox refuses; its sender decides what that means.
+pub const INBOX_MESSAGES_MAX: usize = 4096;
+/// Sockets taken from a listener in one turn before others get their turn.
+pub const ACCEPTS_PER_TURN_MAX: usize = 64;
+/// How long a shard does not accept after the process ran out of descriptors.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+/// The least time that one of several addresses gets for its connect.
+pub const CONNECT_SHARE_MS_MIN: u64 = 250;

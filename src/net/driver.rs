@@ -1,0 +1,112 @@
+//! Which event loop a shard runs on: io_uring where it really works, epoll everywhere else.
+//!
+//! monoio's own detection passes in places where the ring then fails or spins: a memlock limit that fits its two-entry
+//! test ring only, or a filter that denies `io_uring_enter` alone. So the ring is tried here as it will be used.
+
+use std::future::Future;
+use std::io;
+
+use crate::base::limits::RING_ENTRIES;
+
+/// An event loop that works on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    IoUring { entries: u32 },
+    Epoll,
+}
+
+/// The outcome of a look at the machine.
+pub struct Probe {
+    pub driver: Driver,
+    /// Why io_uring is not used, in words for the operator. `None` when it is.
+    pub why_not: Option<String>,
+}
+
+impl Driver {
+    /// The name in logs, metrics and settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Driver::IoUring { .. } => "io_uring",
+            Driver::Epoll => "epoll",
+        }
+    }
+}
+
+/// Makes a ring with the flags and size of a shard and sends a no-op through it; smaller rings are tried where the
+/// memory limit refuses the large one.
+pub fn probe() -> Probe {
+    let mut entries = RING_ENTRIES;
+    loop {
+        match try_ring(entries) {
+            Ok(()) => return Probe { driver: Driver::IoUring { entries }, why_not: None },
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && entries > RING_ENTRIES_MIN => entries /= 2,
+            Err(error) => return Probe { driver: Driver::Epoll, why_not: Some(error.to_string()) },
+        }
+    }
+}
+
+/// Runs one future, and all it spawns, on the calling thread until it is ready. A ring that cannot be made after all
+/// falls back to epoll; an error means that neither loop could be made.
+pub fn run<M, F>(driver: Driver, make: M) -> io::Result<F::Output>
+where
+    M: FnOnce() -> F,
+    F: Future,
+{
+    if let Driver::IoUring { entries } = driver {
+        let built = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new()
+            .uring_builder(ring_builder())
+            .with_entries(entries)
+            .enable_timer()
+            .build();
+        if let Ok(mut runtime) = built {
+            return Ok(runtime.block_on(make()));
+        }
+    }
+    let mut runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build()?;
+    Ok(runtime.block_on(make()))
+}
+
+/// Sends one no-op through a ring of this size and waits for its completion.
+fn try_ring(entries: u32) -> io::Result<()> {
+    let mut ring = ring_builder().build(entries)?;
+    let nop = io_uring::opcode::Nop::new().build().user_data(1);
+    push(&mut ring, &nop)?;
+    ring.submit_and_wait(1)?;
+    match ring.completion().next() {
+        Some(done) if done.result() >= 0 => Ok(()),
+        Some(done) => Err(io::Error::from_raw_os_error(-done.result())),
+        None => Err(io::Error::other("the ring gave no completion")),
+    }
+}
+
+#[expect(unsafe_code, reason = "the ring's push trusts the entry to own its memory; a no-op has none")]
+fn push(ring: &mut io_uring::IoUring, entry: &io_uring::squeue::Entry) -> io::Result<()> {
+    // SAFETY: a no-op points to no memory, so nothing can be freed under the kernel.
+    unsafe { ring.submission().push(entry) }.map_err(|_| io::Error::other("the ring's queue is full"))
+}
+
+/// The flags of a shard's ring: one thread submits, and completions are worked off when that thread waits (kernel 6.1).
+fn ring_builder() -> io_uring::Builder {
+    let mut builder = io_uring::IoUring::builder();
+    builder.setup_single_issuer().setup_coop_taskrun();
+    builder
+}
+
+/// monoio's smallest ring.
+const RING_ENTRIES_MIN: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_loops_run_a_future_with_a_timer() {
+        for driver in [probe().driver, Driver::Epoll] {
+            let answer = run(driver, || async {
+                monoio::time::sleep(std::time::Duration::from_millis(1)).await;
+                7
+            });
+            assert_eq!(answer.expect("the loop runs"), 7);
+        }
+    }
+}

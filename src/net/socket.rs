@@ -1,0 +1,106 @@
+//! One socket of this shard: it says when it can move, and moves bytes without waiting.
+//!
+//! A wait that was armed stays armed until it fires, whoever asks: the wait for a client's next request is the watch
+//! for its going away during the exchange, and the wait on an idle upstream is the check before its next use. That is
+//! one poll operation per direction and exchange.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use monoio::net::TcpStream;
+
+use super::sys;
+
+/// A connected socket, a listener, or the end of a pair: anything that polls. Closed when dropped.
+pub struct Socket {
+    stream: Rc<TcpStream>,
+    read_wait: Option<Wait>,
+    write_wait: Option<Wait>,
+}
+
+type Wait = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+impl Socket {
+    /// Takes a descriptor into this thread's event loop.
+    pub fn new(fd: OwnedFd) -> io::Result<Socket> {
+        let stream = TcpStream::from_std(std::net::TcpStream::from(fd))?;
+        Ok(Socket { stream: Rc::new(stream), read_wait: None, write_wait: None })
+    }
+
+    /// Ready when a read would give bytes, an end or an error. May be ready for nothing; the read then says so.
+    pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = &self.stream;
+        let wait = self.read_wait.get_or_insert_with(|| {
+            let stream = stream.clone();
+            Box::pin(async move { stream.readable(false).await })
+        });
+        let result = ready!(wait.as_mut().poll(cx));
+        self.read_wait = None;
+        Poll::Ready(result)
+    }
+
+    /// Ready when a write would take bytes or fail.
+    pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = &self.stream;
+        let wait = self.write_wait.get_or_insert_with(|| {
+            let stream = stream.clone();
+            Box::pin(async move { stream.writable(false).await })
+        });
+        let result = ready!(wait.as_mut().poll(cx));
+        self.write_wait = None;
+        Poll::Ready(result)
+    }
+
+    /// Appends at most `room` bytes; `None` when there is nothing yet, 0 at the end of the stream.
+    pub fn try_recv_append(&self, bytes: &mut Vec<u8>, room: usize) -> io::Result<Option<usize>> {
+        unless_blocked(|| sys::recv_append(self.stream.as_raw_fd(), bytes, room))
+    }
+
+    /// Fills from the front; results as in [`Socket::try_recv_append`].
+    pub fn try_recv(&self, target: &mut [u8]) -> io::Result<Option<usize>> {
+        unless_blocked(|| sys::recv_into(self.stream.as_raw_fd(), target))
+    }
+
+    /// Sends what the kernel takes now; `None` when it takes nothing.
+    pub fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        match slices {
+            [one] => unless_blocked(|| sys::send(self.stream.as_raw_fd(), one)),
+            many => unless_blocked(|| sys::send_slices(self.stream.as_raw_fd(), many)),
+        }
+    }
+
+    /// Ends both directions now, whatever waits are armed.
+    pub fn shutdown(&self) {
+        sys::shutdown(self.stream.as_raw_fd(), std::net::Shutdown::Both);
+    }
+
+    /// Sends the end of our stream; the peer may still send.
+    pub fn shutdown_write(&self) {
+        sys::shutdown(self.stream.as_raw_fd(), std::net::Shutdown::Write);
+    }
+
+    /// The error that a non-blocking connect left behind, if any.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        sys::socket_error(self.stream.as_raw_fd())
+    }
+
+    pub fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.stream.as_raw_fd()
+    }
+}
+
+/// Makes "would block" an ordinary answer and repeats what a signal interrupted.
+fn unless_blocked(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    loop {
+        match call() {
+            Ok(count) => return Ok(Some(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! What request and response heads share: where a head ends, and its headers as places. Allocates only the table of
+//! headers, which is used again for the next head.
+
+use super::{Malformed, Step};
+use crate::base::Span;
+use crate::base::limits::{HEADERS_COUNT_MAX, HEAD_BYTES_MAX, HEAD_LINE_BYTES_MAX};
+
+/// Finds the blank line that ends a head, over any number of inputs, looking at each byte once. Strict about line ends:
+/// only CRLF is one (RFC 9112 §2.2 lets a recipient accept a bare LF; smuggling lives there).
+#[derive(Clone, Debug, Default)]
+pub struct EndOfHead {
+    head_bytes: usize,
+    line_bytes: usize,
+    after_cr: bool,
+}
+
+impl EndOfHead {
+    /// Looks at more bytes of the head. `Done { used }` counts the bytes of this input up to and including the blank
+    /// line.
+    pub fn step(&mut self, input: &[u8]) -> Step {
+        let mut at = 0;
+        if self.after_cr && !input.is_empty() {
+            if input[0] != b'\n' {
+                return Step::Bad(Malformed::BareCarriageReturn);
+            }
+            at = 1;
+            if let Some(step) = self.end_line(0, at) {
+                return step;
+            }
+        }
+        loop {
+            let rest = &input[at..];
+            let Some(found) = memchr::memchr2(b'\r', b'\n', rest) else { break };
+            if rest[found] == b'\n' {
+                return Step::Bad(Malformed::BareLineFeed);
+            }
+            match rest.get(found + 1) {
+                None => {
+                    self.after_cr = true;
+                    return self.count(found + 1).map_or(Step::More, Step::Bad);
+                }
+                Some(b'\n') => {
+                    at += found + 2;
+                    if let Some(step) = self.end_line(found + 1, at) {
+                        return step;
+                    }
+                }
+                Some(_) => return Step::Bad(Malformed::BareCarriageReturn),
+            }
+        }
+        self.count(input.len() - at).map_or(Step::More, Step::Bad)
+    }
+
+    /// A line ended: `more` bytes of it before its LF were not counted yet. Gives the answer when the head is at its end.
+    fn end_line(&mut self, more: usize, used: usize) -> Option<Step> {
+        if let Some(bad) = self.count(more + 1) {
+            return Some(Step::Bad(bad));
+        }
+        let is_blank = self.line_bytes == 2;
+        self.line_bytes = 0;
+        self.after_cr = false;
+        is_blank.then_some(Step::Done { used })
+    }
+
+    fn count(&mut self, bytes: usize) -> Option<Malformed> {
+        self.head_bytes += bytes;
+        self.line_bytes += bytes;
+        if self.line_bytes > HEAD_LINE_BYTES_MAX {
+            return Some(Malformed::LineTooLong);
+        }
+        (self.head_bytes > HEAD_BYTES_MAX).then_some(Malformed::HeadTooLarge)
+    }
+}
+
+/// A header whose meaning some room acts on; every other one is `Other`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Known {
+    Other,
+    Accept,
+    AcceptEncoding,
+    AltSvc,
+    ApiKey,
+    Authorization,
+    Connection,
+    ContentEncoding,
+    ContentLength,
+    ContentType,
+    Cookie,
+    Date,
+    Expect,
+    Host,
+    KeepAlive,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    ProxyConnection,
+    RetryAfter,
+    RetryAfterMs,
+    Server,
+    SetCookie,
+    Te,
+    Trailer,
+    TransferEncoding,
+    Upgrade,
+    UserAgent,
+    XApiKey,
+    XGoogApiKey,
+    XRequestId,
+    XShouldRetry,
+}
+
+impl Known {
+    /// The word for a header's name, in any case.
+    pub fn of(name: &[u8]) -> Known {
+        let candidates: &[(&str, Known)] = match name.len() {
+            2 => &[("te", Known::Te)],
+            4 => &[("host", Known::Host), ("date", Known::Date)],
+            6 => &[("accept", Known::Accept), ("expect", Known::Expect), ("cookie", Known::Cookie), ("server", Known::Server)],
+            7 => &[("api-key", Known::ApiKey), ("upgrade", Known::Upgrade), ("trailer", Known::Trailer), ("alt-svc", Known::AltSvc)],
+            9 => &[("x-api-key", Known::XApiKey)],
+            10 => &[
+                ("connection", Known::Connection),
+                ("user-agent", Known::UserAgent),
+                ("keep-alive", Known::KeepAlive),
+                ("set-cookie", Known::SetCookie),
+            ],
+            11 => &[("retry-after", Known::RetryAfter)],
+            12 => &[("content-type", Known::ContentType), ("x-request-id", Known::XRequestId)],
+            13 => &[("authorization", Known::Authorization)],
+            14 => &[
+                ("content-length", Known::ContentLength),
+                ("x-goog-api-key", Known::XGoogApiKey),
+                ("retry-after-ms", Known::RetryAfterMs),
+                ("x-should-retry", Known::XShouldRetry),
+            ],
+            15 => &[("accept-encoding", Known::AcceptEncoding)],
+            16 => &[("content-encoding", Known::ContentEncoding), ("proxy-connection", Known::ProxyConnection)],
+            17 => &[("transfer-encoding", Known::TransferEncoding)],
+            18 => &[("proxy-authenticate", Known::ProxyAuthenticate)],
+            19 => &[("proxy-authorization", Known::ProxyAuthorization)],
+            _ => &[],
+        };
+        let found = candidates.iter().find(|(word, _)| name.eq_ignore_ascii_case(word.as_bytes()));
+        found.map_or(Known::Other, |&(_, known)| known)
+    }
+
+    /// Whether the header speaks about one connection only (RFC 9110 §7.6.1) or about framing, and so never passes.
+    pub fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Known::Connection
+                | Known::ContentLength
+                | Known::KeepAlive
+                | Known::ProxyAuthenticate
+                | Known::ProxyAuthorization
+                | Known::ProxyConnection
+                | Known::Te
+                | Known::Trailer
+                | Known::TransferEncoding
+                | Known::Upgrade
+        )
+    }
+}
+
+/// One header: its places in the head, and what is known about its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub name: Span,
+    pub value: Span,
+    pub known: Known,
+}
+
+/// The headers of one head, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    pub fields: Vec<Field>,
+}
+
+impl Headers {
+    /// The value of the first header of this name.
+    pub fn find(&self, known: Known) -> Option<Span> {
+        self.fields.iter().find(|field| field.known == known).map(|field| field.value)
+    }
+
+    pub fn count(&self, known: Known) -> usize {
+        self.fields.iter().filter(|field| field.known == known).count()
+    }
+
+    /// The value of the first header of any name, in any case.
+    pub fn get(&self, head: &[u8], name: &str) -> Option<Span> {
+        self.fields.iter().find(|f| f.name.of(head).eq_ignore_ascii_case(name.as_bytes())).map(|f| f.value)
+    }
+
+    /// Whether a Connection header names this header, which then is for us only.
+    pub fn named_by_connection(&self, head: &[u8], name: &[u8]) -> bool {
+        let of_connection = |field: &&Field| field.known == Known::Connection;
+        let mut options = self.fields.iter().filter(of_connection).flat_map(|f| list_items(f.value.of(head)));
+        options.any(|option| option.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether a Connection header holds this option.
+    pub(super) fn connection_has(&self, head: &[u8], option: &str) -> bool {
+        self.named_by_connection(head, option.as_bytes())
+    }
+
+    /// Takes over what httparse found, with our own strictness behind it.
+    pub(super) fn take_over(&mut self, head: &[u8], parsed: &[httparse::Header<'_>]) -> Result<(), Malformed> {
+        self.fields.clear();
+        for header in parsed {
+            let (name, value) = (place(head, header.name.as_bytes()), place(head, header.value));
+            if header.name.is_empty() || header.value.iter().any(|&b| is_control(b) && b != b'\t') {
+                return Err(if header.name.is_empty() { Malformed::HeaderName } else { Malformed::HeaderValue });
+            }
+            self.fields.push(Field { name, value, known: Known::of(header.name.as_bytes()) });
+        }
+        Ok(())
+    }
+
+    /// The one Content-Length, `None` without any.
+    pub(super) fn content_length(&self, head: &[u8]) -> Result<Option<u64>, Malformed> {
+        match self.count(Known::ContentLength) {
+            0 => Ok(None),
+            1 => {
+                let digits = self.find(Known::ContentLength).unwrap_or_default().of(head);
+                decimal(digits).map(Some).ok_or(Malformed::ContentLength)
+            }
+            _ => Err(Malformed::ContentLengthTwice),
+        }
+    }
+
+    /// Whether the body is chunked. Any other coding, or two of them, is refused.
+    pub(super) fn is_chunked(&self, head: &[u8]) -> Result<bool, Malformed> {
+        match self.count(Known::TransferEncoding) {
+            0 => Ok(false),
+            1 => {
+                let coding = self.find(Known::TransferEncoding).unwrap_or_default().of(head);
+                if coding.eq_ignore_ascii_case(b"chunked") { Ok(true) } else { Err(Malformed::TransferEncoding) }
+            }
+            _ => Err(Malformed::TransferEncoding),
+        }
+    }
+}
+
+/// The protocol version of a head. Anything else is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    V10,
+    #[default]
+    V11,
+}
+
+impl Version {
+    pub(super) fn from_minor(minor: Option<u8>) -> Result<Version, Malformed> {
+        match minor {
+            Some(0) => Ok(Version::V10),
+            Some(1) => Ok(Version::V11),
+            _ => Err(Malformed::Version),
+        }
+    }
+}
+
+/// Room for the headers of one head while httparse looks at it.
+pub(super) const NO_HEADERS: [httparse::Header<'static>; HEADERS_COUNT_MAX] =
+    [httparse::EMPTY_HEADER; HEADERS_COUNT_MAX];
+
+/// What httparse's errors mean in our words. Line ends were judged before.
+pub(super) fn from_httparse(error: httparse::Error, first_line: Malformed) -> Malformed {
+    match error {
+        httparse::Error::HeaderName => Malformed::HeaderName,
+        httparse::Error::HeaderValue => Malformed::HeaderValue,
+        httparse::Error::TooManyHeaders => Malformed::TooManyHeaders,
+        httparse::Error::Version => Malformed::Version,
+        httparse::Error::NewLine => Malformed::BareCarriageReturn,
+        _ => first_line,
+    }
+}
+
+/// Refuses heads in which a line begins with white space: the obsolete folding (RFC 9112 §5.2).
+pub(super) fn refuse_folds(head: &[u8]) -> Result<(), Malformed> {
+    let folded = memchr::memchr_iter(b'\n', head).any(|at| matches!(head.get(at + 1), Some(b' ' | b'\t')));
+    if folded { Err(Malformed::HeaderFold) } else { Ok(()) }
+}
+
+/// The place of a slice inside the head that it was cut from.
+pub(super) fn place(head: &[u8], part: &[u8]) -> Span {
+    if part.is_empty() {
+        return Span::default();
+    }
+    let start = part.as_ptr() as usize - head.as_ptr() as usize;
+    Span::new(start, start + part.len())
+}
+
+/// A decimal number of digits only, at most 2^53 (RFC 9110 §8.6 says `1*DIGIT`).
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    (value <= crate::base::limits::BODY_LENGTH_MAX).then_some(value)
+}
+
+/// A control character as header values judge it: below space, or DEL.
+pub(super) fn is_control(byte: u8) -> bool {
+    byte < 0x20 || byte == 0x7F
+}
+
+fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&b| b == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

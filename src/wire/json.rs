@@ -1,0 +1,162 @@
+//! JSON objects, looked at without a tree: the members of the top level as places, everything below only checked.
+//! Read-only: the bytes that were scanned are the bytes that can be forwarded.
+//!
+//! The grammar is RFC 8259's, without its freedom to accept more; nesting and the number of keys are bounded; a key
+//! that stands twice at the top level is refused, because readers differ in which of the two they take.
+
+use std::borrow::Cow;
+
+use crate::base::Span;
+
+mod capture;
+mod scanner;
+mod text;
+
+pub use capture::Capture;
+pub use scanner::Scanner;
+pub use text::{find_text_end, write_string};
+
+/// What kind of value stands somewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    True,
+    False,
+    Null,
+}
+
+/// A member of the top-level object. The key's place is without quotes, a string value's place with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub key: Span,
+    pub value: Span,
+    pub kind: Kind,
+}
+
+/// Why a document is not one that can be acted on; `at` counts bytes from its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JsonFault {
+    /// The top level is something else than an object.
+    NotAnObject,
+    Syntax { at: usize },
+    NotUtf8 { at: usize },
+    TooDeep { at: usize },
+    TooManyKeys,
+    DuplicateKey { key: String },
+    Truncated,
+    /// Something follows the object.
+    Trailing { at: usize },
+}
+
+impl JsonFault {
+    /// What the client is told.
+    pub fn sentence(&self) -> String {
+        match self {
+            JsonFault::NotAnObject => "The body must be a JSON object.".to_owned(),
+            JsonFault::Syntax { at } => format!("The body is not valid JSON: unexpected byte at offset {at}."),
+            JsonFault::NotUtf8 { at } => format!("The body is not valid JSON: bytes at offset {at} are not UTF-8."),
+            JsonFault::TooDeep { at } => format!("The body nests deeper than 64 levels at offset {at}."),
+            JsonFault::TooManyKeys => "The body has more than 1024 keys at its top level.".to_owned(),
+            JsonFault::DuplicateKey { key } => format!("The key `{key}` stands more than once in the body."),
+            JsonFault::Truncated => "The body is not valid JSON: it ends in the middle.".to_owned(),
+            JsonFault::Trailing { at } => format!("Something follows the JSON object at offset {at} of the body."),
+        }
+    }
+
+    /// The code in the error object.
+    pub fn code(&self) -> &'static str {
+        match self {
+            JsonFault::DuplicateKey { .. } => "duplicate_key",
+            JsonFault::TooDeep { .. } => "json_too_deep",
+            JsonFault::TooManyKeys => "too_many_keys",
+            _ => "invalid_json",
+        }
+    }
+
+    /// The field that is at fault, where one is.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            JsonFault::DuplicateKey { key } => Some(key),
+            _ => None,
+        }
+    }
+}
+
+/// What the scanner says after some input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JsonStep {
+    /// All input was taken; the object is open.
+    More,
+    /// The object closed after `used` bytes of this input.
+    Done { used: usize },
+    Bad(JsonFault),
+}
+
+/// Scans a whole document: one object with nothing but white space around it. Clears `members` first.
+pub fn scan_object(document: &[u8], members: &mut Vec<Member>) -> Result<(), JsonFault> {
+    members.clear();
+    let mut scanner = Scanner::default();
+    let used = match scanner.step(document, members) {
+        JsonStep::Done { used } => used,
+        JsonStep::More => return Err(JsonFault::Truncated),
+        JsonStep::Bad(fault) => return Err(fault),
+    };
+    match document[used..].iter().position(|&b| !is_space(b)) {
+        Some(at) => Err(JsonFault::Trailing { at: used + at }),
+        None => Ok(()),
+    }
+}
+
+/// The member of this key, however the key is spelled.
+pub fn find<'m>(members: &'m [Member], document: &[u8], key: &str) -> Option<&'m Member> {
+    members.iter().find(|member| key_is(document, member, key))
+}
+
+/// The position of the member of this key.
+pub fn position(members: &[Member], document: &[u8], key: &str) -> Option<usize> {
+    members.iter().position(|member| key_is(document, member, key))
+}
+
+fn key_is(document: &[u8], member: &Member, key: &str) -> bool {
+    let raw = member.key.of(document);
+    raw == key.as_bytes() || (raw.contains(&b'\\') && text::unescaped(raw) == key)
+}
+
+/// The text of a string value; `None` for other kinds.
+pub fn string_value<'d>(document: &'d [u8], member: &Member) -> Option<Cow<'d, str>> {
+    if member.kind != Kind::String {
+        return None;
+    }
+    let quoted = member.value.of(document);
+    Some(text::unescaped(&quoted[1..quoted.len() - 1]))
+}
+
+/// A number that is a whole one, spelled without fraction and exponent, and fits; `None` for all else.
+pub fn u64_value(document: &[u8], member: &Member) -> Option<u64> {
+    std::str::from_utf8(member.value.of(document)).ok()?.parse().ok()
+}
+
+pub fn bool_value(member: &Member) -> Option<bool> {
+    match member.kind {
+        Kind::True => Some(true),
+        Kind::False => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether the value is an array without elements.
+pub fn is_empty_array(value: &[u8]) -> bool {
+    let inside = value.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
+    inside.is_some_and(|inside| inside.iter().all(|&b| is_space(b)))
+}
+
+/// White space of JSON.
+pub(super) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! Texts: where the next byte of interest stands, UTF-8 over cuts, escapes in and out. The searches are plain loops over
+//! blocks, which the compiler turns into vector code on every x86-64.
+
+use std::borrow::Cow;
+
+/// The place of the first quote, backslash, control byte or non-ASCII byte; the length when there is none.
+pub(super) fn find_plain_end(bytes: &[u8]) -> usize {
+    find(bytes, |b| (b == b'"') | (b == b'\\') | (b < 0x20) | (b >= 0x80))
+}
+
+/// The place of the first quote, backslash or control byte; the length when there is none.
+pub fn find_text_end(bytes: &[u8]) -> usize {
+    find(bytes, |b| (b == b'"') | (b == b'\\') | (b < 0x20))
+}
+
+#[inline(always)]
+fn find(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
+    let mut at = 0;
+    for block in bytes.chunks_exact(BLOCK_BYTES) {
+        if block.iter().fold(false, |any, &b| any | stops(b)) {
+            break;
+        }
+        at += BLOCK_BYTES;
+    }
+    at + bytes[at..].iter().position(|&b| stops(b)).unwrap_or(bytes.len() - at)
+}
+
+/// The bytes of a character that a cut has split.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Utf8Tail {
+    bytes: [u8; 4],
+    count: usize,
+}
+
+impl Utf8Tail {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Checks a run of text. When the input ends behind it, an unfinished last character is kept for [`Utf8Tail::push`].
+    /// The error is the offset of the first wrong byte.
+    pub(super) fn check(&mut self, run: &[u8], input_ends: bool) -> Result<(), usize> {
+        let Err(error) = std::str::from_utf8(run) else { return Ok(()) };
+        let tail = &run[error.valid_up_to()..];
+        if error.error_len().is_some() || !input_ends {
+            return Err(error.valid_up_to());
+        }
+        self.bytes[..tail.len()].copy_from_slice(tail);
+        self.count = tail.len();
+        Ok(())
+    }
+
+    /// One more byte of the split character.
+    pub(super) fn push(&mut self, byte: u8) -> Result<(), ()> {
+        self.bytes[self.count] = byte;
+        self.count += 1;
+        match std::str::from_utf8(&self.bytes[..self.count]) {
+            Ok(_) => self.count = 0,
+            Err(error) if error.error_len().is_some() => return Err(()),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// The text behind escapes. Half of a surrogate pair, which is no character, becomes U+FFFD.
+pub(super) fn unescaped(raw: &[u8]) -> Cow<'_, str> {
+    if !raw.contains(&b'\\') {
+        return String::from_utf8_lossy(raw);
+    }
+    let mut out = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.push_str(&String::from_utf8_lossy(&rest[..at]));
+        let (character, used) = escape(&rest[at..]);
+        out.push(character);
+        rest = &rest[at + used..];
+    }
+    out.push_str(&String::from_utf8_lossy(rest));
+    Cow::Owned(out)
+}
+
+/// The character of the escape at the front, and its length.
+fn escape(text: &[u8]) -> (char, usize) {
+    let simple = match text.get(1) {
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{C}',
+        Some(b'n') => '\n',
+        Some(b'r') => '\r',
+        Some(b't') => '\t',
+        Some(b'u') => return unicode_escape(text),
+        Some(&other) => char::from(other),
+        None => return (char::REPLACEMENT_CHARACTER, 1),
+    };
+    (simple, 2)
+}
+
+fn unicode_escape(text: &[u8]) -> (char, usize) {
+    let Some(first) = hex_unit(text) else { return (char::REPLACEMENT_CHARACTER, text.len().min(6)) };
+    if let Some(character) = char::from_u32(first) {
+        return (character, 6);
+    }
+    let second = text.get(6..).and_then(hex_unit).filter(|unit| (0xDC00..0xE000).contains(unit));
+    match second {
+        Some(second) if first < 0xDC00 => {
+            let scalar = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+            (char::from_u32(scalar).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
+        }
+        _ => (char::REPLACEMENT_CHARACTER, 6),
+    }
+}
+
+fn hex_unit(text: &[u8]) -> Option<u32> {
+    let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+    digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
+}
+
+/// Appends a text as a JSON string, quotes included.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let end = find_text_end(rest);
+        out.extend_from_slice(&rest[..end]);
+        let Some(&byte) = rest.get(end) else { break };
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[b'0' + (byte >> 4), b"0123456789abcdef"[usize::from(byte & 15)]]);
+            }
+        }
+        rest = &rest[end + 1..];
+    }
+    out.push(b'"');
+}
+
+/// How many bytes are judged together.
+const BLOCK_BYTES: usize = 32;

@@ -1,0 +1,104 @@
+//! Multipart bodies (RFC 2046 §5.1, RFC 7578): finds one small text field in what has come so far of a body that streams
+//! through. Linear in the input; decodes nothing.
+
+use crate::base::Span;
+use crate::base::limits::MULTIPART_BOUNDARY_BYTES_MAX;
+
+/// What a search in the first bytes of a body found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldSearch {
+    /// The place of the field's value.
+    Found(Span),
+    /// The body ended without the field.
+    Absent,
+    /// The field has not come yet.
+    NotYet,
+    /// Two fields of this name: readers differ in which they take.
+    Twice,
+}
+
+/// The boundary that a `multipart/form-data` content type names; `None` when it is another type or the boundary is not
+/// one of RFC 2046.
+pub fn boundary(content_type: &[u8]) -> Option<&[u8]> {
+    let mut parts = content_type.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+    if !parts.next()?.eq_ignore_ascii_case(b"multipart/form-data") {
+        return None;
+    }
+    let value = parts.find_map(|part| parameter(part, b"boundary"))?;
+    let is_allowed = |&b: &u8| b.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&b);
+    let fits = (1..=MULTIPART_BOUNDARY_BYTES_MAX).contains(&value.len());
+    (fits && value.iter().all(is_allowed) && !value.ends_with(b" ")).then_some(value)
+}
+
+/// Looks for the field `name` in the first bytes of a body. Parts with a file name are files, not fields.
+pub fn find_field(body: &[u8], boundary: &[u8], name: &str) -> FieldSearch {
+    let delimiter = [b"--", boundary].concat();
+    let finder = memchr::memmem::Finder::new(&delimiter);
+    let mut found = None;
+    let Some(mut at) = first_delimiter(body, &delimiter) else { return FieldSearch::NotYet };
+    loop {
+        let behind = &body[at + delimiter.len()..];
+        if behind.starts_with(b"--") {
+            return found.map_or(FieldSearch::Absent, FieldSearch::Found);
+        }
+        let Some(headers_len) = memchr::memmem::find(behind, b"\r\n\r\n") else { break };
+        let value_at = at + delimiter.len() + headers_len + 4;
+        let Some(next) = next_delimiter(body, value_at - 2, &finder) else { break };
+        if is_field(&behind[..headers_len], name) {
+            if found.is_some() {
+                return FieldSearch::Twice;
+            }
+            found = Some(Span::new(value_at, next.max(value_at + 2) - 2));
+        }
+        at = next;
+    }
+    found.map_or(FieldSearch::NotYet, FieldSearch::Found)
+}
+
+fn first_delimiter(body: &[u8], delimiter: &[u8]) -> Option<usize> {
+    if body.starts_with(delimiter) {
+        return Some(0);
+    }
+    next_delimiter(body, 0, &memchr::memmem::Finder::new(delimiter))
+}
+
+/// The next delimiter at or behind `from + 2` that stands at the start of a line.
+fn next_delimiter(body: &[u8], from: usize, finder: &memchr::memmem::Finder<'_>) -> Option<usize> {
+    let mut hits = finder.find_iter(&body[from..]).map(|hit| from + hit);
+    hits.find(|&hit| hit >= from + 2 && &body[hit - 2..hit] == b"\r\n")
+}
+
+/// Whether a part's headers make it the form field of this name.
+fn is_field(headers: &[u8], name: &str) -> bool {
+    let mut lines = headers.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
+    let disposition = lines.find_map(|line| {
+        let (key, value) = line.split_at(memchr::memchr(b':', line)?);
+        key.eq_ignore_ascii_case(b"content-disposition").then(|| value[1..].trim_ascii())
+    });
+    let Some(disposition) = disposition else { return false };
+    let mut parts = disposition.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+    if !parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(b"form-data")) {
+        return false;
+    }
+    let mut is_named = false;
+    for part in parts {
+        if part.len() >= 8 && part[..8].eq_ignore_ascii_case(b"filename") {
+            return false;
+        }
+        is_named |= parameter(part, b"name") == Some(name.as_bytes());
+    }
+    is_named
+}
+
+/// The value of `key=value` or `key="value"`, when the part is this key.
+fn parameter<'p>(part: &'p [u8], key: &[u8]) -> Option<&'p [u8]> {
+    let at = memchr::memchr(b'=', part)?;
+    if !part[..at].trim_ascii().eq_ignore_ascii_case(key) {
+        return None;
+    }
+    let value = part[at + 1..].trim_ascii();
+    Some(value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! A request head, from bytes to places, or the rule it breaks. httparse finds the parts; the strictness is ours.
+
+use super::Malformed;
+use super::head::{Headers, Known, NO_HEADERS, Version, from_httparse, is_control, place, refuse_folds};
+use crate::base::Span;
+
+/// The methods that are served. CONNECT, TRACE and unknown ones are refused with 405.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+}
+
+impl Method {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+        }
+    }
+
+    /// Methods are case-sensitive (RFC 9110 §9.1).
+    fn of(name: &str) -> Result<Method, Malformed> {
+        const ALL: [Method; 7] =
+            [Method::Post, Method::Get, Method::Head, Method::Put, Method::Patch, Method::Delete, Method::Options];
+        ALL.into_iter().find(|method| method.as_str() == name).ok_or(Malformed::Method)
+    }
+}
+
+/// How long the body is. There is no "until close" in requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestBody {
+    #[default]
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// A request head as places in its bytes.
+#[derive(Clone, Debug, Default)]
+pub struct RequestHead {
+    pub method: Method,
+    pub version: Version,
+    pub target: Span,
+    /// The path without the query; never empty but for `OPTIONS *`, where it is `*`.
+    pub path: Span,
+    /// The query without its `?`; empty when there is none.
+    pub query: Span,
+    pub host: Span,
+    pub body: RequestBody,
+    pub keep_alive: bool,
+    pub expects_continue: bool,
+    pub headers: Headers,
+}
+
+/// Reads a whole head: the bytes that [`super::head::EndOfHead`] delimited, blank line included. After an error the
+/// connection must be closed: where the next request begins is not known.
+pub fn read_request(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
+    refuse_folds(head)?;
+    let mut table = NO_HEADERS;
+    let mut parsed = httparse::Request::new(&mut table);
+    match parsed.parse(head) {
+        Ok(httparse::Status::Complete(used)) if used == head.len() => {}
+        Ok(_) => return Err(Malformed::RequestLine),
+        Err(error) => return Err(from_httparse(error, Malformed::RequestLine)),
+    }
+    let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
+    refuse_loose_request_line(head, method, target)?;
+    out.version = Version::from_minor(parsed.version)?;
+    out.method = Method::of(method)?;
+    out.headers.take_over(head, parsed.headers)?;
+    out.target = place(head, target.as_bytes());
+    out.host = host(head, out)?;
+    split_target(head, out)?;
+    out.body = body(head, out)?;
+    out.keep_alive = match out.version {
+        Version::V11 => !out.headers.connection_has(head, "close"),
+        Version::V10 => out.headers.connection_has(head, "keep-alive") && !out.headers.connection_has(head, "close"),
+    };
+    out.expects_continue = expects_continue(head, out)?;
+    Ok(())
+}
+
+/// httparse skips empty lines before the request line and is loose about the spaces in it; we are not.
+fn refuse_loose_request_line(head: &[u8], method: &str, target: &str) -> Result<(), Malformed> {
+    let line_bytes = method.len() + 1 + target.len() + 1 + "HTTP/1.1\r\n".len();
+    let line = head.get(..line_bytes).ok_or(Malformed::RequestLine)?;
+    let (start, end) = line.split_at(method.len() + 1 + target.len());
+    let is_exact = start.starts_with(method.as_bytes())
+        && start[method.len()] == b' '
+        && end.starts_with(b" HTTP/1.")
+        && end.ends_with(b"\r\n");
+    if is_exact { Ok(()) } else { Err(Malformed::RequestLine) }
+}
+
+/// The value of the one Host header: `host[:port]`, nothing else.
+fn host(head: &[u8], out: &RequestHead) -> Result<Span, Malformed> {
+    match (out.headers.count(Known::Host), out.version) {
+        (0, Version::V11) => return Err(Malformed::HostMissing),
+        (0, Version::V10) => return Ok(Span::default()),
+        (1, _) => {}
+        _ => return Err(Malformed::HostTwice),
+    }
+    let span = out.headers.find(Known::Host).unwrap_or_default();
+    if is_authority(span.of(head)) { Ok(span) } else { Err(Malformed::Host) }
+}
+
+/// `host[:port]` with a registered name, an IPv4 address or a bracketed IPv6 address (RFC 3986 §3.2.2), no user part.
+fn is_authority(bytes: &[u8]) -> bool {
+    let (host, port) = match bytes.strip_prefix(b"[") {
+        Some(rest) => {
+            let Some(end) = memchr::memchr(b']', rest) else { return false };
+            if !rest[..end].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) || end == 0 {
+                return false;
+            }
+            (&rest[..end], &rest[end + 1..])
+        }
+        None => bytes.split_at(memchr::memchr(b':', bytes).unwrap_or(bytes.len())),
+    };
+    let is_host_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._~:%!$&'()*+;=".contains(b);
+    let is_port = port.is_empty() || (port[0] == b':' && port.len() <= 6 && port[1..].iter().all(u8::is_ascii_digit));
+    !host.is_empty() && host.iter().all(is_host_byte) && is_port
+}
+
+/// Splits the target into path and query. The absolute form must name the Host's authority (RFC 9112 §3.2.2).
+fn split_target(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
+    let target = out.target.of(head);
+    if target.iter().any(|&b| is_control(b) || b == b' ' || b >= 0x80 || matches!(b, b'#' | b'"' | b'<' | b'>' | b'\\')) {
+        return Err(Malformed::Target);
+    }
+    let path_at = match target {
+        [b'/', ..] => 0,
+        b"*" if out.method == Method::Options => 0,
+        _ => absolute_path_at(target, out.host.of(head))?,
+    };
+    let start = out.target.start as usize;
+    let query_at = memchr::memchr(b'?', &target[path_at..]).map_or(target.len(), |at| path_at + at);
+    out.path = Span::new(start + path_at, start + query_at);
+    out.query = Span::new(start + target.len().min(query_at + 1), start + target.len());
+    Ok(())
+}
+
+fn absolute_path_at(target: &[u8], host: &[u8]) -> Result<usize, Malformed> {
+    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
+        target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme)
+    });
+    let authority_at = scheme.ok_or(Malformed::Target)?.len();
+    let rest = &target[authority_at..];
+    let end = memchr::memchr2(b'/', b'?', rest).filter(|&at| rest[at] == b'/').ok_or(Malformed::Target)?;
+    if rest[..end].eq_ignore_ascii_case(host) { Ok(authority_at + end) } else { Err(Malformed::TargetHost) }
+}
+
+fn body(head: &[u8], out: &RequestHead) -> Result<RequestBody, Malformed> {
+    let has_encoding = out.headers.count(Known::TransferEncoding) > 0;
+    if has_encoding && out.headers.count(Known::ContentLength) > 0 {
+        return Err(Malformed::LengthAndEncoding);
+    }
+    if has_encoding && out.version == Version::V10 {
+        return Err(Malformed::TransferEncoding);
+    }
+    if out.headers.is_chunked(head)? {
+        return Ok(RequestBody::Chunked);
+    }
+    Ok(match out.headers.content_length(head)? {
+        None | Some(0) => RequestBody::None,
+        Some(length) => RequestBody::Length(length),
+    })
+}
+
+/// RFC 9110 §10.1.1: an HTTP/1.0 client cannot expect anything.
+fn expects_continue(head: &[u8], out: &RequestHead) -> Result<bool, Malformed> {
+    let Some(value) = out.headers.find(Known::Expect) else { return Ok(false) };
+    if !value.of(head).eq_ignore_ascii_case(b"100-continue") {
+        return Err(Malformed::Expectation);
+    }
+    Ok(out.version == Version::V11)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! A response head, from bytes to places, or the rule it breaks. As strict as with requests: what a broken upstream
+//! means is never guessed.
+
+use super::Malformed;
+use super::head::{Headers, Known, NO_HEADERS, Version, from_httparse, place, refuse_folds};
+use super::request::Method;
+use crate::base::Span;
+
+/// How the body ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponseBody {
+    #[default]
+    None,
+    Length(u64),
+    Chunked,
+    /// At the end of the connection; a cut cannot be told from the end.
+    UntilClose,
+}
+
+/// A response head as places in its bytes.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseHead {
+    pub status: u16,
+    pub version: Version,
+    pub reason: Span,
+    pub body: ResponseBody,
+    pub keep_alive: bool,
+    pub headers: Headers,
+}
+
+/// Reads a whole head, the answer `to` a request of this method. Interim answers (1xx) have no body; the caller reads on.
+pub fn read_response(head: &[u8], to: Method, out: &mut ResponseHead) -> Result<(), Malformed> {
+    refuse_folds(head)?;
+    let mut table = NO_HEADERS;
+    let mut parsed = httparse::Response::new(&mut table);
+    match parsed.parse(head) {
+        Ok(httparse::Status::Complete(used)) if used == head.len() => {}
+        Ok(_) => return Err(Malformed::StatusLine),
+        Err(error) => return Err(from_httparse(error, Malformed::StatusLine)),
+    }
+    if !head.starts_with(b"HTTP/1.") {
+        return Err(Malformed::StatusLine);
+    }
+    out.version = Version::from_minor(parsed.version)?;
+    out.status = parsed.code.filter(|code| (100..=599).contains(code)).ok_or(Malformed::StatusLine)?;
+    out.reason = place(head, parsed.reason.unwrap_or_default().as_bytes());
+    out.headers.take_over(head, parsed.headers)?;
+    out.body = body(head, to, out)?;
+    out.keep_alive = out.body != ResponseBody::UntilClose
+        && match out.version {
+            Version::V11 => !out.headers.connection_has(head, "close"),
+            Version::V10 => out.headers.connection_has(head, "keep-alive"),
+        };
+    Ok(())
+}
+
+/// RFC 9112 §6.3, with the ambiguous cases refused instead of repaired.
+fn body(head: &[u8], to: Method, out: &ResponseHead) -> Result<ResponseBody, Malformed> {
+    if out.headers.count(Known::TransferEncoding) > 0 && out.headers.count(Known::ContentLength) > 0 {
+        return Err(Malformed::LengthAndEncoding);
+    }
+    let length = out.headers.content_length(head)?;
+    let is_chunked = out.headers.is_chunked(head)?;
+    if is_chunked && out.version == Version::V10 {
+        return Err(Malformed::TransferEncoding);
+    }
+    if out.status < 200 || matches!(out.status, 204 | 304) || to == Method::Head {
+        return Ok(ResponseBody::None);
+    }
+    Ok(match (is_chunked, length) {
+        (true, _) => ResponseBody::Chunked,
+        (false, Some(0)) => ResponseBody::None,
+        (false, Some(length)) => ResponseBody::Length(length),
+        (false, None) => ResponseBody::UntilClose,
+    })
+}
+
+#[cfg(test)]
+mod tests;

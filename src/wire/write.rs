@@ -1,0 +1,167 @@
+//! The one place that writes heads. Nothing that could end a line early gets through here.
+
+use super::Malformed;
+use super::head::is_control;
+
+/// Writes a head into a buffer: first line, headers, [`HeadWriter::finish`].
+pub struct HeadWriter<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> HeadWriter<'a> {
+    /// A request's first line. The target comes in pieces that are joined; they were checked when they were read.
+    pub fn request(out: &'a mut Vec<u8>, method: &str, target: &[&[u8]]) -> HeadWriter<'a> {
+        out.extend_from_slice(method.as_bytes());
+        out.push(b' ');
+        target.iter().for_each(|piece| out.extend_from_slice(piece));
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        HeadWriter { out }
+    }
+
+    /// A response's first line, with the standard reason.
+    pub fn response(out: &'a mut Vec<u8>, status: u16) -> HeadWriter<'a> {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
+        out.extend_from_slice(&digits);
+        out.push(b' ');
+        out.extend_from_slice(reason(status).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        HeadWriter { out }
+    }
+
+    /// One header. Refuses a name that is no token and a value with a control character.
+    pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
+        if name.is_empty() || !name.iter().all(|&b| is_token_byte(b)) {
+            return Err(Malformed::HeaderName);
+        }
+        if value.iter().any(|&b| is_control(b) && b != b'\t') {
+            return Err(Malformed::HeaderValue);
+        }
+        self.checked_header(name, value);
+        Ok(())
+    }
+
+    /// One header whose name and value were checked before: when they were parsed, or because we wrote them.
+    pub fn checked_header(&mut self, name: &[u8], value: &[u8]) {
+        debug_assert!(!value.iter().any(|&b| b == b'\r' || b == b'\n'), "a checked value ends no line");
+        self.out.extend_from_slice(name);
+        self.out.extend_from_slice(b": ");
+        self.out.extend_from_slice(value);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// Header lines that were made and checked when the settings were compiled.
+    pub fn ready_lines(&mut self, lines: &[u8]) {
+        self.out.extend_from_slice(lines);
+    }
+
+    /// A header with a decimal number.
+    pub fn number(&mut self, name: &[u8], value: u64) {
+        self.out.extend_from_slice(name);
+        self.out.extend_from_slice(b": ");
+        write_decimal(value, self.out);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// The blank line.
+    pub fn finish(self) {
+        self.out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Appends a number in decimal digits.
+pub fn write_decimal(mut value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// A byte of a token (RFC 9110 §5.6.2).
+pub fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// The reason phrases of the statuses in use (RFC 9110 §15; 529 is Anthropic's and others' "overloaded").
+fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        422 => "Unprocessable Content",
+        424 => "Failed Dependency",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        529 => "Overloaded",
+        _ => "Status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_written_line_by_line() {
+        let mut out = Vec::new();
+        let mut head = HeadWriter::response(&mut out, 429);
+        head.header(b"retry-after", b"2").unwrap();
+        head.number(b"content-length", 0);
+        head.number(b"x-large", u64::MAX);
+        head.finish();
+        let want = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\n\
+                    x-large: 18446744073709551615\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn nothing_that_ends_a_line_gets_into_a_header() {
+        let mut out = Vec::new();
+        let mut head = HeadWriter::request(&mut out, "GET", &[b"/"]);
+        for value in [&b"a\rb"[..], b"a\nb", b"a\0b", b"\x7F"] {
+            assert_eq!(head.header(b"x", value), Err(Malformed::HeaderValue));
+        }
+        for name in [&b""[..], b"a b", b"a:", b"\xC3\xA4", b"a\r\nb"] {
+            assert_eq!(head.header(name, b"v"), Err(Malformed::HeaderName));
+        }
+        head.finish();
+        assert_eq!(out, b"GET / HTTP/1.1\r\n\r\n");
+    }
+}
