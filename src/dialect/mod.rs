@@ -1,0 +1,4 @@
+//! What the LLM APIs mean by their bytes. Knows grammars; no provider names, no URLs, no keys.
+
+pub mod endpoint;
+pub mod openai;

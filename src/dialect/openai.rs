@@ -1,0 +1,171 @@
+//! The OpenAI dialect: its error object, its usage, and what single events of its streams mean.
+
+use crate::base::Refusal;
+use crate::ledger::usage::Usage;
+use crate::wire::json::{self, Kind, Member};
+
+/// Writes the error object of OpenAI's API: all four members present, `param` and `code` nullable.
+pub fn write_error(refusal: &Refusal, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"error\":{\"message\":");
+    json::write_string(&refusal.message, out);
+    out.extend_from_slice(b",\"type\":");
+    json::write_string(refusal.kind.name(), out);
+    out.extend_from_slice(b",\"param\":");
+    match &refusal.param {
+        Some(param) => json::write_string(param, out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"code\":");
+    json::write_string(refusal.code, out);
+    out.extend_from_slice(b"}}");
+}
+
+/// Writes the event that ends a stream that did not end well. SDKs raise on any event with an `error` member.
+pub fn write_error_event(refusal: &Refusal, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: ");
+    write_error(refusal, out);
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Reads a `usage` object. Counts that are missing, negative or no whole numbers stay unknown.
+pub fn read_usage(value: &[u8]) -> Usage {
+    let mut members = Vec::new();
+    if json::scan_object(value, &mut members).is_err() {
+        return Usage::default();
+    }
+    let count = |keys: &[&str]| keys.iter().find_map(|key| json::u64_value(value, json::find(&members, value, key)?));
+    let detail = |object: &str, key: &str| {
+        let object = json::find(&members, value, object).filter(|member| member.kind == Kind::Object)?.value.of(value);
+        let mut inner = Vec::new();
+        json::scan_object(object, &mut inner).ok()?;
+        json::u64_value(object, json::find(&inner, object, key)?)
+    };
+    Usage {
+        input: count(&["prompt_tokens", "input_tokens"]),
+        output: count(&["completion_tokens", "output_tokens"]),
+        cache_read: detail("prompt_tokens_details", "cached_tokens").or(count(&["prompt_cache_hit_tokens", "cached_tokens"])),
+        cache_write: detail("prompt_tokens_details", "cache_write_tokens"),
+        reasoning: detail("completion_tokens_details", "reasoning_tokens"),
+    }
+}
+
+/// What one event of a chat or completions stream says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventFacts {
+    pub usage: Option<Usage>,
+    /// The event carries nothing but usage: its `choices` are an empty array.
+    pub is_usage_only: bool,
+    /// A `finish_reason` that is not null.
+    pub is_finish: bool,
+    pub is_error: bool,
+}
+
+/// Looks at an event's data. `members` is a table to work with. Most events hold none of the words that matter and are
+/// told apart by two searches.
+pub fn read_event(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
+    let mut facts = EventFacts { is_finish: has_finish(data), ..EventFacts::default() };
+    let may_matter = has_object(data, b"\"usage\"") || memchr::memmem::find(data, b"\"error\"").is_some();
+    if !may_matter || json::scan_object(data, members).is_err() {
+        return facts;
+    }
+    let find = |key: &str| json::find(members, data, key);
+    facts.is_error = find("error").is_some_and(|error| error.kind != Kind::Null);
+    if let Some(usage) = find("usage").filter(|usage| usage.kind == Kind::Object) {
+        facts.usage = Some(read_usage(usage.value.of(data)));
+        facts.is_usage_only = find("choices").is_some_and(|choices| json::is_empty_array(choices.value.of(data)));
+    }
+    facts
+}
+
+/// Whether the word is followed by the start of an object somewhere: `"usage":null`, in most events, is not.
+fn has_object(data: &[u8], word: &[u8]) -> bool {
+    memchr::memmem::find_iter(data, word).any(|at| {
+        let behind = data[at + word.len()..].iter().filter(|b| !b.is_ascii_whitespace());
+        behind.take(2).eq(b":{")
+    })
+}
+
+fn has_finish(data: &[u8]) -> bool {
+    const WORD: &[u8] = b"\"finish_reason\"";
+    memchr::memmem::find_iter(data, WORD).any(|at| {
+        let mut behind = data[at + WORD.len()..].iter().filter(|b| !b.is_ascii_whitespace());
+        behind.next() == Some(&b':') && behind.next() == Some(&b'"')
+    })
+}
+
+/// The message in a provider's error answer, whatever its shape; `None` when the body is not JSON.
+pub fn error_message(body: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let value = value.get(0).unwrap_or(&value);
+    let candidates = [value.pointer("/error/message"), value.get("error"), value.get("detail"), value.get("message")];
+    candidates.into_iter().flatten().find_map(|found| found.as_str()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_object_has_all_four_members() {
+        let mut out = Vec::new();
+        write_error(&Refusal::invalid("bad \"thing\"", "a\nb").about("messages[0]"), &mut out);
+        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let want = serde_json::json!({"error": {
+            "message": "a\nb", "type": "invalid_request_error", "param": "messages[0]", "code": "bad \"thing\""}});
+        assert_eq!(value, want);
+    }
+
+    #[test]
+    fn usage_is_read_in_every_recorded_spelling_and_never_invented() {
+        let known = |input, output| Usage { input: Some(input), output: Some(output), ..Usage::default() };
+        let cases = [
+            (r#"{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8}"#, known(3, 5)),
+            (r#"{"input_tokens":3,"output_tokens":5}"#, known(3, 5)),
+            (r#"{"prompt_tokens":-3,"completion_tokens":5.5}"#, Usage::default()),
+            (r#"{}"#, Usage::default()),
+            (r#"[1]"#, Usage::default()),
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4},
+                    "completion_tokens_details":{"reasoning_tokens":2}}"#,
+                Usage { cache_read: Some(4), reasoning: Some(2), ..known(9, 5) },
+            ),
+            (
+                r#"{"prompt_tokens":9,"completion_tokens":5,"prompt_cache_hit_tokens":7}"#,
+                Usage { cache_read: Some(7), ..known(9, 5) },
+            ),
+        ];
+        for (text, want) in cases {
+            assert_eq!(read_usage(text.as_bytes()), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_event_says_what_matters_and_its_text_does_not() {
+        let facts = |text: &str| read_event(text.as_bytes(), &mut Vec::new());
+        let plain = EventFacts::default();
+        assert_eq!(facts(r#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}],"usage":null}"#), plain);
+        assert_eq!(facts(r#"{"choices":[{"delta":{"content":"\"usage\":{ \"error\""}}]}"#), plain);
+        assert!(facts(r#"{"choices":[{"delta":{},"finish_reason": "stop"}]}"#).is_finish);
+        assert!(facts(r#"{"error":{"message":"x"}}"#).is_error);
+        assert!(!facts(r#"{"error":null,"choices":[]}"#).is_error);
+        let last = facts(r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#);
+        assert!(last.is_usage_only && last.usage.is_some_and(|usage| usage.output == Some(2)));
+        let with_finish = facts(r#"{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}"#);
+        assert!(!with_finish.is_usage_only && with_finish.is_finish && with_finish.usage.is_some());
+    }
+
+    #[test]
+    fn a_message_is_found_in_every_recorded_shape_of_error() {
+        let cases = [
+            (r#"{"error":{"message":"m"}}"#, Some("m")),
+            (r#"[{"error":{"message":"m"}}]"#, Some("m")),
+            (r#"{"code":"invalid-argument","error":"m"}"#, Some("m")),
+            (r#"{"detail":"m"}"#, Some("m")),
+            (r#"{"message":"m"}"#, Some("m")),
+            (r#"<html>"#, None),
+        ];
+        for (body, want) in cases {
+            assert_eq!(error_message(body.as_bytes()).as_deref(), want, "{body}");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a provider file says, after it was checked.
+
+use super::edit::BodyEdit;
+use crate::dialect::endpoint::Endpoint;
+
+/// A provider file: one kind of provider, of which there may be many instances.
+#[derive(Clone, Debug)]
+pub struct ProviderFile {
+    /// The file's name without its ending: the `type` in settings.
+    pub kind: String,
+    pub title: String,
+    /// The prefix of its environment variables, such as `OPENAI`.
+    pub env: String,
+    /// Where it lives, when the operator names no other place.
+    pub base_url: Option<String>,
+    pub auth: Auth,
+    /// The path below the base URL of each endpoint it speaks; `None` where it has none.
+    pub paths: [Option<String>; Endpoint::COUNT],
+    pub api_version: Option<String>,
+    /// Query parameters on every request; `${api_version}` stands for the instance's.
+    pub query: Vec<(String, String)>,
+    /// The query is added only when the base URL's path holds this text.
+    pub query_when_base_has: Option<String>,
+    pub headers: Vec<(String, String)>,
+    /// Headers of the client that pass beyond the common ones, in lower case.
+    pub forward_headers: Vec<String>,
+    pub usage_in_streams: UsageInStreams,
+    pub edits: Vec<BodyEdit>,
+}
+
+/// How a provider wants to be shown its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    Bearer,
+    /// The key alone in a header of this name.
+    Header(String),
+    /// As a bearer token when there is a key; none is needed.
+    OptionalBearer,
+}
+
+/// Whether a stream tells its usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageInStreams {
+    /// When `stream_options.include_usage` asks for it.
+    Ask,
+    /// Without being asked.
+    Always,
+    /// Not at all.
+    Never,
+}

@@ -1,0 +1,8 @@
+//! A provider is a file. This room knows what such a file says, and turns it into targets and edits; it holds no code
+//! for any one provider.
+
+pub mod edit;
+pub mod file;
+mod target;
+
+pub use target::{Credential, Limits, Origin, Provider, Proxy, Retry, Route};

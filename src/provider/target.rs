@@ -1,0 +1,100 @@
+//! A provider as the request path sees it: every string ready-made, every choice taken when the settings were read.
+
+use crate::base::Secret;
+use crate::dialect::endpoint::Endpoint;
+
+use super::edit::BodyEdit;
+use super::file::UsageInStreams;
+
+/// One configured instance of a provider.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The instance's name: the first part of `provider/model`.
+    pub name: String,
+    /// The provider file's name.
+    pub kind: String,
+    pub origin: Origin,
+    /// Used in turn.
+    pub credentials: Vec<Credential>,
+    pub routes: [Option<Route>; Endpoint::COUNT],
+    /// The base URL's path, without a slash at its end: what `/v1` and `/p/{provider}` stand for.
+    pub base_path: String,
+    /// The query added to every request, without `?`; empty for most.
+    pub query: String,
+    pub forward_headers: Vec<String>,
+    pub usage_in_streams: UsageInStreams,
+    pub edits: Vec<BodyEdit>,
+    /// Models named in the settings.
+    pub models: Vec<String>,
+    pub limits: Limits,
+    pub retry: Retry,
+    pub proxy: Option<Proxy>,
+}
+
+/// The server behind a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    pub tls: bool,
+    /// A name or an address, brackets of IPv6 removed.
+    pub host: String,
+    pub port: u16,
+    /// The Host header.
+    pub authority: String,
+}
+
+/// A key, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    /// Header lines, each ended by CRLF: the key's, and those that every request to the provider carries.
+    pub header_lines: Secret,
+    /// For plans and logs.
+    pub masked: String,
+}
+
+/// An endpoint of a provider.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The whole request target, base path and added query included.
+    pub target: String,
+}
+
+/// Time limits in milliseconds, and the size of the pool per shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub connect_timeout_ms: u64,
+    pub tls_timeout_ms: u64,
+    pub first_byte_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
+    pub pool_idle_timeout_ms: u64,
+    pub pool_idle_count_max: usize,
+}
+
+/// When to ask again. Factors and ratios are in thousandths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    pub count_max: u32,
+    pub initial_backoff_ms: u64,
+    pub max_backoff_ms: u64,
+    pub backoff_factor_milli: u32,
+    pub jitter_milli: u32,
+    pub statuses: Vec<u16>,
+    pub retry_after_ms_max: u64,
+    pub budget_ratio_milli: u32,
+    pub budget_per_second: u32,
+}
+
+/// An HTTP proxy that is asked for a tunnel.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    pub host: String,
+    pub port: u16,
+    /// `proxy-authorization: …` with its CRLF, or nothing.
+    pub header_lines: Secret,
+}
+
+impl Provider {
+    /// The route of an endpoint, where the provider has it.
+    pub fn route(&self, endpoint: Endpoint) -> Option<&Route> {
+        self.routes[endpoint as usize].as_ref()
+    }
+}
