@@ -13,15 +13,7 @@ pub mod dialect;
 
 pub mod provider;
 
-// config
-
 pub mod net;
 pub mod policy;
-
-
-
-
-
-
 
 pub mod cli;

@@ -33,9 +33,11 @@ pub fn read_usage(value: &[u8]) -> Usage {
     if json::scan_object(value, &mut members).is_err() {
         return Usage::default();
     }
-    let count = |keys: &[&str]| keys.iter().find_map(|key| json::u64_value(value, json::find(&members, value, key)?));
+    let count =
+        |keys: &[&str]| keys.iter().find_map(|key| json::u64_value(value, json::find(&members, value, key)?));
     let detail = |object: &str, key: &str| {
-        let object = json::find(&members, value, object).filter(|member| member.kind == Kind::Object)?.value.of(value);
+        let object =
+            json::find(&members, value, object).filter(|member| member.kind == Kind::Object)?.value.of(value);
         let mut inner = Vec::new();
         json::scan_object(object, &mut inner).ok()?;
         json::u64_value(object, json::find(&inner, object, key)?)
@@ -43,7 +45,8 @@ pub fn read_usage(value: &[u8]) -> Usage {
     Usage {
         input: count(&["prompt_tokens", "input_tokens"]),
         output: count(&["completion_tokens", "output_tokens"]),
-        cache_read: detail("prompt_tokens_details", "cached_tokens").or(count(&["prompt_cache_hit_tokens", "cached_tokens"])),
+        cache_read: detail("prompt_tokens_details", "cached_tokens")
+            .or(count(&["prompt_cache_hit_tokens", "cached_tokens"])),
         cache_write: detail("prompt_tokens_details", "cache_write_tokens"),
         reasoning: detail("completion_tokens_details", "reasoning_tokens"),
     }
@@ -72,7 +75,8 @@ pub fn read_event(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
     facts.is_error = find("error").is_some_and(|error| error.kind != Kind::Null);
     if let Some(usage) = find("usage").filter(|usage| usage.kind == Kind::Object) {
         facts.usage = Some(read_usage(usage.value.of(data)));
-        facts.is_usage_only = find("choices").is_some_and(|choices| json::is_empty_array(choices.value.of(data)));
+        facts.is_usage_only =
+            find("choices").is_some_and(|choices| json::is_empty_array(choices.value.of(data)));
     }
     facts
 }
@@ -97,7 +101,8 @@ fn has_finish(data: &[u8]) -> bool {
 pub fn error_message(body: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     let value = value.get(0).unwrap_or(&value);
-    let candidates = [value.pointer("/error/message"), value.get("error"), value.get("detail"), value.get("message")];
+    let candidates =
+        [value.pointer("/error/message"), value.get("error"), value.get("detail"), value.get("message")];
     candidates.into_iter().flatten().find_map(|found| found.as_str()).map(str::to_owned)
 }
 
@@ -143,7 +148,10 @@ mod tests {
     fn an_event_says_what_matters_and_its_text_does_not() {
         let facts = |text: &str| read_event(text.as_bytes(), &mut Vec::new());
         let plain = EventFacts::default();
-        assert_eq!(facts(r#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}],"usage":null}"#), plain);
+        assert_eq!(
+            facts(r#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}],"usage":null}"#),
+            plain
+        );
         assert_eq!(facts(r#"{"choices":[{"delta":{"content":"\"usage\":{ \"error\""}}]}"#), plain);
         assert!(facts(r#"{"choices":[{"delta":{},"finish_reason": "stop"}]}"#).is_finish);
         assert!(facts(r#"{"error":{"message":"x"}}"#).is_error);

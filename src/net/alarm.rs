@@ -56,7 +56,8 @@ impl Alarms {
 
     /// Wakes every task that waits with an alarm, so that it looks at the shard's state again.
     pub fn wake_all(&self) {
-        let wakers: Vec<Waker> = self.inner.slots.borrow_mut().iter_mut().filter_map(|s| s.waker.take()).collect();
+        let wakers: Vec<Waker> =
+            self.inner.slots.borrow_mut().iter_mut().filter_map(|s| s.waker.take()).collect();
         wakers.into_iter().for_each(Waker::wake);
     }
 

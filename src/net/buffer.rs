@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::base::limits::{BUFFERS_KEPT_MAX, BUFFER_BYTES};
+use crate::base::limits::{BUFFER_BYTES, BUFFERS_KEPT_MAX};
 
 /// Bytes that were received and not yet used. Holds no memory while it is empty and given back.
 ///

@@ -51,7 +51,12 @@ impl Conn {
 
     /// Waits until bytes come, and appends at most `room` of them to the buffer. 0 is the end of the stream; a TLS peer
     /// that leaves without its goodbye gives `UnexpectedEof`.
-    pub fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut Buffer, room: usize) -> Poll<io::Result<usize>> {
+    pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Buffer,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
         loop {
             if self.likely_more || self.tls.is_some() {
                 if let Some(count) = self.try_fill(buffer, room)? {
@@ -77,7 +82,11 @@ impl Conn {
 
     /// Sends all slices; ready when the kernel has every byte. `slices` is moved on past what was sent, so the call is
     /// repeated with the same value until it is ready.
-    pub fn poll_send(&mut self, cx: &mut Context<'_>, slices: &mut &mut [IoSlice<'_>]) -> Poll<io::Result<()>> {
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &mut &mut [IoSlice<'_>],
+    ) -> Poll<io::Result<()>> {
         IoSlice::advance_slices(slices, 0);
         while !slices.is_empty() {
             let sent = match &mut self.tls {
@@ -148,7 +157,8 @@ fn fill_from_tls(
     room: usize,
 ) -> io::Result<Option<usize>> {
     loop {
-        let waiting = tls.process_new_packets().map_err(io::Error::other)?.plaintext_bytes_to_read().min(room);
+        let waiting =
+            tls.process_new_packets().map_err(io::Error::other)?.plaintext_bytes_to_read().min(room);
         let filled = bytes.len();
         // With nothing decrypted yet, one byte of room lets the session tell an end from "nothing yet".
         bytes.resize(filled + waiting.max(1), 0);

@@ -91,7 +91,8 @@ async fn connect_one(address: SocketAddr, alarm: &Alarm) -> Result<Conn, FaultKi
 
 fn begin_connect(address: SocketAddr) -> io::Result<Socket> {
     let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM.nonblocking(), Some(socket2::Protocol::TCP))?;
+    let socket =
+        socket2::Socket::new(domain, socket2::Type::STREAM.nonblocking(), Some(socket2::Protocol::TCP))?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
         _ => {}

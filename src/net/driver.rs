@@ -39,7 +39,9 @@ pub fn probe() -> Probe {
     loop {
         match try_ring(entries) {
             Ok(()) => return Probe { driver: Driver::IoUring { entries }, why_not: None },
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && entries > RING_ENTRIES_MIN => entries /= 2,
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && entries > RING_ENTRIES_MIN => {
+                entries /= 2
+            }
             Err(error) => return Probe { driver: Driver::Epoll, why_not: Some(error.to_string()) },
         }
     }

@@ -11,7 +11,8 @@ use super::sys;
 /// Binds and listens; called before the shards start, so that an address that is taken is told at once.
 pub fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
     let domain = socket2::Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, socket2::Type::STREAM.nonblocking(), Some(socket2::Protocol::TCP))?;
+    let socket =
+        socket2::Socket::new(domain, socket2::Type::STREAM.nonblocking(), Some(socket2::Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -78,7 +79,8 @@ pub fn ready_for_small_answers(fd: &OwnedFd) {
 }
 
 fn is_of_one_client(error: &io::Error) -> bool {
-    let of_one_client = [libc::ECONNABORTED, libc::EINTR, libc::EPROTO, libc::EPERM, libc::ENETDOWN, libc::EHOSTUNREACH];
+    let of_one_client =
+        [libc::ECONNABORTED, libc::EINTR, libc::EPROTO, libc::EPERM, libc::ENETDOWN, libc::EHOSTUNREACH];
     error.raw_os_error().is_some_and(|code| of_one_client.contains(&code))
 }
 

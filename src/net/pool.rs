@@ -39,7 +39,9 @@ impl Pool {
     pub fn sweep(&self, now_ms: u64, idle_max_ms: u64) {
         let mut cx = Context::from_waker(Waker::noop());
         let mut kept = std::mem::take(&mut *self.idle.borrow_mut());
-        kept.retain_mut(|idle| now_ms.saturating_sub(idle.since_ms) < idle_max_ms && !idle.conn.is_spoiled(&mut cx));
+        kept.retain_mut(|idle| {
+            now_ms.saturating_sub(idle.since_ms) < idle_max_ms && !idle.conn.is_spoiled(&mut cx)
+        });
         *self.idle.borrow_mut() = kept;
     }
 

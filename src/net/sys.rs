@@ -1,6 +1,9 @@
 //! The system calls that move bytes. The only file of the room with unsafe code; each call is one `recv` or `sendmsg`
 //! that never waits (`MSG_DONTWAIT`) and never raises SIGPIPE.
-#![expect(unsafe_code, reason = "recv into a buffer's spare room and sendmsg of slices have no safe form in std")]
+#![expect(
+    unsafe_code,
+    reason = "recv into a buffer's spare room and sendmsg of slices have no safe form in std"
+)]
 
 use std::io::{self, IoSlice};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
@@ -41,7 +44,9 @@ pub fn send_slices(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
 /// Sends from one slice; results as in [`send_slices`].
 pub fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: `bytes` is a readable slice, borrowed for the whole call.
-    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+    let sent = unsafe {
+        libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+    };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
@@ -88,8 +93,9 @@ pub fn socket_error(fd: RawFd) -> io::Result<Option<io::Error>> {
     let mut code: libc::c_int = 0;
     let mut size = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: `code` and `size` are writable and of the size that SO_ERROR asks for.
-    let result =
-        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut code).cast(), &raw mut size) };
+    let result = unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut code).cast(), &raw mut size)
+    };
     match (result, code) {
         (0, 0) => Ok(None),
         (0, code) => Ok(Some(io::Error::from_raw_os_error(code))),

@@ -103,8 +103,9 @@ fn certified_key(cert_file: &Path, key_file: &Path) -> Result<Arc<CertifiedKey>,
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(file).and_then(Iterator::collect).map_err(|error| bad_file(file, &error));
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .map_err(|error| bad_file(file, &error));
     match chain {
         Ok(chain) if chain.is_empty() => {
             Err(TlsFileError { file: file.to_owned(), what: "holds no certificate".to_owned() })

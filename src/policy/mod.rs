@@ -1,4 +1,3 @@
 //! Decisions: which target, and what next after a failure. No I/O, no await, no clock: time is passed in.
 
 pub mod retry;
-pub mod target;

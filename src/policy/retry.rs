@@ -36,7 +36,14 @@ impl RetryBudget {
 
 /// How long to pause before attempt `attempt` (1 is the first retry): exponential, at most `max_ms`, spread by
 /// `jitter_milli` thousandths around it with the given random number.
-pub fn backoff_ms(attempt: u32, initial_ms: u64, max_ms: u64, factor_milli: u32, jitter_milli: u32, random: u64) -> u64 {
+pub fn backoff_ms(
+    attempt: u32,
+    initial_ms: u64,
+    max_ms: u64,
+    factor_milli: u32,
+    jitter_milli: u32,
+    random: u64,
+) -> u64 {
     let mut pause_ms = initial_ms;
     for _ in 1..attempt {
         pause_ms = (pause_ms.saturating_mul(u64::from(factor_milli)) / 1000).min(max_ms);
@@ -95,7 +102,11 @@ mod tests {
             (None, None, None),
         ];
         for (ms, seconds, want) in cases {
-            assert_eq!(wished_ms(ms.map(str::as_bytes), seconds.map(str::as_bytes)), want, "{ms:?} {seconds:?}");
+            assert_eq!(
+                wished_ms(ms.map(str::as_bytes), seconds.map(str::as_bytes)),
+                want,
+                "{ms:?} {seconds:?}"
+            );
         }
     }
 }

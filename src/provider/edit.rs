@@ -29,7 +29,10 @@ pub fn apply(
     edits: &mut Edits,
     object: &mut ObjectEdits,
 ) -> Vec<String> {
-    list.iter().filter(|edit| apply_one(edit, document, members, edits, object)).map(|edit| edit.field().to_owned()).collect()
+    list.iter()
+        .filter(|edit| apply_one(edit, document, members, edits, object))
+        .map(|edit| edit.field().to_owned())
+        .collect()
 }
 
 fn apply_one(
@@ -120,7 +123,11 @@ mod tests {
         check(rename(), r#"{"a":1,"b":2}"#, r#"{"b":2}"#);
         check(rename(), r#"{"c":1}"#, r#"{"c":1}"#);
         check(BodyEdit::Drop { field: name("a") }, r#"{"a":[1], "c":2}"#, r#"{"c":2}"#);
-        check(BodyEdit::Default { field: name("a"), value: name("true") }, r#"{"c":2}"#, r#"{"c":2,"a":true}"#);
+        check(
+            BodyEdit::Default { field: name("a"), value: name("true") },
+            r#"{"c":2}"#,
+            r#"{"c":2,"a":true}"#,
+        );
         check(BodyEdit::Default { field: name("a"), value: name("true") }, r#"{"a":null}"#, r#"{"a":null}"#);
         let map = || BodyEdit::Map { field: name("t"), from: name("required"), to: name("any") };
         check(map(), r#"{"t":"required"}"#, r#"{"t":"any"}"#);

@@ -140,7 +140,11 @@ impl Chunked {
         }
         if byte == b'\r' {
             // A line without a colon is no trailer.
-            return if self.line_bytes == COLON_SEEN { Ok(State::TrailerLf) } else { Err(Malformed::Trailer) };
+            return if self.line_bytes == COLON_SEEN {
+                Ok(State::TrailerLf)
+            } else {
+                Err(Malformed::Trailer)
+            };
         }
         if byte == b':' {
             self.line_bytes = COLON_SEEN;

@@ -90,7 +90,10 @@ pub fn json(data: &[u8]) {
         assert_eq!(members, in_two, "a cut at {cut} changes the members");
         for member in &members {
             let value = member.value.of(input);
-            assert!(serde_json::from_slice::<serde::de::IgnoredAny>(value).is_ok(), "a member's value is JSON");
+            assert!(
+                serde_json::from_slice::<serde::de::IgnoredAny>(value).is_ok(),
+                "a member's value is JSON"
+            );
         }
     }
     let mut capture = Capture::new(&["usage", "model"]);
@@ -160,7 +163,8 @@ mod tests {
     fn every_target_holds_on_its_corpus() {
         for (name, body) in TARGETS {
             let folder = format!("{}/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
-            let entries: Vec<_> = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder}: {e}")).collect();
+            let entries: Vec<_> =
+                std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder}: {e}")).collect();
             assert!(!entries.is_empty(), "{folder} holds seeds");
             for entry in entries {
                 let path = entry.expect("a readable folder").path();

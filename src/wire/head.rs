@@ -3,7 +3,7 @@
 
 use super::{Malformed, Step};
 use crate::base::Span;
-use crate::base::limits::{HEADERS_COUNT_MAX, HEAD_BYTES_MAX, HEAD_LINE_BYTES_MAX};
+use crate::base::limits::{HEAD_BYTES_MAX, HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX};
 
 /// Finds the blank line that ends a head, over any number of inputs, looking at each byte once. Strict about line ends:
 /// only CRLF is one (RFC 9112 §2.2 lets a recipient accept a bare LF; smuggling lives there).
@@ -115,8 +115,18 @@ impl Known {
         let candidates: &[(&str, Known)] = match name.len() {
             2 => &[("te", Known::Te)],
             4 => &[("host", Known::Host), ("date", Known::Date)],
-            6 => &[("accept", Known::Accept), ("expect", Known::Expect), ("cookie", Known::Cookie), ("server", Known::Server)],
-            7 => &[("api-key", Known::ApiKey), ("upgrade", Known::Upgrade), ("trailer", Known::Trailer), ("alt-svc", Known::AltSvc)],
+            6 => &[
+                ("accept", Known::Accept),
+                ("expect", Known::Expect),
+                ("cookie", Known::Cookie),
+                ("server", Known::Server),
+            ],
+            7 => &[
+                ("api-key", Known::ApiKey),
+                ("upgrade", Known::Upgrade),
+                ("trailer", Known::Trailer),
+                ("alt-svc", Known::AltSvc),
+            ],
             9 => &[("x-api-key", Known::XApiKey)],
             10 => &[
                 ("connection", Known::Connection),
@@ -134,7 +144,9 @@ impl Known {
                 ("x-should-retry", Known::XShouldRetry),
             ],
             15 => &[("accept-encoding", Known::AcceptEncoding)],
-            16 => &[("content-encoding", Known::ContentEncoding), ("proxy-connection", Known::ProxyConnection)],
+            16 => {
+                &[("content-encoding", Known::ContentEncoding), ("proxy-connection", Known::ProxyConnection)]
+            }
             17 => &[("transfer-encoding", Known::TransferEncoding)],
             18 => &[("proxy-authenticate", Known::ProxyAuthenticate)],
             19 => &[("proxy-authorization", Known::ProxyAuthorization)],
@@ -204,12 +216,20 @@ impl Headers {
     }
 
     /// Takes over what httparse found, with our own strictness behind it.
-    pub(super) fn take_over(&mut self, head: &[u8], parsed: &[httparse::Header<'_>]) -> Result<(), Malformed> {
+    pub(super) fn take_over(
+        &mut self,
+        head: &[u8],
+        parsed: &[httparse::Header<'_>],
+    ) -> Result<(), Malformed> {
         self.fields.clear();
         for header in parsed {
             let (name, value) = (place(head, header.name.as_bytes()), place(head, header.value));
             if header.name.is_empty() || header.value.iter().any(|&b| is_control(b) && b != b'\t') {
-                return Err(if header.name.is_empty() { Malformed::HeaderName } else { Malformed::HeaderValue });
+                return Err(if header.name.is_empty() {
+                    Malformed::HeaderName
+                } else {
+                    Malformed::HeaderValue
+                });
             }
             self.fields.push(Field { name, value, known: Known::of(header.name.as_bytes()) });
         }
@@ -234,7 +254,11 @@ impl Headers {
             0 => Ok(false),
             1 => {
                 let coding = self.find(Known::TransferEncoding).unwrap_or_default().of(head);
-                if coding.eq_ignore_ascii_case(b"chunked") { Ok(true) } else { Err(Malformed::TransferEncoding) }
+                if coding.eq_ignore_ascii_case(b"chunked") {
+                    Ok(true)
+                } else {
+                    Err(Malformed::TransferEncoding)
+                }
             }
             _ => Err(Malformed::TransferEncoding),
         }

@@ -41,14 +41,24 @@ pub struct Member {
 pub enum JsonFault {
     /// The top level is something else than an object.
     NotAnObject,
-    Syntax { at: usize },
-    NotUtf8 { at: usize },
-    TooDeep { at: usize },
+    Syntax {
+        at: usize,
+    },
+    NotUtf8 {
+        at: usize,
+    },
+    TooDeep {
+        at: usize,
+    },
     TooManyKeys,
-    DuplicateKey { key: String },
+    DuplicateKey {
+        key: String,
+    },
     Truncated,
     /// Something follows the object.
-    Trailing { at: usize },
+    Trailing {
+        at: usize,
+    },
 }
 
 impl JsonFault {
@@ -56,13 +66,19 @@ impl JsonFault {
     pub fn sentence(&self) -> String {
         match self {
             JsonFault::NotAnObject => "The body must be a JSON object.".to_owned(),
-            JsonFault::Syntax { at } => format!("The body is not valid JSON: unexpected byte at offset {at}."),
-            JsonFault::NotUtf8 { at } => format!("The body is not valid JSON: bytes at offset {at} are not UTF-8."),
+            JsonFault::Syntax { at } => {
+                format!("The body is not valid JSON: unexpected byte at offset {at}.")
+            }
+            JsonFault::NotUtf8 { at } => {
+                format!("The body is not valid JSON: bytes at offset {at} are not UTF-8.")
+            }
             JsonFault::TooDeep { at } => format!("The body nests deeper than 64 levels at offset {at}."),
             JsonFault::TooManyKeys => "The body has more than 1024 keys at its top level.".to_owned(),
             JsonFault::DuplicateKey { key } => format!("The key `{key}` stands more than once in the body."),
             JsonFault::Truncated => "The body is not valid JSON: it ends in the middle.".to_owned(),
-            JsonFault::Trailing { at } => format!("Something follows the JSON object at offset {at} of the body."),
+            JsonFault::Trailing { at } => {
+                format!("Something follows the JSON object at offset {at} of the body.")
+            }
         }
     }
 
@@ -91,7 +107,9 @@ pub enum JsonStep {
     /// All input was taken; the object is open.
     More,
     /// The object closed after `used` bytes of this input.
-    Done { used: usize },
+    Done {
+        used: usize,
+    },
     Bad(JsonFault),
 }
 

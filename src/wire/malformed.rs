@@ -58,34 +58,56 @@ impl Malformed {
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Malformed::HeadTooLarge => ("head_too_large", "The request's head is larger than 32 KiB."),
-            Malformed::LineTooLong => ("head_line_too_long", "A line of the request's head is longer than 8 KiB."),
+            Malformed::LineTooLong => {
+                ("head_line_too_long", "A line of the request's head is longer than 8 KiB.")
+            }
             Malformed::TooManyHeaders => ("too_many_headers", "The request has more than 100 headers."),
             Malformed::BareLineFeed => ("bare_line_feed", "A line ends in LF without CR."),
             Malformed::BareCarriageReturn => ("bare_carriage_return", "A CR stands without its LF."),
-            Malformed::RequestLine => ("bad_request_line", "The request line is not `METHOD target HTTP/1.1`."),
+            Malformed::RequestLine => {
+                ("bad_request_line", "The request line is not `METHOD target HTTP/1.1`.")
+            }
             Malformed::StatusLine => ("bad_status_line", "The status line is not valid."),
             Malformed::Method => ("method_not_allowed", "This method is not served here."),
             Malformed::Version => ("bad_version", "Only HTTP/1.0 and HTTP/1.1 are spoken here."),
             Malformed::Target => ("bad_target", "The request target holds bytes that a target may not hold."),
-            Malformed::TargetHost => ("bad_target_host", "The authority in the target is not that of the Host header."),
-            Malformed::HeaderName => ("bad_header_name", "A header's name is not a token followed by a colon."),
+            Malformed::TargetHost => {
+                ("bad_target_host", "The authority in the target is not that of the Host header.")
+            }
+            Malformed::HeaderName => {
+                ("bad_header_name", "A header's name is not a token followed by a colon.")
+            }
             Malformed::HeaderValue => ("bad_header_value", "A header's value holds a control character."),
             Malformed::HeaderFold => ("folded_header", "A header is folded over several lines."),
             Malformed::Host => ("bad_host", "The Host header is not a host with an optional port."),
             Malformed::HostMissing => ("host_missing", "The Host header is missing."),
             Malformed::HostTwice => ("host_twice", "There is more than one Host header."),
-            Malformed::ContentLength => ("bad_content_length", "Content-Length is not a plain decimal number below 2^53."),
-            Malformed::ContentLengthTwice => ("content_length_twice", "There is more than one Content-Length."),
-            Malformed::TransferEncoding => ("bad_transfer_encoding", "Transfer-Encoding is not exactly `chunked`."),
+            Malformed::ContentLength => {
+                ("bad_content_length", "Content-Length is not a plain decimal number below 2^53.")
+            }
+            Malformed::ContentLengthTwice => {
+                ("content_length_twice", "There is more than one Content-Length.")
+            }
+            Malformed::TransferEncoding => {
+                ("bad_transfer_encoding", "Transfer-Encoding is not exactly `chunked`.")
+            }
             Malformed::LengthAndEncoding => {
                 ("length_and_encoding", "Content-Length and Transfer-Encoding exclude each other.")
             }
-            Malformed::Expectation => ("bad_expectation", "The only expectation that can be met is 100-continue."),
-            Malformed::ChunkSize => ("bad_chunk_size", "A chunk size is not a hexadecimal number of at most 16 digits."),
-            Malformed::ChunkExtension => ("bad_chunk_extension", "A chunk extension is too long or not valid."),
+            Malformed::Expectation => {
+                ("bad_expectation", "The only expectation that can be met is 100-continue.")
+            }
+            Malformed::ChunkSize => {
+                ("bad_chunk_size", "A chunk size is not a hexadecimal number of at most 16 digits.")
+            }
+            Malformed::ChunkExtension => {
+                ("bad_chunk_extension", "A chunk extension is too long or not valid.")
+            }
             Malformed::ChunkEnd => ("bad_chunk_end", "A chunk does not end where its size says."),
             Malformed::Trailer => ("bad_trailer", "The trailers are too long or not valid."),
-            Malformed::Path => ("bad_path", "The path holds dot segments, empty segments or escapes that hide a separator."),
+            Malformed::Path => {
+                ("bad_path", "The path holds dot segments, empty segments or escapes that hide a separator.")
+            }
         }
     }
 }

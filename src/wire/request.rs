@@ -32,8 +32,15 @@ impl Method {
 
     /// Methods are case-sensitive (RFC 9110 §9.1).
     fn of(name: &str) -> Result<Method, Malformed> {
-        const ALL: [Method; 7] =
-            [Method::Post, Method::Get, Method::Head, Method::Put, Method::Patch, Method::Delete, Method::Options];
+        const ALL: [Method; 7] = [
+            Method::Post,
+            Method::Get,
+            Method::Head,
+            Method::Put,
+            Method::Patch,
+            Method::Delete,
+            Method::Options,
+        ];
         ALL.into_iter().find(|method| method.as_str() == name).ok_or(Malformed::Method)
     }
 }
@@ -86,7 +93,9 @@ pub fn read_request(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed>
     out.body = body(head, out)?;
     out.keep_alive = match out.version {
         Version::V11 => !out.headers.connection_has(head, "close"),
-        Version::V10 => out.headers.connection_has(head, "keep-alive") && !out.headers.connection_has(head, "close"),
+        Version::V10 => {
+            out.headers.connection_has(head, "keep-alive") && !out.headers.connection_has(head, "close")
+        }
     };
     out.expects_continue = expects_continue(head, out)?;
     Ok(())
@@ -129,14 +138,18 @@ fn is_authority(bytes: &[u8]) -> bool {
         None => bytes.split_at(memchr::memchr(b':', bytes).unwrap_or(bytes.len())),
     };
     let is_host_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._~:%!$&'()*+;=".contains(b);
-    let is_port = port.is_empty() || (port[0] == b':' && port.len() <= 6 && port[1..].iter().all(u8::is_ascii_digit));
+    let is_port =
+        port.is_empty() || (port[0] == b':' && port.len() <= 6 && port[1..].iter().all(u8::is_ascii_digit));
     !host.is_empty() && host.iter().all(is_host_byte) && is_port
 }
 
 /// Splits the target into path and query. The absolute form must name the Host's authority (RFC 9112 §3.2.2).
 fn split_target(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
     let target = out.target.of(head);
-    if target.iter().any(|&b| is_control(b) || b == b' ' || b >= 0x80 || matches!(b, b'#' | b'"' | b'<' | b'>' | b'\\')) {
+    if target
+        .iter()
+        .any(|&b| is_control(b) || b == b' ' || b >= 0x80 || matches!(b, b'#' | b'"' | b'<' | b'>' | b'\\'))
+    {
         return Err(Malformed::Target);
     }
     let path_at = match target {
@@ -152,9 +165,9 @@ fn split_target(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
 }
 
 fn absolute_path_at(target: &[u8], host: &[u8]) -> Result<usize, Malformed> {
-    let scheme = [&b"http://"[..], b"https://"].into_iter().find(|scheme| {
-        target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme)
-    });
+    let scheme = [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|scheme| target.len() > scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme));
     let authority_at = scheme.ok_or(Malformed::Target)?.len();
     let rest = &target[authority_at..];
     let end = memchr::memchr2(b'/', b'?', rest).filter(|&at| rest[at] == b'/').ok_or(Malformed::Target)?;

@@ -161,8 +161,10 @@ mod tests {
 
     #[test]
     fn every_subset_can_be_taken_out_and_leaves_an_object() {
-        let documents =
-            [r#"{"a":1,"b":[2,{"x":0}],"c":"d","e":null}"#, " { \"a\" : 1 , \"b\" : 2 ,\n \"c\":3 , \"d\":4 } "];
+        let documents = [
+            r#"{"a":1,"b":[2,{"x":0}],"c":"d","e":null}"#,
+            " { \"a\" : 1 , \"b\" : 2 ,\n \"c\":3 , \"d\":4 } ",
+        ];
         for document in documents {
             for subset in 0..16_usize {
                 for added in [&[][..], &[("n", "7")], &[("n", "7"), ("m", "{}")]] {
@@ -175,7 +177,8 @@ mod tests {
                     for (key, value) in added {
                         want.insert((*key).to_owned(), serde_json::from_str(value).expect("a value"));
                     }
-                    let got: serde_json::Value = serde_json::from_str(&got).unwrap_or_else(|e| panic!("{got}: {e}"));
+                    let got: serde_json::Value =
+                        serde_json::from_str(&got).unwrap_or_else(|e| panic!("{got}: {e}"));
                     assert_eq!(got, serde_json::Value::Object(want), "{document} without {removed:?}");
                 }
             }

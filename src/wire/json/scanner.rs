@@ -282,7 +282,9 @@ impl Scanner {
             (State::Dot | State::Fraction, b'0'..=b'9') => Some(State::Fraction),
             (State::Zero | State::Integer | State::Fraction, b'e' | b'E') => Some(State::Exponent),
             (State::Exponent, b'+' | b'-') => Some(State::ExponentSign),
-            (State::Exponent | State::ExponentSign | State::ExponentDigits, b'0'..=b'9') => Some(State::ExponentDigits),
+            (State::Exponent | State::ExponentSign | State::ExponentDigits, b'0'..=b'9') => {
+                Some(State::ExponentDigits)
+            }
             _ => None,
         }
     }
