@@ -13,7 +13,11 @@ pub mod dialect;
 
 pub mod provider;
 
+pub mod config;
+
 pub mod net;
 pub mod policy;
+
+pub mod offload;
 
 pub mod cli;

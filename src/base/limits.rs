@@ -47,3 +47,7 @@ pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 /// The least time that one of several addresses gets for its connect.
 pub const CONNECT_SHARE_MS_MIN: u64 = 250;
+/// Models of one provider that get a label of their own in metrics; all further ones share `other`.
+pub const MODELS_LABELLED_MAX: usize = 256;
+/// How long a scrape waits for a shard's counters before it goes on without them.
+pub const SCRAPE_SHARD_MS_MAX: u64 = 1_000;

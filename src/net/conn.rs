@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Buffers};
 use super::socket::Socket;
 
 /// One connection. Closed when dropped; under TLS without waiting for the peer's goodbye.
@@ -49,25 +49,33 @@ impl Conn {
         }
     }
 
-    /// Waits until bytes come, and appends at most `room` of them to the buffer. 0 is the end of the stream; a TLS peer
-    /// that leaves without its goodbye gives `UnexpectedEof`.
+    /// Waits until bytes come, and appends at most `room` of them to the buffer, which gets its memory from the stock only
+    /// then. 0 is the end of the stream; a TLS peer that leaves without its goodbye gives `UnexpectedEof`.
     pub fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
+        stock: &Buffers,
         buffer: &mut Buffer,
         room: usize,
     ) -> Poll<io::Result<usize>> {
+        if (self.likely_more || self.tls.is_some())
+            && let Some(count) = self.fill_from_stock(stock, buffer, room)?
+        {
+            return Poll::Ready(Ok(count));
+        }
         loop {
-            if self.likely_more || self.tls.is_some() {
-                if let Some(count) = self.try_fill(buffer, room)? {
-                    return Poll::Ready(Ok(count));
-                }
-            }
             ready!(self.socket.poll_readable(cx))?;
-            if let Some(count) = self.try_fill(buffer, room)? {
+            if let Some(count) = self.fill_from_stock(stock, buffer, room)? {
                 return Poll::Ready(Ok(count));
             }
         }
+    }
+
+    fn fill_from_stock(&mut self, stock: &Buffers, buffer: &mut Buffer, room: usize) -> io::Result<Option<usize>> {
+        stock.equip(buffer);
+        let result = self.try_fill(buffer, room);
+        stock.take_back(buffer);
+        result
     }
 
     /// Appends what is there, at most `room` bytes; `None` when nothing is.

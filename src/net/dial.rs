@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use rustls::pki_types::ServerName;
 
 use super::alarm::{Alarm, Alarms};
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Buffers};
 use super::conn::Conn;
 use super::listen::ready_for_small_answers;
 use super::socket::Socket;
@@ -124,11 +124,11 @@ async fn open_tunnel(conn: &mut Conn, tunnel: &Tunnel<'_>, alarm: &Alarm) -> Res
 
 /// Reads exactly one head: a byte behind it would be lost to the TLS session.
 async fn read_proxy_head(conn: &mut Conn, alarm: &Alarm) -> Result<Buffer, FaultKind> {
-    let mut buffer = Buffer::default();
+    let (stock, mut buffer) = (Buffers::default(), Buffer::default());
     let mut end = EndOfHead::default();
     let mut looked_at = 0;
     loop {
-        match within(alarm, |cx| conn.poll_fill(cx, &mut buffer, HEAD_BYTES_MAX)).await {
+        match within(alarm, |cx| conn.poll_fill(cx, &stock, &mut buffer, HEAD_BYTES_MAX)).await {
             None => return Err(FaultKind::ConnectTimeout),
             Some(Err(_)) | Some(Ok(0)) => return Err(FaultKind::Proxy),
             Some(Ok(_)) => {}

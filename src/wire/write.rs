@@ -29,6 +29,11 @@ impl<'a> HeadWriter<'a> {
         HeadWriter { out }
     }
 
+    /// Header lines only, to be sent inside some head later.
+    pub fn continuing(out: &'a mut Vec<u8>) -> HeadWriter<'a> {
+        HeadWriter { out }
+    }
+
     /// One header. Refuses a name that is no token and a value with a control character.
     pub fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), Malformed> {
         if name.is_empty() || !name.iter().all(|&b| is_token_byte(b)) {

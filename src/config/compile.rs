@@ -1,0 +1,307 @@
+//! One provider instance from its file and its settings: URLs taken apart, header lines made, every choice taken.
+
+use std::collections::BTreeMap;
+
+use super::discover::Found;
+use super::mistake::{Mistakes, nearest};
+use super::values::{Meaning, Values};
+use super::yaml::Node;
+use crate::base::Secret;
+use crate::dialect::endpoint::Endpoint;
+use crate::provider::file::{Auth, ProviderFile};
+use crate::provider::{Credential, Limits, Origin, Provider, Proxy, Retry, Route};
+use crate::wire::write::HeadWriter;
+
+/// What is known of an instance before it is compiled.
+pub struct Instance<'i> {
+    pub name: &'i str,
+    pub place: &'i str,
+    pub own: &'i Values,
+    pub found: &'i Found,
+    pub headers: Option<&'i Node>,
+    pub is_in_file: bool,
+}
+
+/// Compiles an instance. `None` when it is not meant (a base URL alone, for a type that needs a key) or wrong.
+pub fn provider(
+    instance: &Instance<'_>,
+    files: &[ProviderFile],
+    values: &Values,
+    env: &BTreeMap<String, String>,
+    mistakes: &mut Mistakes,
+) -> Option<Provider> {
+    let path = |key: &str| format!("providers.{}.{key}", instance.name);
+    let own = instance.own;
+    let default_kind = if instance.found.kind.is_empty() { instance.name } else { &instance.found.kind };
+    let kind = own.text("type").unwrap_or(default_kind);
+    let Some(file) = files.iter().find(|file| file.kind == kind) else {
+        let near = nearest(kind, files.iter().map(|file| file.kind.as_str()));
+        let expected = near.map_or("the name of a provider file".to_owned(), |near| format!("`{near}`"));
+        mistakes.add(own.place("type"), &path("type"), format!("there is no provider type `{kind}`"), expected);
+        return None;
+    };
+    if instance.name.is_empty() || instance.name.contains('/') || instance.name.contains(char::is_whitespace) {
+        mistakes.add(instance.place, &path(""), "is no name", "a name without slashes and spaces");
+    }
+    let keys = keys(instance);
+    if keys.is_empty() && file.auth != Auth::OptionalBearer {
+        if instance.is_in_file {
+            let expected = format!("`api_key`, or the variable {}_API_KEY", file.env);
+            mistakes.add(instance.place, &path("api_key"), "is missing", expected);
+        }
+        return None;
+    }
+    let base_url = own.text("base_url").or(file.base_url.as_deref());
+    let Some(base_url) = base_url else {
+        let expected = format!("`base_url`, or the variable {}_BASE_URL", file.env);
+        mistakes.add(instance.place, &path("base_url"), "is missing", expected);
+        return None;
+    };
+    let Some((origin, base_path)) = split_url(base_url) else {
+        mistakes.add(own.place("base_url"), &path("base_url"), "is no URL that can be used", "http(s)://host[:port][/path]");
+        return None;
+    };
+    let query = query(file, own, &base_path);
+    let static_lines = static_lines(instance, file, mistakes);
+    Some(Provider {
+        name: instance.name.to_owned(),
+        kind: file.kind.clone(),
+        credentials: credentials(&file.auth, &keys, &static_lines, instance, mistakes),
+        routes: routes(file, &base_path, &query),
+        base_path,
+        query,
+        forward_headers: file.forward_headers.clone(),
+        usage_in_streams: file.usage_in_streams,
+        edits: file.edits.clone(),
+        models: models(own),
+        limits: limits(own, values),
+        retry: retry(own, values),
+        proxy: proxy(instance, values, &origin, env, mistakes),
+        origin,
+    })
+}
+
+/// Keys of the file come first, unless the environment has its own.
+fn keys(instance: &Instance<'_>) -> Vec<String> {
+    if !instance.found.keys.is_empty() {
+        return instance.found.keys.iter().map(|(_, _, key)| key.clone()).collect();
+    }
+    let one = instance.own.text("api_key").map(str::to_owned);
+    one.into_iter().chain(instance.own.list("api_keys").to_vec()).collect()
+}
+
+/// Scheme, host, port and path of a URL; the path has no slash at its end.
+pub fn split_url(url: &str) -> Option<(Origin, String)> {
+    let (tls, rest) = match url.strip_prefix("https://") {
+        Some(rest) => (true, rest),
+        None => (false, url.strip_prefix("http://")?),
+    };
+    let path_at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(path_at);
+    if path.contains(['?', '#']) || authority.contains('@') || authority.is_empty() {
+        return None;
+    }
+    let default_port = if tls { 443 } else { 80 };
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
+        _ => (authority, default_port),
+    };
+    let bare = host.strip_prefix('[').map_or(Some(host), |rest| rest.strip_suffix(']'))?;
+    let is_good = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    if bare.is_empty() || !bare.chars().all(is_good) || (bare.contains(':') && bare == host) {
+        return None;
+    }
+    crate::wire::path::check_forwardable(path.trim_end_matches('/').as_bytes()).ok()?;
+    let authority = if port == default_port { host.to_owned() } else { format!("{host}:{port}") };
+    Some((Origin { tls, host: bare.to_owned(), port, authority }, path.trim_end_matches('/').to_owned()))
+}
+
+fn query(file: &ProviderFile, own: &Values, base_path: &str) -> String {
+    let is_wanted = file.query_when_base_has.as_ref().is_none_or(|part| base_path.contains(part.as_str()));
+    if !is_wanted {
+        return String::new();
+    }
+    let version = own.text("api_version").or(file.api_version.as_deref()).unwrap_or_default();
+    let pairs: Vec<String> =
+        file.query.iter().map(|(key, value)| format!("{key}={}", value.replace("${api_version}", version))).collect();
+    pairs.join("&")
+}
+
+fn routes(file: &ProviderFile, base_path: &str, query: &str) -> [Option<Route>; Endpoint::COUNT] {
+    Endpoint::ALL.map(|endpoint| {
+        let path = file.paths[endpoint as usize].as_ref()?;
+        let mark = if query.is_empty() { "" } else { "?" };
+        Some(Route { target: format!("{base_path}{path}{mark}{query}") })
+    })
+}
+
+/// The header lines of every request: the file's, then the instance's.
+fn static_lines(instance: &Instance<'_>, file: &ProviderFile, mistakes: &mut Mistakes) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let mut head = HeadWriter::continuing(&mut lines);
+    for (name, value) in &file.headers {
+        let _ = head.header(name.to_lowercase().as_bytes(), value.as_bytes());
+    }
+    for (name, key, value) in instance.headers.and_then(Node::members).into_iter().flatten() {
+        let text = value.text().unwrap_or_default();
+        if head.header(name.to_lowercase().as_bytes(), text.as_bytes()).is_err() {
+            let setting = format!("providers.{}.headers.{name}", instance.name);
+            mistakes.add(&key.place, &setting, "is no header", "a token as name and a value without control characters");
+        }
+    }
+    lines
+}
+
+fn credentials(
+    auth: &Auth,
+    keys: &[String],
+    static_lines: &[u8],
+    instance: &Instance<'_>,
+    mistakes: &mut Mistakes,
+) -> Vec<Credential> {
+    let mut make = |key: Option<&String>| {
+        let mut lines = Vec::new();
+        let mut head = HeadWriter::continuing(&mut lines);
+        let written = match (auth, key) {
+            (_, None) => Ok(()),
+            (Auth::Header(name), Some(key)) => head.header(name.as_bytes(), key.as_bytes()),
+            (_, Some(key)) => head.header(b"authorization", format!("Bearer {key}").as_bytes()),
+        };
+        if written.is_err() {
+            let setting = format!("providers.{}.api_key", instance.name);
+            mistakes.add(instance.place, &setting, "holds a control character", "a key as the provider gave it");
+        }
+        lines.extend_from_slice(static_lines);
+        let masked = key.map_or("no key".to_owned(), |key| Secret::new(key.clone()).masked());
+        Credential { header_lines: Secret::new(String::from_utf8_lossy(&lines).into_owned()), masked }
+    };
+    if keys.is_empty() { vec![make(None)] } else { keys.iter().map(|key| make(Some(key))).collect() }
+}
+
+fn models(own: &Values) -> Vec<String> {
+    match own.get("models").map(|resolved| &resolved.meaning) {
+        Some(Meaning::List(list)) => list.clone(),
+        Some(Meaning::Text(text)) => {
+            text.split(',').map(|model| model.trim().to_owned()).filter(|model| !model.is_empty()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn limits(own: &Values, values: &Values) -> Limits {
+    let ms = |key: &str| own.number(key).or(values.number(&format!("upstream.{key}"))).unwrap_or_default();
+    Limits {
+        connect_timeout_ms: ms("connect_timeout"),
+        tls_timeout_ms: ms("tls_timeout"),
+        first_byte_timeout_ms: ms("first_byte_timeout"),
+        idle_timeout_ms: ms("idle_timeout"),
+        pool_idle_timeout_ms: ms("pool_idle_timeout"),
+        pool_idle_count_max: usize::try_from(ms("pool_idle_max")).unwrap_or(usize::MAX),
+    }
+}
+
+fn retry(own: &Values, values: &Values) -> Retry {
+    let number = |key: &str| values.number(&format!("retry.{key}")).unwrap_or_default();
+    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    Retry {
+        count_max: small(own.number("max_retries").unwrap_or(number("max_retries"))),
+        initial_backoff_ms: number("initial_backoff"),
+        max_backoff_ms: number("max_backoff"),
+        backoff_factor_milli: small(number("backoff_factor")),
+        jitter_milli: small(number("jitter_factor")).min(1000),
+        statuses: values.list("retry.statuses").iter().filter_map(|status| status.parse().ok()).collect(),
+        retry_after_ms_max: number("retry_after_max"),
+        budget_ratio_milli: small(number("budget_ratio")),
+        budget_per_second: small(number("budget_per_second")),
+    }
+}
+
+/// The provider's own proxy, or the common one unless it is passed by.
+fn proxy(
+    instance: &Instance<'_>,
+    values: &Values,
+    origin: &Origin,
+    env: &BTreeMap<String, String>,
+    mistakes: &mut Mistakes,
+) -> Option<Proxy> {
+    let own = instance.own.text("proxy_url");
+    let common = || values.text("upstream.proxy_url").filter(|_| !is_passed_by(values, origin));
+    let url = own.or_else(common)?;
+    let (user, plain) = match url.strip_prefix("http://").and_then(|rest| rest.rsplit_once('@')) {
+        Some((user, rest)) => (Some(user), format!("http://{rest}")),
+        None => (None, url.to_owned()),
+    };
+    let _ = env;
+    match split_url(&plain) {
+        Some((proxy, path)) if !proxy.tls && path.is_empty() => {
+            let mut lines = Vec::new();
+            if let Some(user) = user {
+                let user = crate::wire::path::percent_decoded(user.as_bytes());
+                let value = format!("Basic {}", base64(&user));
+                HeadWriter::continuing(&mut lines).checked_header(b"proxy-authorization", value.as_bytes());
+            }
+            let header_lines = Secret::new(String::from_utf8_lossy(&lines).into_owned());
+            Some(Proxy { host: proxy.host, port: proxy.port, header_lines })
+        }
+        _ => {
+            let place = if own.is_some() { instance.own.place("proxy_url") } else { values.place("upstream.proxy_url") };
+            mistakes.add(place, "proxy_url", "is no proxy that can be used", "http://[user:password@]host:port");
+            None
+        }
+    }
+}
+
+/// Whether NO_PROXY names the host. A provider on a loopback address never needs a proxy.
+fn is_passed_by(values: &Values, origin: &Origin) -> bool {
+    let is_loopback = origin.host == "localhost"
+        || origin.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let names = values.text("upstream.no_proxy").unwrap_or_default();
+    let fits = |name: &str| {
+        let suffix = name.trim_start_matches('.');
+        let is_suffix = || origin.host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
+        name == "*" || (!suffix.is_empty() && (origin.host == suffix || is_suffix()))
+    };
+    is_loopback || names.split(',').map(str::trim).any(fits)
+}
+
+/// RFC 4648 §4, for the one header that needs it.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for group in bytes.chunks(3) {
+        let word = group.iter().fold(0_u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - group.len()));
+        for index in 0..4 {
+            let digit = if index <= group.len() { DIGITS[(word >> (18 - 6 * index) & 63) as usize] } else { b'=' };
+            out.push(digit as char);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart_or_refused() {
+        let parts = |url: &str| split_url(url).map(|(o, path)| (o.tls, o.host, o.port, o.authority, path));
+        let want = |tls, host: &str, port, authority: &str, path: &str| {
+            Some((tls, host.to_owned(), port, authority.to_owned(), path.to_owned()))
+        };
+        assert_eq!(parts("https://api.x.ai/v1/"), want(true, "api.x.ai", 443, "api.x.ai", "/v1"));
+        assert_eq!(parts("http://localhost:8000"), want(false, "localhost", 8000, "localhost:8000", ""));
+        assert_eq!(parts("http://[::1]:80/a"), want(false, "::1", 80, "[::1]", "/a"));
+        assert_eq!(parts("https://[::1]:8443"), want(true, "::1", 8443, "[::1]:8443", ""));
+        for bad in ["https://", "http://a b", "http://u:p@h", "http://h/?q", "http://h:99999", "http://::1/", "http://h/../x"] {
+            assert_eq!(parts(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
+        for (plain, coded) in cases {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+}

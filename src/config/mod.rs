@@ -1,0 +1,43 @@
+//! Settings: environment and an optional file in, a checked and compiled [`Snapshot`] out, or every mistake at once.
+//! Nothing here is read while a request is served.
+
+mod build;
+mod compile;
+mod discover;
+mod interpolate;
+mod mistake;
+mod plan;
+mod provider_file;
+mod snapshot;
+pub mod table;
+mod values;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use mistake::Mistake;
+pub use snapshot::{
+    ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot,
+};
+
+/// Where settings come from. The environment is passed in, so that a test can make one up.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The settings file. `None` looks at `RINGWAY_CONFIG`, then for `config/ringway.yaml` and `ringway.yaml`.
+    pub file: Option<PathBuf>,
+    pub env: BTreeMap<String, String>,
+}
+
+/// Reads, checks and compiles the settings: environment over file over default. The error lists every mistake found.
+pub fn load(sources: &Sources) -> Result<Snapshot, Vec<Mistake>> {
+    build::build(sources)
+}
+
+/// The names of the provider files that are built in.
+pub fn builtin_provider_kinds() -> Vec<&'static str> {
+    provider_file::BUILTIN.iter().map(|(name, _)| *name).collect()
+}
+
+#[cfg(test)]
+mod tests;

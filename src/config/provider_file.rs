@@ -1,0 +1,223 @@
+//! Provider files: YAML in, a checked [`ProviderFile`] out. The built-in ones are compiled in; an operator's folder adds
+//! to them.
+
+use std::path::Path;
+
+use super::mistake::{Mistakes, nearest};
+use super::yaml::{self, Node, Value};
+use crate::dialect::endpoint::Endpoint;
+use crate::provider::edit::BodyEdit;
+use crate::provider::file::{Auth, ProviderFile, UsageInStreams};
+
+macro_rules! builtin {
+    ($($name:literal),* $(,)?) => {
+        /// The built-in files by name, in the order in which the environment is searched.
+        pub const BUILTIN: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../config/providers/", $name, ".yaml")))),*];
+    };
+}
+
+builtin!(
+    "openai", "azure", "groq", "xai", "openrouter", "deepseek", "zai", "oracle", "mistral", "together", "fireworks",
+    "perplexity", "cerebras", "nvidia", "huggingface", "moonshot", "minimax", "dashscope", "cohere", "ollama", "vllm",
+    "llamacpp", "lmstudio", "sglang", "simulated",
+);
+
+/// All provider files: the built-in ones, then those of the folder, which replace built-in ones of the same name.
+pub fn read_all(folder: Option<&str>, mistakes: &mut Mistakes) -> Vec<ProviderFile> {
+    let mut files: Vec<ProviderFile> = BUILTIN
+        .iter()
+        .filter_map(|(name, text)| read(name, &format!("config/providers/{name}.yaml"), text, mistakes))
+        .collect();
+    for (name, path, text) in folder.map(|folder| texts_of(folder, mistakes)).unwrap_or_default() {
+        let Some(file) = read(&name, &path, &text, mistakes) else { continue };
+        match files.iter_mut().find(|known| known.kind == name) {
+            Some(known) => *known = file,
+            None => files.push(file),
+        }
+    }
+    files
+}
+
+#[expect(clippy::disallowed_methods, reason = "settings are read from files")]
+fn texts_of(folder: &str, mistakes: &mut Mistakes) -> Vec<(String, String, String)> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            mistakes.add(folder, "providers_dir", format!("the folder cannot be read: {error}"), "a folder");
+            return Vec::new();
+        }
+    };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml"));
+    paths.sort();
+    let mut out = Vec::new();
+    for path in paths {
+        let shown = path.display().to_string();
+        match (std::fs::read_to_string(&path), path.file_stem().and_then(|stem| stem.to_str())) {
+            (Ok(text), Some(name)) => out.push((name.to_owned(), shown, text)),
+            (Err(error), _) => mistakes.add(&shown, "", format!("the file cannot be read: {error}"), ""),
+            (_, None) => mistakes.add(&shown, "", "the file's name is not UTF-8", ""),
+        }
+    }
+    out
+}
+
+/// Reads one file. `None` when it is no group of settings; every mistake is noted.
+pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Option<ProviderFile> {
+    let root = yaml::read(Path::new(path).to_str()?, text, mistakes)?;
+    let Some(members) = root.members() else {
+        mistakes.add(&root.place, "", format!("{} stands here", root.kind()), "the settings of a provider");
+        return None;
+    };
+    for (name, key, _) in members {
+        if !KEYS.contains(&name) {
+            let hint = nearest(name, KEYS.iter().copied()).map_or(String::new(), |known| format!("`{known}`"));
+            mistakes.add(&key.place, name, "is not a setting of a provider file", hint);
+        }
+    }
+    let mut reader = FileReader { root: &root, mistakes };
+    let env_default = kind.to_uppercase().replace('-', "_");
+    Some(ProviderFile {
+        kind: kind.to_owned(),
+        title: reader.text("title").unwrap_or(kind).to_owned(),
+        env: reader.text("env").map_or(env_default, str::to_owned),
+        base_url: reader.text("base_url").map(str::to_owned),
+        auth: reader.auth(),
+        paths: reader.paths(),
+        api_version: reader.text("api_version").map(str::to_owned),
+        query: reader.pairs("query"),
+        query_when_base_has: reader.text("query_when_base_has").map(str::to_owned),
+        headers: reader.pairs("headers"),
+        forward_headers: reader.list("forward_headers"),
+        usage_in_streams: reader.usage_in_streams(),
+        edits: reader.edits(),
+    })
+}
+
+struct FileReader<'n, 'm> {
+    root: &'n Node,
+    mistakes: &'m mut Mistakes,
+}
+
+impl<'n> FileReader<'n, '_> {
+    fn text(&mut self, key: &str) -> Option<&'n str> {
+        let node = self.root.get(key)?;
+        if node.text().is_none() {
+            self.mistakes.add(&node.place, key, format!("{} stands here", node.kind()), "a single value");
+        }
+        node.text()
+    }
+
+    fn pairs(&mut self, key: &str) -> Vec<(String, String)> {
+        let Some(node) = self.root.get(key) else { return Vec::new() };
+        let Some(members) = node.members() else {
+            self.mistakes.add(&node.place, key, format!("{} stands here", node.kind()), "names and values");
+            return Vec::new();
+        };
+        members.filter_map(|(name, _, value)| Some((name.to_owned(), value.text()?.to_owned()))).collect()
+    }
+
+    fn list(&mut self, key: &str) -> Vec<String> {
+        match self.root.get(key).map(|node| (&node.value, &node.place)) {
+            None => Vec::new(),
+            Some((Value::List(items), _)) => items.iter().filter_map(|item| Some(item.text()?.to_lowercase())).collect(),
+            Some((_, place)) => {
+                self.mistakes.add(place, key, "this is no list", "a list of names");
+                Vec::new()
+            }
+        }
+    }
+
+    fn auth(&mut self) -> Auth {
+        match self.text("auth") {
+            None | Some("bearer") => Auth::Bearer,
+            Some("optional_bearer") => Auth::OptionalBearer,
+            Some(other) => match other.strip_prefix("header ") {
+                Some(name) => Auth::Header(name.trim().to_lowercase()),
+                None => {
+                    let place = self.root.get("auth").map_or("", |node| &node.place);
+                    let expected = "bearer, optional_bearer or `header NAME`";
+                    self.mistakes.add(place, "auth", format!("`{other}` is no way to show a key"), expected);
+                    Auth::Bearer
+                }
+            },
+        }
+    }
+
+    fn usage_in_streams(&mut self) -> UsageInStreams {
+        match self.text("usage_in_streams") {
+            None | Some("ask") => UsageInStreams::Ask,
+            Some("always") => UsageInStreams::Always,
+            Some("never") => UsageInStreams::Never,
+            Some(other) => {
+                let place = self.root.get("usage_in_streams").map_or("", |node| &node.place);
+                self.mistakes.add(place, "usage_in_streams", format!("`{other}` is unknown"), "ask, always or never");
+                UsageInStreams::Ask
+            }
+        }
+    }
+
+    fn paths(&mut self) -> [Option<String>; Endpoint::COUNT] {
+        let mut paths = [const { None }; Endpoint::COUNT];
+        for (name, path) in self.pairs("paths") {
+            match Endpoint::ALL.into_iter().find(|e| e.name() == name && *e != Endpoint::Other) {
+                Some(endpoint) if path.starts_with('/') => paths[endpoint as usize] = Some(path),
+                _ => {
+                    let place = self.root.get("paths").map_or("", |node| &node.place);
+                    let expected = "chat, completions, embeddings or models, each with a path that begins with /";
+                    self.mistakes.add(place, "paths", format!("`{name}: {path}` is no endpoint's path"), expected);
+                }
+            }
+        }
+        paths
+    }
+
+    fn edits(&mut self) -> Vec<BodyEdit> {
+        let Some(node) = self.root.get("edits") else { return Vec::new() };
+        let Value::List(items) = &node.value else {
+            self.mistakes.add(&node.place, "edits", format!("{} stands here", node.kind()), "a list of edits");
+            return Vec::new();
+        };
+        let mut edits = Vec::new();
+        for item in items {
+            match edit(item) {
+                Some(edit) => edits.push(edit),
+                None => self.mistakes.add(&item.place, "edits", "this is no edit", EDIT_EXPECTED),
+            }
+        }
+        edits
+    }
+}
+
+fn edit(node: &Node) -> Option<BodyEdit> {
+    let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
+    let number = |key: &str| text(key).and_then(|text| text.parse::<f64>().ok());
+    if let Some(from) = text("rename") {
+        return Some(BodyEdit::Rename { from, to: text("to")? });
+    }
+    if let Some(field) = text("drop") {
+        return Some(BodyEdit::Drop { field });
+    }
+    if let Some(field) = text("default") {
+        let value = text("value")?;
+        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&value).is_ok();
+        return is_json.then_some(BodyEdit::Default { field, value });
+    }
+    if let Some(field) = text("map") {
+        return Some(BodyEdit::Map { field, from: text("from")?, to: text("to")? });
+    }
+    let field = text("clamp")?;
+    if let Some(above) = number("above") {
+        return Some(BodyEdit::Above { field, above, otherwise: number("else")? });
+    }
+    let (min, max) = (number("min"), number("max"));
+    (min.is_some() || max.is_some()).then_some(BodyEdit::Clamp { field, min, max })
+}
+
+const KEYS: &[&str] = &[
+    "title", "env", "base_url", "auth", "paths", "api_version", "query", "query_when_base_has", "headers",
+    "forward_headers", "usage_in_streams", "edits",
+];
+const EDIT_EXPECTED: &str = "`rename: A, to: B`, `drop: A`, `default: A, value: JSON`, `map: A, from: X, to: Y`, \
+                             `clamp: A, min: N, max: N` or `clamp: A, above: N, else: M`";

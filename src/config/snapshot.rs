@@ -1,0 +1,121 @@
+//! Settings as the rest of the house sees them: compiled, checked, immutable.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+
+use crate::base::Secret;
+use crate::provider::Provider;
+
+/// Everything that was set, in the form in which it is used.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub server: Server,
+    pub keys: Keys,
+    /// In the order in which a bare model id is looked for.
+    pub providers: Vec<Arc<Provider>>,
+    /// Gets what names no provider and no known model.
+    pub default_provider: Option<usize>,
+    pub models: Models,
+    pub metrics: Metrics,
+    /// Asks providers for usage in streams, and hides the extra event from clients that did not ask.
+    pub ask_usage_in_streams: bool,
+    pub ca_file: Option<PathBuf>,
+    pub dns_refresh_ms: u64,
+    pub log: Log,
+    /// What `ringway check` prints.
+    pub plan: String,
+    /// Things that are allowed and should be known.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub listen: Vec<SocketAddr>,
+    /// Certificate and key files; none for plain HTTP.
+    pub tls: Vec<(PathBuf, PathBuf)>,
+    /// 0 is one per CPU that the process may use.
+    pub shards: usize,
+    pub driver: DriverChoice,
+    /// Of the whole process.
+    pub connections_count_max: usize,
+    pub head_timeout_ms: u64,
+    pub body_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
+    pub write_timeout_ms: u64,
+    /// A body that must be looked into; others stream through.
+    pub body_bytes_max: usize,
+    pub event_bytes_max: usize,
+    /// `None` lets streams finish however long they take.
+    pub drain_timeout_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverChoice {
+    Auto,
+    IoUring,
+    Epoll,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Models {
+    pub configured_mode: ConfiguredMode,
+    pub refresh_interval_ms: u64,
+}
+
+/// What models named in the settings mean beside those that a provider lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfiguredMode {
+    /// They count when the provider's list is empty or cannot be had.
+    Fallback,
+    /// Only they count, and the list is not asked for.
+    Allowlist,
+    /// Both count.
+    Merge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    pub enabled: bool,
+    pub path: String,
+    pub needs_key: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub level: LogLevel,
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// The keys that clients may use.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    keys: Vec<Secret>,
+}
+
+impl Keys {
+    pub fn new(keys: Vec<Secret>) -> Keys {
+        Keys { keys }
+    }
+
+    /// No key is set: everybody is let in.
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether a presented key is one of them. Takes the same time whichever byte differs; all keys are looked at.
+    pub fn admits(&self, presented: &[u8]) -> bool {
+        let matches = self.keys.iter().map(|key| key.reveal().as_bytes().ct_eq(presented));
+        matches.fold(subtle::Choice::from(0), |any, one| any | one).into()
+    }
+}

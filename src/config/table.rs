@@ -1,0 +1,152 @@
+//! Every setting, once: its path in the file, its unit, its default, its names in the environment, and its sentence.
+//! Reading, the plan of `ringway check` and `docs/configuration.md` are made from this table.
+
+/// One setting.
+pub struct Setting {
+    /// Groups and name, joined by dots.
+    pub path: &'static str,
+    pub kind: Kind,
+    /// As it would be written; empty for "not set".
+    pub default: &'static str,
+    /// Names in the environment besides `RINGWAY_` and the path in capitals, with the unit of a bare number there.
+    pub env: &'static [&'static str],
+    pub help: &'static str,
+}
+
+/// What a value must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    /// Shown masked.
+    Secret,
+    SecretList,
+    File,
+    Bool,
+    /// A whole number of at least this.
+    Count(u64),
+    /// Bytes: `10485760`, `10M`, `512K`, `1G` (powers of 1024).
+    Bytes,
+    /// A duration: a bare number in milliseconds, or `250ms`, `2s`, `5m`, `1h`.
+    Millis,
+    /// A duration whose bare number means seconds; kept in milliseconds.
+    Seconds,
+    /// A decimal number of at least 0, kept in thousandths.
+    Ratio,
+    Choice(&'static [&'static str]),
+    /// `host:port`, several separated by commas or as a list.
+    AddressList,
+    StatusList,
+    Url,
+}
+
+impl Kind {
+    /// What a person should write.
+    pub fn expected(self) -> String {
+        match self {
+            Kind::Text => "a text".to_owned(),
+            Kind::Secret => "a key that is not empty".to_owned(),
+            Kind::SecretList => "a list of keys".to_owned(),
+            Kind::File => "the path of a file".to_owned(),
+            Kind::Bool => "true or false".to_owned(),
+            Kind::Count(least) => format!("a whole number of at least {least}"),
+            Kind::Bytes => "a number of bytes, such as 10485760, 512K or 10M".to_owned(),
+            Kind::Millis => "a duration, such as 250 (milliseconds), 250ms, 2s or 5m".to_owned(),
+            Kind::Seconds => "a duration, such as 30 (seconds), 250ms, 2s or 5m".to_owned(),
+            Kind::Ratio => "a decimal number of at least 0".to_owned(),
+            Kind::Choice(words) => format!("one of {}", words.join(", ")),
+            Kind::AddressList => "an address and port, such as 127.0.0.1:8080 or [::1]:8080".to_owned(),
+            Kind::StatusList => "a list of HTTP statuses from 400 to 599".to_owned(),
+            Kind::Url => "a URL that begins with http:// or https://".to_owned(),
+        }
+    }
+}
+
+macro_rules! settings {
+    ($($path:literal $kind:expr, $default:literal, [$($env:literal),*], $help:literal;)*) => {
+        &[$(Setting { path: $path, kind: $kind, default: $default, env: &[$($env),*], help: $help }),*]
+    };
+}
+
+/// The settings of the gateway.
+pub const SETTINGS: &[Setting] = settings! {
+    "server.listen" Kind::AddressList, "127.0.0.1:8080", [], "Addresses to listen on. The variable PORT alone means 127.0.0.1 with that port, or 0.0.0.0 when a key is set.";
+    "server.allow_unauthenticated" Kind::Bool, "false", [], "Allows listening on other addresses than loopback without any key.";
+    "server.shards" Kind::Count(0), "0", [], "Event loops, each on its own CPU; 0 is one for every CPU that the process may use.";
+    "server.driver" Kind::Choice(&["auto", "io_uring", "epoll"]), "auto", ["RINGWAY_DRIVER"], "The event loop: auto takes io_uring where it works and epoll elsewhere.";
+    "server.connections_max" Kind::Count(1), "100000", [], "Client connections at a time; further ones get 503.";
+    "server.head_timeout" Kind::Millis, "10s", [], "From the first byte of a request to the end of its head.";
+    "server.body_timeout" Kind::Millis, "30s", [], "Between two pieces of a request body.";
+    "server.idle_timeout" Kind::Millis, "75s", [], "How long a connection may lie idle between requests.";
+    "server.write_timeout" Kind::Seconds, "60", ["STREAM_STALL_TIMEOUT"], "How long a client may read nothing while an answer waits for it.";
+    "server.body_max" Kind::Bytes, "10M", ["BODY_SIZE_LIMIT"], "The largest body that has to be looked into. Other bodies stream through and have no limit.";
+    "server.event_max" Kind::Bytes, "16M", [], "The largest single event of a stream.";
+    "server.drain_timeout" Kind::Millis, "", [], "How long a stop waits for exchanges that are running; not set is without end.";
+    "auth.master_key" Kind::Secret, "", ["RINGWAY_MASTER_KEY", "GOMODEL_MASTER_KEY"], "The key that clients show as `Authorization: Bearer`, `x-api-key`, `api-key` or `x-goog-api-key`.";
+    "auth.keys" Kind::SecretList, "", [], "Further keys that are as good as the master key, to change keys without a gap.";
+    "metrics.enabled" Kind::Bool, "true", ["METRICS_ENABLED"], "Serves Prometheus metrics.";
+    "metrics.path" Kind::Text, "/metrics", ["METRICS_ENDPOINT"], "Where they are.";
+    "metrics.require_key" Kind::Bool, "false", [], "Whether they need a key like the API.";
+    "usage.ask_in_streams" Kind::Bool, "true", ["ENFORCE_RETURNING_USAGE_DATA"], "Asks providers to state usage at the end of streams, and hides that event from clients that did not ask.";
+    "models.default_provider" Kind::Text, "", [], "The provider of requests that name neither a provider nor a known model. With one provider it is that one.";
+    "models.configured_mode" Kind::Choice(&["fallback", "allowlist", "merge"]), "fallback", ["CONFIGURED_PROVIDER_MODELS_MODE"], "What `models` of a provider means: used when its own list cannot be had; instead of it; or beside it.";
+    "models.refresh_interval" Kind::Seconds, "3600", ["CACHE_REFRESH_INTERVAL"], "How often the providers' model lists are read again.";
+    "upstream.ca_file" Kind::File, "", [], "Certificates (PEM) that are trusted besides the system's.";
+    "upstream.proxy_url" Kind::Url, "", ["HTTPS_PROXY", "https_proxy"], "An HTTP proxy that is asked for a tunnel to every provider that NO_PROXY does not name.";
+    "upstream.no_proxy" Kind::Text, "", ["NO_PROXY", "no_proxy"], "Hosts that are reached without the proxy: names, `.suffixes` or `*`, separated by commas.";
+    "upstream.dns_refresh" Kind::Millis, "30s", [], "How old a resolved address may be before it is looked up again.";
+    "upstream.connect_timeout" Kind::Millis, "5s", [], "Opening a connection to a provider.";
+    "upstream.tls_timeout" Kind::Millis, "5s", [], "The TLS handshake with a provider.";
+    "upstream.first_byte_timeout" Kind::Seconds, "600", ["HTTP_RESPONSE_HEADER_TIMEOUT"], "From the request being sent to the first byte of the answer.";
+    "upstream.idle_timeout" Kind::Seconds, "300", ["HTTP_STREAM_IDLE_TIMEOUT"], "Between two pieces of an answer.";
+    "upstream.pool_idle_timeout" Kind::Millis, "60s", [], "How long an idle connection is kept for the next request.";
+    "upstream.pool_idle_max" Kind::Count(0), "1024", [], "Idle connections kept per provider and shard.";
+    "retry.max_retries" Kind::Count(0), "2", ["RETRY_MAX_RETRIES"], "Further attempts after a failed one, before any byte has reached the client.";
+    "retry.initial_backoff" Kind::Millis, "500ms", ["RETRY_INITIAL_BACKOFF"], "The pause before the first retry.";
+    "retry.max_backoff" Kind::Millis, "8s", ["RETRY_MAX_BACKOFF"], "The longest pause.";
+    "retry.backoff_factor" Kind::Ratio, "2.0", ["RETRY_BACKOFF_FACTOR"], "How the pause grows from one retry to the next.";
+    "retry.jitter_factor" Kind::Ratio, "0.1", ["RETRY_JITTER_FACTOR"], "By which part of itself a pause is spread.";
+    "retry.statuses" Kind::StatusList, "408,409,429,500,502,503,504,529", [], "Answers that are retried.";
+    "retry.retry_after_max" Kind::Millis, "20s", [], "The longest wait that a provider may ask for; an answer that asks for more goes to the client.";
+    "retry.budget_ratio" Kind::Ratio, "0.2", [], "Retries that every first attempt pays for.";
+    "retry.budget_per_second" Kind::Count(0), "10", [], "Retries per second and shard that are free.";
+    "providers_dir" Kind::File, "", [], "A folder of provider files (`*.yaml`) besides the built-in ones; a file of the same name replaces the built-in one.";
+    "log.level" Kind::Choice(&["error", "warn", "info", "debug"]), "info", ["RINGWAY_LOG"], "How much is logged.";
+    "log.format" Kind::Choice(&["text", "json"]), "text", [], "How it is logged.";
+};
+
+/// The settings of one provider, below `providers.<name>`.
+pub const PROVIDER_SETTINGS: &[Setting] = settings! {
+    "type" Kind::Text, "", [], "The provider file that it follows; its own name when left out.";
+    "api_key" Kind::Secret, "", [], "Its key.";
+    "api_keys" Kind::SecretList, "", [], "Several keys, used in turn.";
+    "base_url" Kind::Url, "", [], "Where it lives, with the path that stands for `/v1`.";
+    "api_version" Kind::Text, "", [], "The version that goes into its query, where it has one.";
+    "models" Kind::Text, "", [], "Models, as a list or separated by commas.";
+    "proxy_url" Kind::Url, "", [], "Its own proxy.";
+    "headers" Kind::Text, "", [], "Headers on every request to it, as a group of names and values.";
+    "connect_timeout" Kind::Millis, "", [], "As `upstream.connect_timeout`.";
+    "tls_timeout" Kind::Millis, "", [], "As `upstream.tls_timeout`.";
+    "first_byte_timeout" Kind::Seconds, "", [], "As `upstream.first_byte_timeout`.";
+    "idle_timeout" Kind::Seconds, "", [], "As `upstream.idle_timeout`.";
+    "max_retries" Kind::Count(0), "", [], "As `retry.max_retries`.";
+};
+
+impl Setting {
+    /// The setting's own name in the environment.
+    pub fn own_env(&self) -> String {
+        format!("RINGWAY_{}", self.path.to_uppercase().replace('.', "_"))
+    }
+}
+
+/// The table as Markdown, for the documentation.
+pub fn markdown(settings: &[Setting]) -> String {
+    let mut out = String::from("| setting | default | environment | meaning |\n|---|---|---|---|\n");
+    for setting in settings {
+        let default = if setting.default.is_empty() { "–".to_owned() } else { format!("`{}`", setting.default) };
+        let env: Vec<String> = setting.env.iter().map(|name| format!("`{name}`")).collect();
+        let env = if env.is_empty() { "–".to_owned() } else { env.join(", ") };
+        let line = format!("| `{}` | {default} | {env} | {} Expects {}. |\n", setting.path, setting.help, setting.kind.expected());
+        out.push_str(&line);
+    }
+    out
+}

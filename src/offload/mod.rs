@@ -1,0 +1,159 @@
+//! The other thread: whatever may wait or take long. Names are resolved here, model lists are read, metrics are put
+//! together and lines are logged. No shard waits for it without a deadline, and traffic goes on without it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::base::limits::INBOX_MESSAGES_MAX;
+use crate::config::Snapshot;
+use crate::net::doorbell::Mailbox;
+
+pub mod catalogue;
+mod dns;
+mod log;
+pub mod metrics;
+mod scrape;
+
+pub use catalogue::Catalogue;
+pub use log::Level;
+
+/// What a shard hears.
+pub enum ToShard {
+    /// A connection that another shard accepted and hands over, to keep the shards even.
+    Accepted { fd: OwnedFd, listener: usize },
+    /// The addresses of a name, or none when it has none.
+    Resolved { host: String, port: u16, addresses: Vec<SocketAddr> },
+    Catalogue(Arc<Catalogue>),
+    Settings(Arc<Compiled>),
+    /// Send your counters there.
+    Report(SyncSender<(usize, Box<metrics::Counters>)>),
+    /// The answer to the question with this ticket.
+    Answer { ticket: u64, text: String },
+    Drain,
+}
+
+/// Settings with the TLS that was read for them: what a shard swaps to in one step.
+pub struct Compiled {
+    pub snapshot: Arc<Snapshot>,
+    pub client_tls: Arc<rustls::ClientConfig>,
+    pub server_tls: Option<Arc<rustls::ServerConfig>>,
+    /// Counts reloads, so that answers for older settings can be told apart.
+    pub generation: u64,
+}
+
+/// What the offload thread hears.
+pub enum ToOffload {
+    Resolve { shard: usize, host: String, port: u16 },
+    /// A provider's model list as it came; `None` when it could not be had.
+    Listed { generation: u64, provider: usize, body: Option<Vec<u8>> },
+    Scrape { shard: usize, ticket: u64 },
+    Settings(Arc<Compiled>),
+    Log(Level, String),
+    /// Ends the thread.
+    Stop,
+}
+
+/// The way to the offload thread, for any thread. Telling never waits.
+#[derive(Clone)]
+pub struct Offload {
+    queue: SyncSender<ToOffload>,
+}
+
+impl Offload {
+    /// Leaves a message. False when the thread is so far behind that its queue is full.
+    pub fn tell(&self, message: ToOffload) -> bool {
+        self.queue.try_send(message).is_ok()
+    }
+
+    /// Logs a line, or loses it when the queue is full: lines are for people, records go another way.
+    pub fn log(&self, level: Level, line: String) {
+        self.tell(ToOffload::Log(level, line));
+    }
+}
+
+/// The queue of the offload thread, made before anyone can tell it something.
+pub fn queue() -> (Offload, Receiver<ToOffload>) {
+    let (send, receive) = sync_channel(INBOX_MESSAGES_MAX);
+    (Offload { queue: send }, receive)
+}
+
+/// Starts the thread.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts the offload thread")]
+pub fn start(
+    own: Offload,
+    queue: Receiver<ToOffload>,
+    shards: Vec<Mailbox<ToShard>>,
+    compiled: Arc<Compiled>,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name("offload".to_owned()).spawn(move || {
+        let mut state = State { own, shards, catalogue: catalogue::Builder::new(&compiled), compiled };
+        state.publish_catalogue();
+        while let Ok(message) = queue.recv() {
+            if !state.hear(message) {
+                break;
+            }
+        }
+    })
+}
+
+struct State {
+    own: Offload,
+    shards: Vec<Mailbox<ToShard>>,
+    catalogue: catalogue::Builder,
+    compiled: Arc<Compiled>,
+}
+
+impl State {
+    /// Works one message off; false ends the thread.
+    fn hear(&mut self, message: ToOffload) -> bool {
+        match message {
+            ToOffload::Resolve { shard, host, port } => self.resolve(shard, host, port),
+            ToOffload::Listed { generation, provider, body } => {
+                if generation == self.compiled.generation {
+                    self.catalogue.listed(provider, body.as_deref());
+                    self.publish_catalogue();
+                }
+            }
+            ToOffload::Scrape { shard, ticket } => self.scrape(shard, ticket),
+            ToOffload::Settings(compiled) => {
+                self.catalogue.resettle(&compiled);
+                self.compiled = compiled;
+                self.publish_catalogue();
+            }
+            ToOffload::Log(level, line) => log::write(&self.compiled.snapshot.log, level, &line),
+            ToOffload::Stop => return false,
+        }
+        true
+    }
+
+    fn resolve(&self, shard: usize, host: String, port: u16) {
+        let mailbox = self.shards[shard].clone();
+        let asked = host.clone();
+        let started = dns::resolve_aside(host, port, move |host, addresses| {
+            let _ = mailbox.tell(ToShard::Resolved { host, port, addresses });
+        });
+        if started.is_err() {
+            let _ = self.shards[shard].tell(ToShard::Resolved { host: asked, port, addresses: Vec::new() });
+        }
+    }
+
+    fn scrape(&self, shard: usize, ticket: u64) {
+        let shards = self.shards.clone();
+        let compiled = self.compiled.clone();
+        scrape::collect_aside(shards, compiled, move |shards, text| {
+            let _ = shards[shard].tell(ToShard::Answer { ticket, text });
+        });
+    }
+
+    fn publish_catalogue(&self) {
+        let catalogue = Arc::new(self.catalogue.build());
+        for shard in &self.shards {
+            if shard.tell(ToShard::Catalogue(catalogue.clone())).is_err() {
+                self.own.log(Level::Warn, "a shard's inbox is full: it keeps its older model list".to_owned());
+            }
+        }
+    }
+}
