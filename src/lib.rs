@@ -20,4 +20,8 @@ pub mod policy;
 
 pub mod offload;
 
+pub mod shard;
+
+pub mod simulate;
+
 pub mod cli;

@@ -51,3 +51,25 @@ pub const CONNECT_SHARE_MS_MIN: u64 = 250;
 pub const MODELS_LABELLED_MAX: usize = 256;
 /// How long a scrape waits for a shard's counters before it goes on without them.
 pub const SCRAPE_SHARD_MS_MAX: u64 = 1_000;
+/// How often idle upstream connections are looked through.
+pub const POOL_SWEEP_MS: u64 = 1_000;
+/// How long a request for an unknown model waits for the first model lists after a start.
+pub const CATALOGUE_WAIT_MS_MAX: u64 = 3_000;
+/// A provider's model list.
+pub const MODEL_LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What is looked at of a body that streams through, to find the model that it names.
+pub const BODY_PEEK_BYTES: usize = 64 * 1024;
+/// An answer that is held until it is complete: a cut in it can still be told as an error, or tried again.
+pub const ANSWER_HELD_BYTES_MAX: usize = BUFFER_BYTES;
+/// What a client may still send after a refusal before the connection is cut.
+pub const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// How long it may take for that.
+pub const LINGER_MS_MAX: u64 = 2_000;
+/// A client's request id that is taken over.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// One read of a request body.
+pub const BODY_READ_BYTES: usize = 256 * 1024;
+/// Interim answers (1xx) of an upstream before its final one.
+pub const INTERIM_ANSWERS_MAX: usize = 16;
+/// What a client is shown of a provider's error that is no JSON.
+pub const ERROR_TEXT_BYTES_MAX: usize = 2 * 1024;

@@ -1,5 +1,6 @@
 //! Words everyone shares. This room knows no other.
 
+mod base64;
 pub mod clock;
 pub mod fault;
 pub mod id;
@@ -8,6 +9,7 @@ pub mod refusal;
 mod secret;
 mod span;
 
+pub use base64::base64;
 pub use refusal::{Refusal, RefusalKind};
 pub use secret::Secret;
 pub use span::Span;

@@ -31,7 +31,9 @@ pub fn build(sources: &Sources) -> Result<Snapshot, Vec<Mistake>> {
     let default_provider = default_provider(&values, &providers, &mut mistakes);
     let mut warnings = Vec::new();
     if keys.is_open() {
-        warnings.push("no key is set: everybody who can reach the address may use the providers' keys".to_owned());
+        warnings.push(
+            "no key is set: everybody who can reach the address may use the providers' keys".to_owned(),
+        );
     }
     if !mistakes.list.is_empty() {
         return Err(mistakes.list);
@@ -69,7 +71,8 @@ struct FileSettings {
 #[expect(clippy::disallowed_methods, reason = "settings are read from a file")]
 fn read_file(sources: &Sources, mistakes: &mut Mistakes) -> Option<Node> {
     let named = sources.file.clone().or_else(|| sources.env.get("RINGWAY_CONFIG").map(PathBuf::from));
-    let usual = || ["config/ringway.yaml", "ringway.yaml"].into_iter().map(PathBuf::from).find(|path| path.is_file());
+    let usual =
+        || ["config/ringway.yaml", "ringway.yaml"].into_iter().map(PathBuf::from).find(|path| path.is_file());
     let path = named.or_else(usual)?;
     match std::fs::read_to_string(&path) {
         Ok(text) => yaml::read(&path.display().to_string(), &text, mistakes),
@@ -100,7 +103,12 @@ fn flatten_group(group: &Node, prefix: &str, file: &mut FileSettings, mistakes: 
                 file.providers = members.map(|(name, _, node)| (name.to_owned(), node.clone())).collect();
             }
             ("server.tls", Value::List(items)) => file.tls = items.clone(),
-            ("providers", _) => mistakes.add(&value.place, &path, format!("{} stands here", value.kind()), "providers by name"),
+            ("providers", _) => mistakes.add(
+                &value.place,
+                &path,
+                format!("{} stands here", value.kind()),
+                "providers by name",
+            ),
             ("server.tls", _) => {
                 let expected = "a list of `{cert_file: …, key_file: …}`";
                 mistakes.add(&value.place, &path, format!("{} stands here", value.kind()), expected);
@@ -111,7 +119,12 @@ fn flatten_group(group: &Node, prefix: &str, file: &mut FileSettings, mistakes: 
             (_, Value::Null) if SETTINGS.iter().any(|setting| setting.path.starts_with(&below)) => {}
             _ if SETTINGS.iter().any(|setting| setting.path.starts_with(&below)) => {
                 if value.members().is_none() {
-                    mistakes.add(&value.place, &path, format!("{} stands here", value.kind()), "a group of settings");
+                    mistakes.add(
+                        &value.place,
+                        &path,
+                        format!("{} stands here", value.kind()),
+                        "a group of settings",
+                    );
                 }
                 flatten_group(value, &below, file, mistakes);
             }
@@ -122,7 +135,18 @@ fn flatten_group(group: &Node, prefix: &str, file: &mut FileSettings, mistakes: 
 
 /// The setting that a mistyped path may mean.
 fn hint(path: &str) -> String {
-    let groups = ["server", "auth", "metrics", "usage", "models", "upstream", "retry", "log", "providers", "server.tls"];
+    let groups = [
+        "server",
+        "auth",
+        "metrics",
+        "usage",
+        "models",
+        "upstream",
+        "retry",
+        "log",
+        "providers",
+        "server.tls",
+    ];
     let known = SETTINGS.iter().map(|setting| setting.path).chain(groups);
     nearest(path, known).map_or(String::new(), |known| format!("`{known}`"))
 }
@@ -134,9 +158,11 @@ fn env_names(setting: &Setting) -> Vec<String> {
 
 /// A mistyped variable of ours would otherwise be silently without effect.
 fn refuse_unknown_variables(env: &BTreeMap<String, String>, mistakes: &mut Mistakes) {
-    let known: Vec<String> = SETTINGS.iter().flat_map(env_names).chain(["RINGWAY_CONFIG".to_owned()]).collect();
+    let known: Vec<String> =
+        SETTINGS.iter().flat_map(env_names).chain(["RINGWAY_CONFIG".to_owned()]).collect();
     for name in env.keys().filter(|name| name.starts_with("RINGWAY_") && !known.contains(name)) {
-        let hint = nearest(name, known.iter().map(String::as_str)).map_or(String::new(), |near| format!("`{near}`"));
+        let hint =
+            nearest(name, known.iter().map(String::as_str)).map_or(String::new(), |near| format!("`{near}`"));
         mistakes.add("environment", name, "is not a variable of Ringway", hint);
     }
 }
@@ -169,7 +195,14 @@ fn providers(
         let own = Values::resolve(PROVIDER_SETTINGS, &settings, &extended, names, &prefix, mistakes);
         let headers = node.and_then(|node| node.get("headers"));
         let place = node.map_or("environment", |node| &node.place);
-        let instance = compile::Instance { name: &name, place, own: &own, found: &found, headers, is_in_file: node.is_some() };
+        let instance = compile::Instance {
+            name: &name,
+            place,
+            own: &own,
+            found: &found,
+            headers,
+            is_in_file: node.is_some(),
+        };
         if let Some(provider) = compile::provider(&instance, files, values, env, mistakes) {
             out.1.push(plan::OfProvider::of(&provider, place));
             out.0.push(Arc::new(provider));
@@ -228,7 +261,8 @@ fn server(
         // Said by name, or not needed.
     } else if let Some(open) = listen.iter().find(|address| !address.ip().is_loopback()) {
         let what = format!("{open} is not a loopback address and no key is set");
-        let expected = "a key (RINGWAY_MASTER_KEY), a loopback address, or server.allow_unauthenticated: true";
+        let expected =
+            "a key (RINGWAY_MASTER_KEY), a loopback address, or server.allow_unauthenticated: true";
         mistakes.add(values.place("server.listen"), "server.listen", what, expected);
     }
     Server {
@@ -263,7 +297,9 @@ fn listen(
         let host = if keys.is_open() { [127, 0, 0, 1] } else { [0, 0, 0, 0] };
         match port.parse::<u16>() {
             Ok(port) => return vec![(host, port).into()],
-            Err(_) => mistakes.add("PORT", "server.listen", format!("`{port}` is no port"), "a number up to 65535"),
+            Err(_) => {
+                mistakes.add("PORT", "server.listen", format!("`{port}` is no port"), "a number up to 65535")
+            }
         }
     }
     values.list("server.listen").iter().filter_map(|address| address.parse().ok()).collect()
@@ -278,9 +314,16 @@ fn certificate_pair(
         let text = node.get(key).and_then(Node::text).map(|text| super::interpolate::interpolate(text, env));
         match text {
             Some(Ok(path)) if Path::new(&path).is_file() => return Some(PathBuf::from(path)),
-            Some(Ok(path)) => mistakes.add(&node.place, &format!("server.tls.{key}"), format!("there is no file {path}"), ""),
+            Some(Ok(path)) => mistakes.add(
+                &node.place,
+                &format!("server.tls.{key}"),
+                format!("there is no file {path}"),
+                "",
+            ),
             Some(Err(what)) => mistakes.add(&node.place, &format!("server.tls.{key}"), what, ""),
-            None => mistakes.add(&node.place, &format!("server.tls.{key}"), "is missing", Kind::File.expected()),
+            None => {
+                mistakes.add(&node.place, &format!("server.tls.{key}"), "is missing", Kind::File.expected())
+            }
         }
         None
     };
@@ -289,7 +332,9 @@ fn certificate_pair(
 }
 
 fn default_provider(values: &Values, providers: &[Arc<Provider>], mistakes: &mut Mistakes) -> Option<usize> {
-    let Some(name) = values.text("models.default_provider") else { return (providers.len() == 1).then_some(0) };
+    let Some(name) = values.text("models.default_provider") else {
+        return (providers.len() == 1).then_some(0);
+    };
     let found = providers.iter().position(|provider| provider.name == name);
     if found.is_none() {
         let known: Vec<&str> = providers.iter().map(|provider| provider.name.as_str()).collect();

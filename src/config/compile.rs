@@ -6,7 +6,7 @@ use super::discover::Found;
 use super::mistake::{Mistakes, nearest};
 use super::values::{Meaning, Values};
 use super::yaml::Node;
-use crate::base::Secret;
+use crate::base::{Secret, base64};
 use crate::dialect::endpoint::Endpoint;
 use crate::provider::file::{Auth, ProviderFile};
 use crate::provider::{Credential, Limits, Origin, Provider, Proxy, Retry, Route};
@@ -37,10 +37,16 @@ pub fn provider(
     let Some(file) = files.iter().find(|file| file.kind == kind) else {
         let near = nearest(kind, files.iter().map(|file| file.kind.as_str()));
         let expected = near.map_or("the name of a provider file".to_owned(), |near| format!("`{near}`"));
-        mistakes.add(own.place("type"), &path("type"), format!("there is no provider type `{kind}`"), expected);
+        mistakes.add(
+            own.place("type"),
+            &path("type"),
+            format!("there is no provider type `{kind}`"),
+            expected,
+        );
         return None;
     };
-    if instance.name.is_empty() || instance.name.contains('/') || instance.name.contains(char::is_whitespace) {
+    if instance.name.is_empty() || instance.name.contains('/') || instance.name.contains(char::is_whitespace)
+    {
         mistakes.add(instance.place, &path(""), "is no name", "a name without slashes and spaces");
     }
     let keys = keys(instance);
@@ -58,7 +64,12 @@ pub fn provider(
         return None;
     };
     let Some((origin, base_path)) = split_url(base_url) else {
-        mistakes.add(own.place("base_url"), &path("base_url"), "is no URL that can be used", "http(s)://host[:port][/path]");
+        mistakes.add(
+            own.place("base_url"),
+            &path("base_url"),
+            "is no URL that can be used",
+            "http(s)://host[:port][/path]",
+        );
         return None;
     };
     let query = query(file, own, &base_path);
@@ -122,8 +133,11 @@ fn query(file: &ProviderFile, own: &Values, base_path: &str) -> String {
         return String::new();
     }
     let version = own.text("api_version").or(file.api_version.as_deref()).unwrap_or_default();
-    let pairs: Vec<String> =
-        file.query.iter().map(|(key, value)| format!("{key}={}", value.replace("${api_version}", version))).collect();
+    let pairs: Vec<String> = file
+        .query
+        .iter()
+        .map(|(key, value)| format!("{key}={}", value.replace("${api_version}", version)))
+        .collect();
     pairs.join("&")
 }
 
@@ -146,7 +160,12 @@ fn static_lines(instance: &Instance<'_>, file: &ProviderFile, mistakes: &mut Mis
         let text = value.text().unwrap_or_default();
         if head.header(name.to_lowercase().as_bytes(), text.as_bytes()).is_err() {
             let setting = format!("providers.{}.headers.{name}", instance.name);
-            mistakes.add(&key.place, &setting, "is no header", "a token as name and a value without control characters");
+            mistakes.add(
+                &key.place,
+                &setting,
+                "is no header",
+                "a token as name and a value without control characters",
+            );
         }
     }
     lines
@@ -169,7 +188,12 @@ fn credentials(
         };
         if written.is_err() {
             let setting = format!("providers.{}.api_key", instance.name);
-            mistakes.add(instance.place, &setting, "holds a control character", "a key as the provider gave it");
+            mistakes.add(
+                instance.place,
+                &setting,
+                "holds a control character",
+                "a key as the provider gave it",
+            );
         }
         lines.extend_from_slice(static_lines);
         let masked = key.map_or("no key".to_owned(), |key| Secret::new(key.clone()).masked());
@@ -244,8 +268,17 @@ fn proxy(
             Some(Proxy { host: proxy.host, port: proxy.port, header_lines })
         }
         _ => {
-            let place = if own.is_some() { instance.own.place("proxy_url") } else { values.place("upstream.proxy_url") };
-            mistakes.add(place, "proxy_url", "is no proxy that can be used", "http://[user:password@]host:port");
+            let place = if own.is_some() {
+                instance.own.place("proxy_url")
+            } else {
+                values.place("upstream.proxy_url")
+            };
+            mistakes.add(
+                place,
+                "proxy_url",
+                "is no proxy that can be used",
+                "http://[user:password@]host:port",
+            );
             None
         }
     }
@@ -264,20 +297,6 @@ fn is_passed_by(values: &Values, origin: &Origin) -> bool {
     is_loopback || names.split(',').map(str::trim).any(fits)
 }
 
-/// RFC 4648 §4, for the one header that needs it.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for group in bytes.chunks(3) {
-        let word = group.iter().fold(0_u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - group.len()));
-        for index in 0..4 {
-            let digit = if index <= group.len() { DIGITS[(word >> (18 - 6 * index) & 63) as usize] } else { b'=' };
-            out.push(digit as char);
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,16 +311,16 @@ mod tests {
         assert_eq!(parts("http://localhost:8000"), want(false, "localhost", 8000, "localhost:8000", ""));
         assert_eq!(parts("http://[::1]:80/a"), want(false, "::1", 80, "[::1]", "/a"));
         assert_eq!(parts("https://[::1]:8443"), want(true, "::1", 8443, "[::1]:8443", ""));
-        for bad in ["https://", "http://a b", "http://u:p@h", "http://h/?q", "http://h:99999", "http://::1/", "http://h/../x"] {
+        for bad in [
+            "https://",
+            "http://a b",
+            "http://u:p@h",
+            "http://h/?q",
+            "http://h:99999",
+            "http://::1/",
+            "http://h/../x",
+        ] {
             assert_eq!(parts(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
-        for (plain, coded) in cases {
-            assert_eq!(base64(plain.as_bytes()), coded);
         }
     }
 }

@@ -43,7 +43,8 @@ fn split(files: &[ProviderFile], variable: &str) -> Option<(usize, String, &'sta
     let (rest, setting, number) = setting_of(variable)?;
     let fits = |file: &&(usize, &ProviderFile)| {
         let prefix = &file.1.env;
-        rest == prefix || rest.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))
+        rest == prefix
+            || rest.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))
     };
     let indexed: Vec<(usize, &ProviderFile)> = files.iter().enumerate().collect();
     let (index, file) = *indexed.iter().filter(fits).max_by_key(|(_, file)| file.env.len())?;
@@ -52,8 +53,12 @@ fn split(files: &[ProviderFile], variable: &str) -> Option<(usize, String, &'sta
 }
 
 fn setting_of(variable: &str) -> Option<(&str, &'static str, u32)> {
-    const ENDINGS: [(&str, &str); 4] =
-        [("_API_KEY", "api_key"), ("_BASE_URL", "base_url"), ("_MODELS", "models"), ("_API_VERSION", "api_version")];
+    const ENDINGS: [(&str, &str); 4] = [
+        ("_API_KEY", "api_key"),
+        ("_BASE_URL", "base_url"),
+        ("_MODELS", "models"),
+        ("_API_VERSION", "api_version"),
+    ];
     for (ending, setting) in ENDINGS {
         if let Some(rest) = variable.strip_suffix(ending) {
             return Some((rest, setting, 1));

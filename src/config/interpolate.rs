@@ -47,7 +47,8 @@ fn resolve(reference: &str, env: &BTreeMap<String, String>) -> Result<String, St
 
 #[expect(clippy::disallowed_methods, reason = "settings may name a file that holds a secret")]
 fn read_secret(path: &str) -> Result<String, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("the file {path} cannot be read: {error}"))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("the file {path} cannot be read: {error}"))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
@@ -71,6 +72,10 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(interpolate(text, &env).as_deref().map_err(String::as_str), want, "{text}");
         }
-        assert!(interpolate("${file:/nowhere}", &env).unwrap_err().starts_with("the file /nowhere cannot be read"));
+        assert!(
+            interpolate("${file:/nowhere}", &env)
+                .unwrap_err()
+                .starts_with("the file /nowhere cannot be read")
+        );
     }
 }

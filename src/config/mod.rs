@@ -17,9 +17,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use mistake::Mistake;
-pub use snapshot::{
-    ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot,
-};
+pub use snapshot::{ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot};
 
 /// Where settings come from. The environment is passed in, so that a test can make one up.
 #[derive(Clone, Debug, Default)]

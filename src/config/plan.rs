@@ -20,7 +20,8 @@ impl OfProvider {
         let base = format!("{scheme}://{}{}", provider.origin.authority, provider.base_path);
         let _ = writeln!(text, "  {} (type {}, from {place})", provider.name, provider.kind);
         let _ = writeln!(text, "    base URL  {base}");
-        let keys: Vec<&str> = provider.credentials.iter().map(|credential| credential.masked.as_str()).collect();
+        let keys: Vec<&str> =
+            provider.credentials.iter().map(|credential| credential.masked.as_str()).collect();
         let _ = writeln!(text, "    key       {}", keys.join(", "));
         let spoken = Endpoint::ALL.into_iter().filter(|endpoint| provider.route(*endpoint).is_some());
         let _ = writeln!(text, "    speaks    {}", spoken.map(Endpoint::name).collect::<Vec<_>>().join(", "));
@@ -45,10 +46,17 @@ impl OfProvider {
 }
 
 /// The whole plan.
-pub fn render(values: &Values, server: &Server, providers: &[OfProvider], default: Option<&Provider>) -> String {
+pub fn render(
+    values: &Values,
+    server: &Server,
+    providers: &[OfProvider],
+    default: Option<&Provider>,
+) -> String {
     let mut out = String::from("listens on\n");
     let scheme = if server.tls.is_empty() { "http" } else { "https" };
-    server.listen.iter().for_each(|address| drop(writeln!(out, "  {scheme}://{address}")));
+    for address in &server.listen {
+        let _ = writeln!(out, "  {scheme}://{address}");
+    }
     out.push_str("\nproviders, in the order in which a bare model id is looked for\n");
     if providers.is_empty() {
         out.push_str("  none: set a key such as OPENAI_API_KEY, or SIMULATED_BASE_URL to try out\n");

@@ -18,9 +18,31 @@ macro_rules! builtin {
 }
 
 builtin!(
-    "openai", "azure", "groq", "xai", "openrouter", "deepseek", "zai", "oracle", "mistral", "together", "fireworks",
-    "perplexity", "cerebras", "nvidia", "huggingface", "moonshot", "minimax", "dashscope", "cohere", "ollama", "vllm",
-    "llamacpp", "lmstudio", "sglang", "simulated",
+    "openai",
+    "azure",
+    "groq",
+    "xai",
+    "openrouter",
+    "deepseek",
+    "zai",
+    "oracle",
+    "mistral",
+    "together",
+    "fireworks",
+    "perplexity",
+    "cerebras",
+    "nvidia",
+    "huggingface",
+    "moonshot",
+    "minimax",
+    "dashscope",
+    "cohere",
+    "ollama",
+    "vllm",
+    "llamacpp",
+    "lmstudio",
+    "sglang",
+    "simulated",
 );
 
 /// All provider files: the built-in ones, then those of the folder, which replace built-in ones of the same name.
@@ -72,7 +94,8 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
     };
     for (name, key, _) in members {
         if !KEYS.contains(&name) {
-            let hint = nearest(name, KEYS.iter().copied()).map_or(String::new(), |known| format!("`{known}`"));
+            let hint =
+                nearest(name, KEYS.iter().copied()).map_or(String::new(), |known| format!("`{known}`"));
             mistakes.add(&key.place, name, "is not a setting of a provider file", hint);
         }
     }
@@ -121,7 +144,9 @@ impl<'n> FileReader<'n, '_> {
     fn list(&mut self, key: &str) -> Vec<String> {
         match self.root.get(key).map(|node| (&node.value, &node.place)) {
             None => Vec::new(),
-            Some((Value::List(items), _)) => items.iter().filter_map(|item| Some(item.text()?.to_lowercase())).collect(),
+            Some((Value::List(items), _)) => {
+                items.iter().filter_map(|item| Some(item.text()?.to_lowercase())).collect()
+            }
             Some((_, place)) => {
                 self.mistakes.add(place, key, "this is no list", "a list of names");
                 Vec::new()
@@ -152,7 +177,12 @@ impl<'n> FileReader<'n, '_> {
             Some("never") => UsageInStreams::Never,
             Some(other) => {
                 let place = self.root.get("usage_in_streams").map_or("", |node| &node.place);
-                self.mistakes.add(place, "usage_in_streams", format!("`{other}` is unknown"), "ask, always or never");
+                self.mistakes.add(
+                    place,
+                    "usage_in_streams",
+                    format!("`{other}` is unknown"),
+                    "ask, always or never",
+                );
                 UsageInStreams::Ask
             }
         }
@@ -165,8 +195,14 @@ impl<'n> FileReader<'n, '_> {
                 Some(endpoint) if path.starts_with('/') => paths[endpoint as usize] = Some(path),
                 _ => {
                     let place = self.root.get("paths").map_or("", |node| &node.place);
-                    let expected = "chat, completions, embeddings or models, each with a path that begins with /";
-                    self.mistakes.add(place, "paths", format!("`{name}: {path}` is no endpoint's path"), expected);
+                    let expected =
+                        "chat, completions, embeddings or models, each with a path that begins with /";
+                    self.mistakes.add(
+                        place,
+                        "paths",
+                        format!("`{name}: {path}` is no endpoint's path"),
+                        expected,
+                    );
                 }
             }
         }
@@ -176,7 +212,12 @@ impl<'n> FileReader<'n, '_> {
     fn edits(&mut self) -> Vec<BodyEdit> {
         let Some(node) = self.root.get("edits") else { return Vec::new() };
         let Value::List(items) = &node.value else {
-            self.mistakes.add(&node.place, "edits", format!("{} stands here", node.kind()), "a list of edits");
+            self.mistakes.add(
+                &node.place,
+                "edits",
+                format!("{} stands here", node.kind()),
+                "a list of edits",
+            );
             return Vec::new();
         };
         let mut edits = Vec::new();
@@ -216,8 +257,18 @@ fn edit(node: &Node) -> Option<BodyEdit> {
 }
 
 const KEYS: &[&str] = &[
-    "title", "env", "base_url", "auth", "paths", "api_version", "query", "query_when_base_has", "headers",
-    "forward_headers", "usage_in_streams", "edits",
+    "title",
+    "env",
+    "base_url",
+    "auth",
+    "paths",
+    "api_version",
+    "query",
+    "query_when_base_has",
+    "headers",
+    "forward_headers",
+    "usage_in_streams",
+    "edits",
 ];
 const EDIT_EXPECTED: &str = "`rename: A, to: B`, `drop: A`, `default: A, value: JSON`, `map: A, from: X, to: Y`, \
                              `clamp: A, min: N, max: N` or `clamp: A, above: N, else: M`";

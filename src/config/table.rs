@@ -142,10 +142,16 @@ impl Setting {
 pub fn markdown(settings: &[Setting]) -> String {
     let mut out = String::from("| setting | default | environment | meaning |\n|---|---|---|---|\n");
     for setting in settings {
-        let default = if setting.default.is_empty() { "–".to_owned() } else { format!("`{}`", setting.default) };
+        let default =
+            if setting.default.is_empty() { "–".to_owned() } else { format!("`{}`", setting.default) };
         let env: Vec<String> = setting.env.iter().map(|name| format!("`{name}`")).collect();
         let env = if env.is_empty() { "–".to_owned() } else { env.join(", ") };
-        let line = format!("| `{}` | {default} | {env} | {} Expects {}. |\n", setting.path, setting.help, setting.kind.expected());
+        let line = format!(
+            "| `{}` | {default} | {env} | {} Expects {}. |\n",
+            setting.path,
+            setting.help,
+            setting.kind.expected()
+        );
         out.push_str(&line);
     }
     out

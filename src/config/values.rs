@@ -56,7 +56,9 @@ impl Values {
                 None => ("default".to_owned(), vec![setting.default.to_owned()], true),
             };
             match understand(setting.kind, &texts) {
-                Some(meaning) => drop(values.map.insert(setting.path, Resolved { meaning, place, is_default })),
+                Some(meaning) => {
+                    drop(values.map.insert(setting.path, Resolved { meaning, place, is_default }))
+                }
                 None => {
                     let shown = match setting.kind {
                         Kind::Secret | Kind::SecretList => "the value cannot be used".to_owned(),
@@ -144,7 +146,8 @@ fn texts(
 /// What the texts mean for a setting of this kind; `None` when they mean nothing.
 pub fn understand(kind: Kind, texts: &[String]) -> Option<Meaning> {
     if let Kind::AddressList | Kind::StatusList | Kind::SecretList = kind {
-        let items: Vec<String> = texts.iter().flat_map(|text| text.split(',')).map(|t| t.trim().to_owned()).collect();
+        let items: Vec<String> =
+            texts.iter().flat_map(|text| text.split(',')).map(|t| t.trim().to_owned()).collect();
         let is_good = |item: &String| match kind {
             Kind::AddressList => item.parse::<std::net::SocketAddr>().is_ok(),
             Kind::StatusList => item.parse().is_ok_and(|status: u16| (400..600).contains(&status)),
@@ -159,7 +162,9 @@ pub fn understand(kind: Kind, texts: &[String]) -> Option<Meaning> {
     let text = text.trim();
     match kind {
         Kind::Text | Kind::File => Some(Meaning::Text(text.to_owned())),
-        Kind::Secret => (!text.is_empty() && !text.contains(char::is_control)).then(|| Meaning::Text(text.to_owned())),
+        Kind::Secret => {
+            (!text.is_empty() && !text.contains(char::is_control)).then(|| Meaning::Text(text.to_owned()))
+        }
         Kind::Url => url_is_plausible(text).then(|| Meaning::Text(text.to_owned())),
         Kind::Choice(words) => words.contains(&text).then(|| Meaning::Text(text.to_owned())),
         Kind::Bool => match text.to_ascii_lowercase().as_str() {
@@ -168,7 +173,9 @@ pub fn understand(kind: Kind, texts: &[String]) -> Option<Meaning> {
             _ => None,
         },
         Kind::Count(least) => text.parse().ok().filter(|&count| count >= least).map(Meaning::Number),
-        Kind::Bytes => with_unit(text, 1, &[("k", 1 << 10), ("m", 1 << 20), ("g", 1 << 30)]).map(Meaning::Number),
+        Kind::Bytes => {
+            with_unit(text, 1, &[("k", 1 << 10), ("m", 1 << 20), ("g", 1 << 30)]).map(Meaning::Number)
+        }
         Kind::Millis => with_unit(text, 1, DURATIONS).map(Meaning::Number),
         Kind::Seconds => with_unit(text, 1000, DURATIONS).map(Meaning::Number),
         Kind::Ratio => {
@@ -219,7 +226,8 @@ fn without_user(url: &str) -> String {
     }
 }
 
-const DURATIONS: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const DURATIONS: &[(&str, u64)] =
+    &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 /// Larger values are mistakes; below it f64 counts exactly.
 const MOST: f64 = 9e15;
 

@@ -42,7 +42,9 @@ impl Node {
     /// The members of a map, with their keys as text; `None` for other nodes.
     pub fn members(&self) -> Option<impl Iterator<Item = (&str, &Node, &Node)>> {
         match &self.value {
-            Value::Map(members) => Some(members.iter().filter_map(|(key, value)| Some((key.text()?, key, value)))),
+            Value::Map(members) => {
+                Some(members.iter().filter_map(|(key, value)| Some((key.text()?, key, value))))
+            }
             _ => None,
         }
     }
@@ -128,7 +130,9 @@ impl<'t> Reader<'t, '_> {
             let (event, span) = self.next()?;
             let value = self.node(event, span)?;
             match key.text() {
-                None => self.mistakes.add(&key.place, "", format!("{} stands as a key", key.kind()), "a name"),
+                None => {
+                    self.mistakes.add(&key.place, "", format!("{} stands as a key", key.kind()), "a name")
+                }
                 Some(name) if members.iter().any(|(other, _)| other.text() == Some(name)) => {
                     self.mistakes.add(&key.place, name, "stands twice in its group", "one value");
                 }

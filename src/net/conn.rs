@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use super::buffer::{Buffer, Buffers};
 use super::socket::Socket;
+use super::sys;
 
 /// One connection. Closed when dropped; under TLS without waiting for the peer's goodbye.
 pub struct Conn {
@@ -71,7 +72,12 @@ impl Conn {
         }
     }
 
-    fn fill_from_stock(&mut self, stock: &Buffers, buffer: &mut Buffer, room: usize) -> io::Result<Option<usize>> {
+    fn fill_from_stock(
+        &mut self,
+        stock: &Buffers,
+        buffer: &mut Buffer,
+        room: usize,
+    ) -> io::Result<Option<usize>> {
         stock.equip(buffer);
         let result = self.try_fill(buffer, room);
         stock.take_back(buffer);
@@ -146,6 +152,12 @@ impl Conn {
     /// Ends both directions at once; under TLS without a goodbye, so that the peer sees the cut.
     pub fn abort(&mut self) {
         self.socket.shutdown();
+    }
+
+    /// Makes the coming close a reset, which no peer can take for an orderly end.
+    pub fn reset_on_close(&mut self) {
+        // A socket that refuses is closed all the same.
+        let _ = sys::set_linger_zero(self.socket.as_raw_fd());
     }
 
     pub fn is_tls(&self) -> bool {

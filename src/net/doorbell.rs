@@ -80,7 +80,8 @@ impl<M> Inbox<M> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<M>> {
+    /// Ready with the next message.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<M>> {
         loop {
             if let Ok(message) = self.queue.try_recv() {
                 return Poll::Ready(Ok(message));

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 
+pub use super::sys::{allowed_cpus, pin_thread};
 use crate::base::limits::RING_ENTRIES;
 
 /// An event loop that works on this machine.
@@ -66,6 +67,11 @@ where
     }
     let mut runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build()?;
     Ok(runtime.block_on(make()))
+}
+
+/// Waits on this thread's event loop; precise to a millisecond.
+pub async fn sleep(duration: std::time::Duration) {
+    monoio::time::sleep(duration).await;
 }
 
 /// Sends one no-op through a ring of this size and waits for its completion.

@@ -50,7 +50,8 @@ impl Listener {
         }
     }
 
-    fn try_accept(&self) -> io::Result<Option<OwnedFd>> {
+    /// The next connection if one waits.
+    pub fn try_accept(&self) -> io::Result<Option<OwnedFd>> {
         loop {
             match sys::accept(self.socket.as_raw_fd()) {
                 Ok(fd) => {

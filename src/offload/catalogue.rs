@@ -88,7 +88,8 @@ impl Builder {
     }
 
     pub fn build(&self) -> Catalogue {
-        let mut catalogue = Catalogue { is_settled: self.providers.iter().all(|p| p.is_settled), ..Catalogue::default() };
+        let mut catalogue =
+            Catalogue { is_settled: self.providers.iter().all(|p| p.is_settled), ..Catalogue::default() };
         let (mut bare, mut qualified) = (Vec::new(), Vec::new());
         for (index, provider) in self.providers.iter().enumerate() {
             let mut own = HashMap::new();
@@ -194,12 +195,19 @@ mod tests {
         let catalogue = builder.build();
         assert!(catalogue.is_settled);
         let list: Value = serde_json::from_slice(&catalogue.list).unwrap();
-        let ids: Vec<&str> = list["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
-        assert_eq!(ids, ["x", "y", "fallback", "z", "only", "a/x", "a/y", "b/fallback", "c/y", "c/z", "c/x", "c/only"]);
+        let ids: Vec<&str> =
+            list["data"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap()).collect();
+        assert_eq!(
+            ids,
+            ["x", "y", "fallback", "z", "only", "a/x", "a/y", "b/fallback", "c/y", "c/z", "c/x", "c/only"]
+        );
         assert_eq!(catalogue.provider_of("y"), Some(0));
         assert!(catalogue.offers(2, "y") && !catalogue.offers(1, "y"));
         let entry: Value = serde_json::from_slice(catalogue.entry("a/x").unwrap()).unwrap();
-        assert_eq!(entry, json!({"id": "a/x", "object": "model", "created": 0, "owned_by": "a", "context_window": 7}));
+        assert_eq!(
+            entry,
+            json!({"id": "a/x", "object": "model", "created": 0, "owned_by": "a", "context_window": 7})
+        );
     }
 
     #[test]

@@ -71,13 +71,26 @@ pub struct Histogram<const N: usize> {
 
 /// Bounds in microseconds of the time that others take: 1 ms to 5 min.
 pub const LATENCY_US: [u64; LATENCY_BUCKETS] = [
-    1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000,
-    30_000_000, 60_000_000, 120_000_000, 300_000_000,
+    1_000,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    120_000_000,
+    300_000_000,
 ];
 /// Bounds in microseconds of the time that the gateway adds: 10 µs to 1 s.
-pub const ADDED_US: [u64; ADDED_BUCKETS] = [
-    10, 20, 30, 50, 75, 100, 150, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000,
-];
+pub const ADDED_US: [u64; ADDED_BUCKETS] =
+    [10, 20, 30, 50, 75, 100, 150, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000, 1_000_000];
 const LATENCY_BUCKETS: usize = 16;
 const ADDED_BUCKETS: usize = 16;
 
@@ -129,7 +142,8 @@ impl OfProvider {
 
     /// The counters of a model that the provider is known to offer; all others share the label `other`.
     pub fn model(&mut self, name: &str, is_known: bool) -> &mut OfModel {
-        let is_counted = is_known && (self.models.contains_key(name) || self.models.len() < MODELS_LABELLED_MAX);
+        let is_counted =
+            is_known && (self.models.contains_key(name) || self.models.len() < MODELS_LABELLED_MAX);
         let label = if is_counted { name } else { OTHER };
         if !self.models.contains_key(label) {
             self.models.insert(label.to_owned(), OfModel::default());

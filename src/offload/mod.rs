@@ -23,15 +23,25 @@ pub use log::Level;
 /// What a shard hears.
 pub enum ToShard {
     /// A connection that another shard accepted and hands over, to keep the shards even.
-    Accepted { fd: OwnedFd, listener: usize },
+    Accepted {
+        fd: OwnedFd,
+        listener: usize,
+    },
     /// The addresses of a name, or none when it has none.
-    Resolved { host: String, port: u16, addresses: Vec<SocketAddr> },
+    Resolved {
+        host: String,
+        port: u16,
+        addresses: Vec<SocketAddr>,
+    },
     Catalogue(Arc<Catalogue>),
     Settings(Arc<Compiled>),
     /// Send your counters there.
     Report(SyncSender<(usize, Box<metrics::Counters>)>),
     /// The answer to the question with this ticket.
-    Answer { ticket: u64, text: String },
+    Answer {
+        ticket: u64,
+        text: String,
+    },
     Drain,
 }
 
@@ -46,10 +56,21 @@ pub struct Compiled {
 
 /// What the offload thread hears.
 pub enum ToOffload {
-    Resolve { shard: usize, host: String, port: u16 },
+    Resolve {
+        shard: usize,
+        host: String,
+        port: u16,
+    },
     /// A provider's model list as it came; `None` when it could not be had.
-    Listed { generation: u64, provider: usize, body: Option<Vec<u8>> },
-    Scrape { shard: usize, ticket: u64 },
+    Listed {
+        generation: u64,
+        provider: usize,
+        body: Option<Vec<u8>>,
+    },
+    Scrape {
+        shard: usize,
+        ticket: u64,
+    },
     Settings(Arc<Compiled>),
     Log(Level, String),
     /// Ends the thread.
@@ -152,7 +173,8 @@ impl State {
         let catalogue = Arc::new(self.catalogue.build());
         for shard in &self.shards {
             if shard.tell(ToShard::Catalogue(catalogue.clone())).is_err() {
-                self.own.log(Level::Warn, "a shard's inbox is full: it keeps its older model list".to_owned());
+                self.own
+                    .log(Level::Warn, "a shard's inbox is full: it keeps its older model list".to_owned());
             }
         }
     }

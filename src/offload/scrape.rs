@@ -24,7 +24,8 @@ pub fn collect_aside(
         shards.iter().for_each(|shard| drop(shard.tell(ToShard::Report(send.clone()))));
         drop(send);
         let wait = Duration::from_millis(SCRAPE_SHARD_MS_MAX);
-        let mut reports: Vec<_> = std::iter::from_fn(|| receive.recv_timeout(wait).ok()).take(shards.len()).collect();
+        let mut reports: Vec<_> =
+            std::iter::from_fn(|| receive.recv_timeout(wait).ok()).take(shards.len()).collect();
         reports.sort_by_key(|(shard, _)| *shard);
         done(&shards, text(&reports, shards.len(), &compiled));
     };
@@ -36,7 +37,10 @@ pub fn collect_aside(
 pub fn text(reports: &[(usize, Box<Counters>)], shards: usize, compiled: &Compiled) -> String {
     let mut page = Page::default();
     let mut all = Counters::default();
-    compiled.snapshot.providers.iter().for_each(|provider| drop(all.provider(&provider.name).name.len()));
+    for provider in &compiled.snapshot.providers {
+        // Every provider has its lines, from the first scrape on.
+        all.provider(&provider.name);
+    }
     reports.iter().for_each(|(_, counters)| all.merge(counters));
     page.of_process(reports.len(), shards, compiled.generation);
     page.of_shards(reports);
@@ -70,7 +74,13 @@ impl Page {
         self.sample(name, &[], value);
     }
 
-    fn histogram<const N: usize>(&mut self, name: &str, labels: &[(&str, &str)], bounds: &[u64; N], h: &Histogram<N>) {
+    fn histogram<const N: usize>(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        bounds: &[u64; N],
+        h: &Histogram<N>,
+    ) {
         let bucket = format!("{name}_bucket");
         let mut below = 0;
         let with = |le: &str, value: u64, page: &mut Page| {
@@ -104,11 +114,18 @@ impl Page {
         type Of = fn(&Counters) -> u64;
         let families: [(&str, &str, &str, Of); 5] = [
             ("ringway_connections", "gauge", "Open client connections.", |c| c.connections_open),
-            ("ringway_connections_accepted_total", "counter", "Client connections accepted.", |c| c.connections_accepted),
-            ("ringway_connections_handed_over_total", "counter", "Connections given to a less busy shard.", |c| {
-                c.connections_handed_over
+            ("ringway_connections_accepted_total", "counter", "Client connections accepted.", |c| {
+                c.connections_accepted
             }),
-            ("ringway_connections_refused_total", "counter", "Connections above the limit.", |c| c.connections_refused),
+            (
+                "ringway_connections_handed_over_total",
+                "counter",
+                "Connections given to a less busy shard.",
+                |c| c.connections_handed_over,
+            ),
+            ("ringway_connections_refused_total", "counter", "Connections above the limit.", |c| {
+                c.connections_refused
+            }),
             ("ringway_panics_total", "counter", "Exchanges that ended in a panic.", |c| c.panics),
         ];
         for (name, kind, help, value) in families {
@@ -119,7 +136,11 @@ impl Page {
         }
         self.family("ringway_driver_info", "gauge", "The event loop that a shard runs on.");
         for (shard, counters) in reports {
-            self.sample("ringway_driver_info", &[("shard", &shard.to_string()), ("driver", counters.driver)], 1);
+            self.sample(
+                "ringway_driver_info",
+                &[("shard", &shard.to_string()), ("driver", counters.driver)],
+                1,
+            );
         }
     }
 
@@ -131,7 +152,11 @@ impl Page {
         self.family("ringway_client_bytes_total", "counter", "Bytes from and to clients, before TLS.");
         self.sample("ringway_client_bytes_total", &[("direction", "in")], all.client_bytes_in);
         self.sample("ringway_client_bytes_total", &[("direction", "out")], all.client_bytes_out);
-        self.family("ringway_refusals_total", "counter", "Requests answered with an error of the gateway's own.");
+        self.family(
+            "ringway_refusals_total",
+            "counter",
+            "Requests answered with an error of the gateway's own.",
+        );
         for (code, count) in &all.refusals {
             self.sample("ringway_refusals_total", &[("code", code)], count);
         }
@@ -151,10 +176,16 @@ impl Page {
         type Of = fn(&OfProvider) -> &[Histogram<16>; Endpoint::COUNT];
         let families: [(&str, &str, Of); 3] = [
             ("ringway_request_duration_seconds", "Exchanges, from head to last byte.", |p| &p.duration),
-            ("ringway_first_byte_seconds", "From the request being sent to the provider's first byte.", |p| &p.first_byte),
-            ("ringway_time_to_first_token_seconds", "From the client's head to a stream's first event.", |p| {
-                &p.first_token
-            }),
+            (
+                "ringway_first_byte_seconds",
+                "From the request being sent to the provider's first byte.",
+                |p| &p.first_byte,
+            ),
+            (
+                "ringway_time_to_first_token_seconds",
+                "From the client's head to a stream's first event.",
+                |p| &p.first_token,
+            ),
         ];
         for (name, help, of) in families {
             self.family(name, "histogram", help);
@@ -174,7 +205,11 @@ impl Page {
 
     fn requests_by_model(&mut self, providers: &[OfProvider]) {
         let name = "ringway_requests_total";
-        self.family(name, "counter", "Exchanges with a provider, by the class of their status; none when cut or left.");
+        self.family(
+            name,
+            "counter",
+            "Exchanges with a provider, by the class of their status; none when cut or left.",
+        );
         for provider in providers {
             for (model, counters) in &provider.models {
                 for endpoint in Endpoint::ALL {
@@ -196,7 +231,11 @@ impl Page {
 
     fn tokens_by_model(&mut self, providers: &[OfProvider]) {
         let name = "ringway_tokens_total";
-        self.family(name, "counter", "Tokens that providers stated; cache reads and reasoning are parts of in and out.");
+        self.family(
+            name,
+            "counter",
+            "Tokens that providers stated; cache reads and reasoning are parts of in and out.",
+        );
         for provider in providers {
             for (model, counters) in &provider.models {
                 let kinds = [
@@ -230,8 +269,11 @@ impl Page {
         let name = "ringway_retries_total";
         self.family(name, "counter", "Further attempts, by what made them necessary.");
         for p in providers {
-            let reasons =
-                [("fault", p.retries_after_fault), ("status", p.retries_after_status), ("stale", p.retries_of_stale)];
+            let reasons = [
+                ("fault", p.retries_after_fault),
+                ("status", p.retries_after_status),
+                ("stale", p.retries_of_stale),
+            ];
             for (reason, count) in reasons {
                 self.sample(name, &[("provider", &p.name), ("reason", reason)], count);
             }
@@ -298,7 +340,9 @@ mod tests {
 
     #[test]
     fn times_are_written_in_seconds_without_rounding() {
-        for (us, want) in [(0, "0"), (10, "0.00001"), (1_000_000, "1"), (2_500_000, "2.5"), (300_000_000, "300")] {
+        for (us, want) in
+            [(0, "0"), (10, "0.00001"), (1_000_000, "1"), (2_500_000, "2.5"), (300_000_000, "300")]
+        {
             assert_eq!(seconds(us), want);
         }
     }
@@ -313,6 +357,9 @@ mod tests {
         assert_eq!(lines[0], r#"x_bucket{a="b\"c",le="0.00001"} 1"#);
         assert_eq!(lines[1], r#"x_bucket{a="b\"c",le="0.00002"} 3"#);
         assert_eq!(lines[15], r#"x_bucket{a="b\"c",le="1"} 3"#);
-        assert_eq!(lines[16..], [r#"x_bucket{a="b\"c",le="+Inf"} 4"#, r#"x_sum{a="b\"c"} 2.000035"#, r#"x_count{a="b\"c"} 4"#]);
+        assert_eq!(
+            lines[16..],
+            [r#"x_bucket{a="b\"c",le="+Inf"} 4"#, r#"x_sum{a="b\"c"} 2.000035"#, r#"x_count{a="b\"c"} 4"#]
+        );
     }
 }

@@ -1,3 +1,4 @@
 //! Decisions: which target, and what next after a failure. No I/O, no await, no clock: time is passed in.
 
+pub mod admit;
 pub mod retry;

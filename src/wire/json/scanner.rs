@@ -324,7 +324,7 @@ impl Keys {
             self.bytes.extend_from_slice(plain.as_bytes());
         }
         let name = &self.bytes[start..];
-        let bit = 1 << (name.iter().fold(name.len(), |sum, &b| sum * 31 + usize::from(b)) % 64);
+        let bit = 1 << (name.iter().fold(name.len(), |sum, &b| sum.wrapping_mul(31) ^ usize::from(b)) % 64);
         if self.seen & bit != 0 && (0..self.ends.len()).any(|index| self.name(index) == name) {
             return Err(JsonFault::DuplicateKey { key: String::from_utf8_lossy(name).into_owned() });
         }

@@ -1,0 +1,95 @@
+//! The command line as clap sees it: every option once, with the sentence that `--help` shows.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// An LLM gateway: one base URL in front of every provider.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ringway",
+    version,
+    max_term_width = 100,
+    after_long_help = "Examples:\n  \
+        OPENAI_API_KEY=sk-… ringway serve\n      \
+        Serves OpenAI's models on http://127.0.0.1:8080/v1; no file is needed.\n  \
+        ringway simulate & SIMULATED_BASE_URL=http://127.0.0.1:9100/v1 ringway serve\n      \
+        Tries the gateway out without any key.\n  \
+        ringway check --config ringway.yaml\n      \
+        Lists every mistake in the settings, or shows what they come to.\n\n\
+        Exit codes: 0 all is well, 1 it failed while running, 2 wrong arguments or settings."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the gateway.
+    ///
+    /// Providers are found in the environment (OPENAI_API_KEY, GROQ_API_KEY, OLLAMA_BASE_URL, …) and in the settings
+    /// file. SIGHUP reads the settings again, SIGTERM lets running exchanges finish, a second signal ends at once.
+    Serve(ServeArgs),
+    /// Checks the settings and prints what they come to, secrets masked.
+    ///
+    /// Nothing is started and nobody is called. Every mistake is listed with its file, line and column.
+    Check(SettingsArgs),
+    /// Runs a simulated provider: chat, streams, embeddings, models, and faults on request.
+    ///
+    /// A request's `sim` member asks for behaviour: {"events":60,"pace_ms":20} paces a stream; {"status":429,
+    /// "retry_after":1}, {"delay_ms":500}, {"stall":"head"}, {"stall":"body"}, {"cut_after_events":3},
+    /// {"reset_after_events":3}, {"drip_ms":5} and {"garbage":true} make it fail.
+    Simulate(SimulateArgs),
+    /// Prints a completion script for a shell.
+    ///
+    /// For bash: ringway completions bash > /etc/bash_completion.d/ringway
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SettingsArgs {
+    /// The settings file; without it config/ringway.yaml and ringway.yaml are looked for.
+    #[arg(short, long, value_name = "FILE", env = "RINGWAY_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct SimulateArgs {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9100")]
+    pub listen: SocketAddr,
+    /// Event loops; 0 is one for every CPU that the process may use.
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub shards: usize,
+    /// The event loop to use.
+    #[arg(long, value_enum, default_value_t = DriverArg::Auto)]
+    pub driver: DriverArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DriverArg {
+    Auto,
+    #[value(name = "io_uring")]
+    IoUring,
+    Epoll,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    Elvish,
+    Powershell,
+}

@@ -1,0 +1,266 @@
+//! `ringway serve`: settings, event loops, signals. The main thread waits for signals and nothing else.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::args::{ServeArgs, SettingsArgs};
+use super::{choose_driver, load};
+use crate::config::Snapshot;
+use crate::net::doorbell::{Mailbox, Unopened, mailbox};
+use crate::net::driver::{self, Driver};
+use crate::net::{listen, tls};
+use crate::offload::{self, Compiled, Level, Offload, ToOffload, ToShard};
+use crate::shard::{self, Loads};
+
+/// Runs the gateway until it is told to stop.
+pub fn run(args: &ServeArgs) -> ExitCode {
+    let snapshot = match load(&args.settings) {
+        Ok(snapshot) => snapshot,
+        Err(code) => return code,
+    };
+    match start(snapshot) {
+        Ok((running, shards, signals)) => running.until_stopped(shards, signals, &args.settings),
+        Err(what) => {
+            eprintln!("ringway: error: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A started gateway.
+struct Running {
+    mailboxes: Vec<Mailbox<ToShard>>,
+    offload: Offload,
+    offload_thread: JoinHandle<()>,
+    compiled: Arc<Compiled>,
+}
+
+fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), String> {
+    // Before any thread is started, so that no signal is lost or ends the process.
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| format!("signals: {error}"))?;
+    let (driver, fallback) = choose_driver(snapshot.server.driver)?;
+    let compiled = Arc::new(compile(snapshot, 0)?);
+    let server = &compiled.snapshot.server;
+    let cpus = driver::allowed_cpus();
+    let count = if server.shards > 0 { server.shards } else { cpus.len().max(1) };
+    let (listeners, addresses) = bind_all(&server.listen, count)?;
+    let (offload, queue) = offload::queue();
+    let (mailboxes, inboxes) = mailboxes(count).map_err(|error| format!("doorbells: {error}"))?;
+    let told = |level: Level, line: String| offload.log(level, line);
+    compiled.snapshot.warnings.iter().for_each(|warning| told(Level::Warn, warning.clone()));
+    fallback.into_iter().for_each(|line| told(Level::Warn, line));
+    let offload_thread = offload::start(offload.clone(), queue, mailboxes.clone(), compiled.clone());
+    let offload_thread = offload_thread.map_err(|error| format!("the offload thread: {error}"))?;
+    let loads = Arc::new(Loads::new(count));
+    let mut shards = Vec::new();
+    for (id, (listeners, inbox)) in listeners.into_iter().zip(inboxes).enumerate() {
+        let plan = shard::Plan {
+            id,
+            cpu: (count <= cpus.len()).then(|| cpus[id]),
+            driver,
+            listeners,
+            inbox,
+            peers: mailboxes.clone(),
+            loads: loads.clone(),
+            offload: offload.clone(),
+            compiled: compiled.clone(),
+        };
+        shards.push(start_shard(plan).map_err(|error| format!("shard {id}: {error}"))?);
+    }
+    tell_start(&offload, &compiled, &addresses, count, driver);
+    Ok((Running { mailboxes, offload, offload_thread, compiled }, shards, signals))
+}
+
+/// Reads the files that the settings name.
+fn compile(snapshot: Snapshot, generation: u64) -> Result<Compiled, String> {
+    let client_tls = tls::client_config(snapshot.ca_file.as_deref()).map_err(|error| error.to_string())?;
+    let pairs = &snapshot.server.tls;
+    let server_tls = match pairs.is_empty() {
+        true => None,
+        false => Some(tls::server_config(pairs).map_err(|error| error.to_string())?),
+    };
+    Ok(Compiled { snapshot: Arc::new(snapshot), client_tls, server_tls, generation })
+}
+
+/// One listener per shard and address; port 0 becomes the same free port for all shards.
+fn bind_all(wanted: &[SocketAddr], shards: usize) -> Result<(Vec<Vec<OwnedFd>>, Vec<SocketAddr>), String> {
+    let mut addresses = wanted.to_vec();
+    let mut all = Vec::new();
+    for _ in 0..shards {
+        let mut of_shard = Vec::new();
+        for address in &mut addresses {
+            let named = |error: io::Error| format!("cannot listen on {address}: {error}");
+            let fd = listen::bind(*address).map_err(named)?;
+            *address = listen::local_address(&fd).map_err(|error| error.to_string())?;
+            of_shard.push(fd);
+        }
+        all.push(of_shard);
+    }
+    Ok((all, addresses))
+}
+
+type Boxes = (Vec<Mailbox<ToShard>>, Vec<Unopened<ToShard>>);
+
+fn mailboxes(count: usize) -> io::Result<Boxes> {
+    let pairs = (0..count).map(|_| mailbox()).collect::<io::Result<Vec<_>>>()?;
+    Ok(pairs.into_iter().unzip())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that starts shards")]
+fn start_shard(plan: shard::Plan) -> io::Result<JoinHandle<()>> {
+    let (id, offload) = (plan.id, plan.offload.clone());
+    std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
+        if let Err(error) = shard::run(plan) {
+            offload.log(Level::Error, format!("shard {id} ended: {error}"));
+        }
+    })
+}
+
+fn tell_start(
+    offload: &Offload,
+    compiled: &Compiled,
+    addresses: &[SocketAddr],
+    shards: usize,
+    driver: Driver,
+) {
+    let scheme = if compiled.server_tls.is_some() { "https" } else { "http" };
+    let names: Vec<&str> =
+        compiled.snapshot.providers.iter().map(|provider| provider.name.as_str()).collect();
+    let providers = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    for address in addresses {
+        let line = format!(
+            "listening on {scheme}://{address} with {shards} shards on {}; providers: {providers}",
+            driver.name()
+        );
+        offload.log(Level::Info, line);
+    }
+}
+
+impl Running {
+    /// Hears signals until the shards have ended.
+    fn until_stopped(
+        mut self,
+        shards: Vec<JoinHandle<()>>,
+        mut signals: Signals,
+        settings: &SettingsArgs,
+    ) -> ExitCode {
+        let handle = signals.handle();
+        let watcher = watch_shards(shards, move || handle.close());
+        if let Err(error) = watcher {
+            eprintln!("ringway: error: {error}");
+            return ExitCode::FAILURE;
+        }
+        let mut is_draining = false;
+        for signal in signals.forever() {
+            match signal {
+                SIGHUP => self.reload(settings),
+                _ if is_draining => {
+                    eprintln!("ringway: warn: a second signal came: ending at once");
+                    return ExitCode::FAILURE;
+                }
+                _ => {
+                    is_draining = true;
+                    self.drain();
+                }
+            }
+        }
+        self.offload.log(Level::Info, "stopped".to_owned());
+        self.offload.tell(ToOffload::Stop);
+        // It ends after what it was told before; if it panicked, that was on stderr.
+        let _ = self.offload_thread.join();
+        if is_draining { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// Takes new settings over, or says why not and keeps the old ones.
+    fn reload(&mut self, settings: &SettingsArgs) {
+        let generation = self.compiled.generation + 1;
+        let compiled = crate::config::load(&super::sources(settings))
+            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())
+            .and_then(|snapshot| compile(snapshot, generation).map_err(|what| vec![what]));
+        match compiled {
+            Err(mistakes) => {
+                mistakes.into_iter().for_each(|mistake| self.offload.log(Level::Error, mistake));
+                let line = "the settings were not reloaded: the old ones stay active";
+                self.offload.log(Level::Error, line.to_owned());
+            }
+            Ok(compiled) => {
+                self.warn_of_fixed(&compiled.snapshot);
+                self.compiled = Arc::new(compiled);
+                self.offload.tell(ToOffload::Settings(self.compiled.clone()));
+                for mailbox in &self.mailboxes {
+                    tell_surely(mailbox, || ToShard::Settings(self.compiled.clone()));
+                }
+                self.offload
+                    .log(Level::Info, format!("the settings were reloaded (generation {generation})"));
+            }
+        }
+    }
+
+    /// Some settings take a restart; saying nothing would be a lie.
+    fn warn_of_fixed(&self, new: &Snapshot) {
+        let (old, new) = (&self.compiled.snapshot.server, &new.server);
+        let changed = [
+            ("server.listen", old.listen != new.listen),
+            ("server.shards", old.shards != new.shards),
+            ("server.driver", old.driver != new.driver),
+        ];
+        for (name, _) in changed.into_iter().filter(|(_, is_changed)| *is_changed) {
+            self.offload
+                .log(Level::Warn, format!("{name} has changed: that takes effect with the next start"));
+        }
+    }
+
+    fn drain(&self) {
+        self.offload.log(Level::Info, "draining: running exchanges finish, no new ones begin".to_owned());
+        for mailbox in &self.mailboxes {
+            tell_surely(mailbox, || ToShard::Drain);
+        }
+        if let Some(ms) = self.compiled.snapshot.server.drain_timeout_ms {
+            end_after(Duration::from_millis(ms));
+        }
+    }
+}
+
+/// Tells a shard what it must hear, however full its inbox is.
+fn tell_surely(mailbox: &Mailbox<ToShard>, make: impl Fn() -> ToShard) {
+    for _ in 0..TELL_TRIES_MAX {
+        if mailbox.tell(make()).is_ok() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "joining blocks; the main thread hears signals meanwhile")]
+fn watch_shards(
+    shards: Vec<JoinHandle<()>>,
+    ended: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("watcher".to_owned()).spawn(move || {
+        // A shard that panicked outside of an exchange ended; its message is on stderr.
+        shards.into_iter().for_each(|shard| drop(shard.join()));
+        ended();
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "a drain that takes too long is ended from aside")]
+fn end_after(limit: Duration) {
+    let end = move || {
+        std::thread::sleep(limit);
+        eprintln!("ringway: warn: the drain took longer than allowed: ending now");
+        std::process::exit(1);
+    };
+    // Without the thread the drain has no limit, as by default.
+    let _ = std::thread::Builder::new().name("drain-limit".to_owned()).spawn(end);
+}
+
+/// A second of tries, for a shard whose inbox is full.
+const TELL_TRIES_MAX: usize = 1_000;

@@ -1,0 +1,126 @@
+//! Answers of the gateway's own: refusals, health, models, metrics. Each leaves in one send.
+
+use std::io::IoSlice;
+
+use super::Shard;
+use super::client::Client;
+use super::work::Work;
+use crate::base::fault::FaultKind;
+use crate::base::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX};
+use crate::base::{Refusal, RefusalKind};
+use crate::dialect::openai;
+use crate::wire::Malformed;
+use crate::wire::write::HeadWriter;
+
+/// An answer of our own.
+pub struct Answer<'a> {
+    pub status: u16,
+    pub content_type: &'a str,
+    pub body: &'a [u8],
+    /// Further header lines, each ended by CRLF.
+    pub header_lines: &'a [u8],
+    pub is_head: bool,
+    pub keeps_alive: bool,
+}
+
+impl Answer<'_> {
+    /// A JSON answer of status 200.
+    pub fn json(body: &[u8]) -> Answer<'_> {
+        Answer {
+            status: 200,
+            content_type: "application/json",
+            body,
+            header_lines: b"",
+            is_head: false,
+            keeps_alive: true,
+        }
+    }
+}
+
+/// Sends an answer.
+pub async fn send(
+    client: &mut Client,
+    work: &mut Work,
+    answer: &Answer<'_>,
+    timeout_ms: u64,
+) -> Result<(), FaultKind> {
+    let Work { out, request_id, .. } = work;
+    out.clear();
+    let mut head = HeadWriter::response(out, answer.status);
+    if !answer.content_type.is_empty() {
+        head.checked_header(b"content-type", answer.content_type.as_bytes());
+    }
+    if answer.status != 204 {
+        head.number(b"content-length", answer.body.len() as u64);
+    }
+    if !request_id.as_bytes().is_empty() {
+        head.checked_header(b"x-request-id", request_id.as_bytes());
+    }
+    if !answer.keeps_alive {
+        head.checked_header(b"connection", b"close");
+    }
+    head.ready_lines(answer.header_lines);
+    head.finish();
+    let body = if answer.is_head { b"" } else { answer.body };
+    client.send(&mut [IoSlice::new(out), IoSlice::new(body)], timeout_ms).await
+}
+
+/// Sends a refusal in the caller's dialect.
+pub async fn refuse(
+    shard: &Shard,
+    client: &mut Client,
+    work: &mut Work,
+    refusal: &Refusal,
+    keeps_alive: bool,
+    timeout_ms: u64,
+) -> Result<(), FaultKind> {
+    *shard.counters.borrow_mut().refusals.entry(refusal.code).or_default() += 1;
+    let mut body = Vec::new();
+    openai::write_error(refusal, &mut body);
+    let mut lines = Vec::new();
+    let mut head = HeadWriter::continuing(&mut lines);
+    if let Some(seconds) = refusal.retry_after_s {
+        head.number(b"retry-after", seconds);
+    }
+    if refusal.was_retried {
+        head.checked_header(b"x-should-retry", b"false");
+    }
+    if refusal.status == 401 {
+        head.checked_header(b"www-authenticate", b"Bearer");
+    }
+    if refusal.status == 405
+        && let Some(allowed) = &refusal.param
+    {
+        head.checked_header(b"allow", allowed.as_bytes());
+    }
+    let is_head = work.request.method == crate::wire::request::Method::Head;
+    let answer = Answer {
+        status: refusal.status,
+        content_type: "application/json",
+        body: &body,
+        header_lines: &lines,
+        is_head,
+        keeps_alive,
+    };
+    send(client, work, &answer, timeout_ms).await
+}
+
+/// Closes a connection on which the client may still be sending: our answer must reach it, and a close with bytes unread
+/// would make the kernel throw it away (RFC 9112 §9.6).
+pub async fn linger(shard: &Shard, client: &mut Client) {
+    client.conn.close_write();
+    client.alarm.set_after(LINGER_MS_MAX);
+    let mut taken = 0;
+    while taken < LINGER_BYTES_MAX {
+        client.input.clear();
+        match client.fill(shard, crate::base::limits::BUFFER_BYTES).await {
+            super::client::Fill::Got(count) => taken += count,
+            _ => break,
+        }
+    }
+}
+
+/// The refusal of a request that is no HTTP.
+pub fn of_malformed(bad: Malformed) -> Refusal {
+    Refusal::new(bad.status(), RefusalKind::InvalidRequest, bad.code(), bad.sentence())
+}

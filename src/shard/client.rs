@@ -1,0 +1,152 @@
+//! The client's side of a connection: its bytes, its deadline, and whether it is still there.
+
+use std::future::{Future, poll_fn};
+use std::io::IoSlice;
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use super::Shard;
+use crate::base::fault::FaultKind;
+use crate::base::limits::BUFFER_BYTES;
+use crate::net::alarm::Alarm;
+use crate::net::buffer::Buffer;
+use crate::net::conn::Conn;
+
+/// A client connection on its shard.
+pub struct Client {
+    pub conn: Conn,
+    /// The current request: its head and, where it is held, its body.
+    pub input: Buffer,
+    /// What came after it while it was being answered.
+    ahead: Buffer,
+    pub alarm: Alarm,
+    is_gone: bool,
+    /// Bytes of answers that the kernel took.
+    pub bytes_out: u64,
+}
+
+/// How a wait for bytes ended.
+pub enum Fill {
+    Got(usize),
+    /// The end of the stream, or an error: either way nothing more comes.
+    End,
+    Late,
+    Draining,
+}
+
+/// The client left while something was being done for it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Gone;
+
+impl Client {
+    pub fn new(conn: Conn, alarm: Alarm) -> Client {
+        Client {
+            conn,
+            input: Buffer::default(),
+            ahead: Buffer::default(),
+            alarm,
+            is_gone: false,
+            bytes_out: 0,
+        }
+    }
+
+    /// Appends to the current request; at most `room` bytes. The deadline is the caller's.
+    pub async fn fill(&mut self, shard: &Shard, room: usize) -> Fill {
+        let Client { conn, input, alarm, .. } = self;
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = conn.poll_fill(cx, &shard.buffers, input, room) {
+                return Poll::Ready(match result {
+                    Ok(0) | Err(_) => Fill::End,
+                    Ok(count) => Fill::Got(count),
+                });
+            }
+            alarm.poll_late(cx).map(|()| Fill::Late)
+        })
+        .await
+    }
+
+    /// Waits for the first bytes of the next request; a drain ends the wait.
+    pub async fn fill_idle(&mut self, shard: &Shard) -> Fill {
+        let Client { conn, input, alarm, .. } = self;
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = conn.poll_fill(cx, &shard.buffers, input, BUFFER_BYTES) {
+                return Poll::Ready(match result {
+                    Ok(0) | Err(_) => Fill::End,
+                    Ok(count) => Fill::Got(count),
+                });
+            }
+            if shard.is_draining.get() {
+                return Poll::Ready(Fill::Draining);
+            }
+            alarm.poll_late(cx).map(|()| Fill::Late)
+        })
+        .await
+    }
+
+    /// Ready when the client has closed its side, which we take as leaving. Reads ahead what it sends meanwhile, up to a
+    /// buffer; beyond that a client is not watched, and its leaving shows when we write.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>, shard: &Shard) -> Poll<()> {
+        while !self.is_gone && self.ahead.len() < BUFFER_BYTES {
+            let room = BUFFER_BYTES - self.ahead.len();
+            match self.conn.poll_fill(cx, &shard.buffers, &mut self.ahead, room) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(_) => self.is_gone = true,
+            }
+        }
+        if self.is_gone { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// What the future gives, unless the client leaves first.
+    pub async fn unless_gone<F: Future>(&mut self, shard: &Shard, future: F) -> Result<F::Output, Gone> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => self.poll_gone(cx, shard).map(|()| Err(Gone)),
+        })
+        .await
+    }
+
+    /// Sends all slices; a client that takes nothing for `timeout_ms` is given up.
+    pub async fn send(&mut self, slices: &mut [IoSlice<'_>], timeout_ms: u64) -> Result<(), FaultKind> {
+        let count: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut left = slices;
+        let mut left_bytes = usize::MAX;
+        self.alarm.set_after(timeout_ms);
+        let result = poll_fn(|cx| {
+            if let Poll::Ready(result) = self.conn.poll_send(cx, &mut left) {
+                return Poll::Ready(result.map_err(|_| FaultKind::ClientGone));
+            }
+            let now_left: usize = left.iter().map(|slice| slice.len()).sum();
+            if now_left < left_bytes {
+                // It took something: the time begins anew.
+                left_bytes = now_left;
+                self.alarm.set_after(timeout_ms);
+            }
+            self.alarm.poll_late(cx).map(|()| Err(FaultKind::ClientStalled))
+        })
+        .await;
+        self.alarm.clear();
+        if result.is_ok() {
+            self.bytes_out += count as u64;
+        }
+        result
+    }
+
+    /// The request of `length` bytes is done with: its bytes go, and those of the next one move up.
+    pub fn release(&mut self, shard: &Shard, length: usize) {
+        self.input.consume(length);
+        if !self.ahead.is_empty() {
+            shard.buffers.equip(&mut self.input);
+            self.input.compact();
+            self.input.vec().extend_from_slice(self.ahead.filled());
+            self.ahead.clear();
+            shard.buffers.take_back(&mut self.ahead);
+        }
+        shard.buffers.take_back(&mut self.input);
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+}

@@ -1,0 +1,302 @@
+//! One CPU's world: accept, exchange, relay, settle. Owns everything that a request touches; holds no lock and makes no
+//! blocking call.
+
+mod accept;
+mod active;
+mod answer;
+mod attempt;
+mod body;
+mod client;
+mod connection;
+mod discover;
+mod exchange;
+mod relay;
+mod route;
+mod stream;
+mod tally;
+mod work;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+
+use crate::base::clock;
+use crate::base::id::Ids;
+use crate::base::limits::POOL_SWEEP_MS;
+use crate::net::alarm::Alarms;
+use crate::net::barrier;
+use crate::net::buffer::Buffers;
+use crate::net::doorbell::{Inbox, Mailbox, Unopened};
+use crate::net::driver::{self, Driver};
+use crate::offload::metrics::Counters;
+use crate::offload::{Catalogue, Compiled, Offload, ToOffload, ToShard};
+
+use active::Active;
+use work::Works;
+
+/// What a shard is made from, on the thread that starts it.
+pub struct Plan {
+    pub id: usize,
+    pub cpu: Option<usize>,
+    pub driver: Driver,
+    /// Bound listeners, one per address.
+    pub listeners: Vec<OwnedFd>,
+    pub inbox: Unopened<ToShard>,
+    pub peers: Vec<Mailbox<ToShard>>,
+    pub loads: Arc<Loads>,
+    pub offload: Offload,
+    pub compiled: Arc<Compiled>,
+}
+
+/// How many client connections each shard holds: written when one comes or goes, read when one is accepted.
+pub struct Loads {
+    counts: Vec<Padded>,
+}
+
+/// Alone on its cache lines, so that shards do not slow each other down.
+#[repr(align(128))]
+struct Padded(AtomicUsize);
+
+impl Loads {
+    pub fn new(shards: usize) -> Loads {
+        Loads { counts: (0..shards).map(|_| Padded(AtomicUsize::new(0))).collect() }
+    }
+
+    fn add(&self, shard: usize) {
+        self.counts[shard].0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn remove(&self, shard: usize) {
+        self.counts[shard].0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn of(&self, shard: usize) -> usize {
+        self.counts[shard].0.load(Ordering::Relaxed)
+    }
+
+    /// All connections of the process.
+    fn total(&self) -> usize {
+        self.counts.iter().map(|count| count.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The shard that should take a connection accepted by `own`: itself, unless another has fewer.
+    fn best(&self, own: usize) -> usize {
+        let least = (0..self.counts.len()).min_by_key(|&shard| self.of(shard)).unwrap_or(own);
+        if self.of(least) < self.of(own) { least } else { own }
+    }
+}
+
+/// A running shard.
+pub(crate) struct Shard {
+    id: usize,
+    alarms: Alarms,
+    buffers: Buffers,
+    works: Works,
+    ids: Ids,
+    active: RefCell<Rc<Active>>,
+    catalogue: RefCell<Arc<Catalogue>>,
+    counters: RefCell<Box<Counters>>,
+    offload: Offload,
+    peers: Vec<Mailbox<ToShard>>,
+    loads: Arc<Loads>,
+    is_draining: Cell<bool>,
+    /// Tasks that wait for an address, a catalogue or the end of the last connection.
+    waiting: RefCell<Vec<Waker>>,
+    questions: RefCell<Questions>,
+    /// The wall clock less the monotonic one, in milliseconds.
+    wall_offset_ms: Cell<u64>,
+}
+
+/// Questions to the offload thread that are open, by ticket; the answer stands beside.
+#[derive(Default)]
+struct Questions {
+    next_ticket: u64,
+    open: HashMap<u64, Option<String>>,
+}
+
+/// Runs a shard on the calling thread until it has drained. Errors are those of its first steps.
+pub fn run(plan: Plan) -> io::Result<()> {
+    if let Some(cpu) = plan.cpu
+        && let Err(error) = driver::pin_thread(cpu)
+    {
+        let line = format!("shard {} runs unpinned: CPU {cpu}: {error}", plan.id);
+        plan.offload.log(crate::offload::Level::Warn, line);
+    }
+    let driver = plan.driver;
+    driver::run(driver, move || serve(plan))?
+}
+
+async fn serve(plan: Plan) -> io::Result<()> {
+    let mut inbox = plan.inbox.open()?;
+    let counters = Counters { driver: plan.driver.name(), ..Counters::default() };
+    let alarms = Alarms::default();
+    alarms.tick(clock::monotonic_us() / 1000);
+    let shard = Rc::new(Shard {
+        id: plan.id,
+        alarms: alarms.clone(),
+        buffers: Buffers::default(),
+        works: Works::default(),
+        ids: Ids::default(),
+        active: RefCell::new(Rc::new(Active::new(plan.compiled, None))),
+        catalogue: RefCell::default(),
+        counters: RefCell::new(Box::new(counters)),
+        offload: plan.offload,
+        peers: plan.peers,
+        loads: plan.loads,
+        is_draining: Cell::new(false),
+        waiting: RefCell::default(),
+        questions: RefCell::default(),
+        wall_offset_ms: Cell::new(0),
+    });
+    barrier::spawn(alarms.tick_forever());
+    barrier::spawn(keep_house(shard.clone()));
+    let mut acceptors = Vec::new();
+    for (index, fd) in plan.listeners.into_iter().enumerate() {
+        acceptors.push(accept::start(&shard, index, fd)?);
+    }
+    if shard.id == 0 {
+        barrier::spawn(discover::forever(shard.clone()));
+    }
+    hear_until_drained(&shard, &mut inbox, acceptors).await
+}
+
+/// Works the inbox off until a drain was asked for and the last connection is gone.
+async fn hear_until_drained(
+    shard: &Rc<Shard>,
+    inbox: &mut Inbox<ToShard>,
+    acceptors: Vec<accept::Acceptor>,
+) -> io::Result<()> {
+    let mut acceptors = Some(acceptors);
+    loop {
+        let heard = std::future::poll_fn(|cx| {
+            if shard.is_draining.get() && shard.loads.of(shard.id) == 0 {
+                return std::task::Poll::Ready(None);
+            }
+            shard.wait(cx);
+            inbox.poll_next(cx).map(Some)
+        });
+        match heard.await {
+            None => return Ok(()),
+            Some(Err(error)) => return Err(error),
+            Some(Ok(ToShard::Drain)) => {
+                shard.is_draining.set(true);
+                acceptors.take().into_iter().flatten().for_each(accept::Acceptor::stop);
+                shard.alarms.wake_all();
+            }
+            Some(Ok(message)) => hear(shard, message),
+        }
+    }
+}
+
+fn hear(shard: &Rc<Shard>, message: ToShard) {
+    match message {
+        ToShard::Accepted { fd, listener } => accept::take(shard, fd, listener),
+        ToShard::Resolved { host, port, addresses } => {
+            shard.active().resolved(&host, port, addresses, shard.alarms.now_ms());
+            shard.wake_waiting();
+        }
+        ToShard::Catalogue(catalogue) => {
+            *shard.catalogue.borrow_mut() = catalogue;
+            shard.wake_waiting();
+        }
+        ToShard::Settings(compiled) => {
+            let before = shard.active();
+            *shard.active.borrow_mut() = Rc::new(Active::new(compiled, Some(&before)));
+            shard.wake_waiting();
+        }
+        ToShard::Report(reply) => {
+            let report = shard.report();
+            // The scrape may have given up.
+            let _ = reply.try_send((shard.id, report));
+        }
+        ToShard::Answer { ticket, text } => {
+            if let Some(answer) = shard.questions.borrow_mut().open.get_mut(&ticket) {
+                *answer = Some(text);
+            }
+            shard.wake_waiting();
+        }
+        ToShard::Drain => {}
+    }
+}
+
+/// Small regular work: closes idle upstream connections that are too old or gone, and follows the wall clock.
+async fn keep_house(shard: Rc<Shard>) {
+    let alarm = shard.alarms.alarm();
+    loop {
+        let (wall_ms, monotonic_ms) = (clock::wall_ms(), clock::monotonic_us() / 1000);
+        shard.wall_offset_ms.set(wall_ms.saturating_sub(monotonic_ms));
+        shard.active().sweep(shard.alarms.now_ms());
+        alarm.set_after(POOL_SWEEP_MS);
+        // A drain wakes everybody; house-keeping just goes round once more.
+        alarm.late().await;
+    }
+}
+
+impl Shard {
+    /// The settings of this moment. An exchange keeps those it began with.
+    fn active(&self) -> Rc<Active> {
+        self.active.borrow().clone()
+    }
+
+    fn wall_ms(&self) -> u64 {
+        self.alarms.now_ms() + self.wall_offset_ms.get()
+    }
+
+    /// Remembers the task for the next [`Shard::wake_waiting`].
+    fn wait(&self, cx: &std::task::Context<'_>) {
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+    }
+
+    fn wake_waiting(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Asks the offload thread for the metrics page; `None` when it does not answer in time.
+    async fn ask_for_metrics(&self, within_ms: u64) -> Option<String> {
+        let ticket = {
+            let mut questions = self.questions.borrow_mut();
+            questions.next_ticket += 1;
+            let ticket = questions.next_ticket;
+            questions.open.insert(ticket, None);
+            ticket
+        };
+        let alarm = self.alarms.alarm();
+        alarm.set_after(within_ms);
+        let asked = self.offload.tell(ToOffload::Scrape { shard: self.id, ticket });
+        let answer = std::future::poll_fn(|cx| {
+            let answer = self.questions.borrow_mut().open.get_mut(&ticket).and_then(Option::take);
+            if answer.is_some() || !asked || alarm.poll_late(cx).is_ready() {
+                return std::task::Poll::Ready(answer);
+            }
+            self.wait(cx);
+            std::task::Poll::Pending
+        });
+        let answer = answer.await;
+        self.questions.borrow_mut().open.remove(&ticket);
+        answer
+    }
+
+    /// A copy of the counters, with the gauges of this moment.
+    fn report(&self) -> Box<Counters> {
+        let mut counters = self.counters.borrow_mut();
+        counters.connections_open = self.loads.of(self.id) as u64;
+        for (name, idle, busy) in self.active().pools() {
+            let provider = counters.provider(name);
+            (provider.idle, provider.busy) = (idle, busy);
+        }
+        counters.clone()
+    }
+
+    fn log(&self, level: crate::offload::Level, line: String) {
+        self.offload.log(level, line);
+    }
+}

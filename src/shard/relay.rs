@@ -1,0 +1,446 @@
+//! Passing an answer on: the provider's bytes, in our framing. One loop for every provider and endpoint; a stream's
+//! events are looked at on the way. What was cut never looks complete.
+
+use std::io::IoSlice;
+
+use super::Shard;
+use super::attempt::{Answered, Turn, fill, is_event_stream, of_malformed};
+use super::client::Client;
+use super::exchange::Call;
+use super::stream::Watcher;
+use super::tally::Tally;
+use super::work::Work;
+use crate::base::fault::FaultKind;
+use crate::base::limits::{BUFFER_BYTES, ERROR_TEXT_BYTES_MAX};
+use crate::base::{Refusal, RefusalKind, Span};
+use crate::config::Server;
+use crate::dialect::endpoint::Endpoint;
+use crate::dialect::openai;
+use crate::ledger::usage::Usage;
+use crate::wire::Step;
+use crate::wire::chunked::{Chunked, LAST_CHUNK, write_chunk_head};
+use crate::wire::head::{Known, Version};
+use crate::wire::json::{self, Capture, Kind};
+use crate::wire::request::Method;
+use crate::wire::response::ResponseBody;
+use crate::wire::write::HeadWriter;
+
+/// How the passing on ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relayed {
+    /// The client has the whole answer.
+    Whole,
+    /// The client has the whole answer once the connection is closed.
+    UntilClose,
+    /// It does not, and the connection must not suggest it.
+    Cut,
+}
+
+/// The refusal that a client gets instead of the provider's answer: when the gateway's own key was refused, when the
+/// body cannot be read, and when an error is not in the API's shape.
+pub fn replacement(call: &Call, work: &Work, answered: &Answered) -> Option<Refusal> {
+    if call.is_passthrough {
+        return None;
+    }
+    let response = &work.response;
+    let head = &answered.buffer.filled()[..answered.head_len];
+    let value = |known: Known| response.headers.find(known).map_or(&b""[..], |span| span.of(head));
+    let mut refusal = if response.status == 401 {
+        let message = "The provider does not accept the gateway's key.";
+        Refusal::new(502, RefusalKind::Upstream, "upstream_auth_error", message)
+    } else if !matches!(value(Known::ContentEncoding), b"" | b"identity") {
+        Refusal::from_fault(FaultKind::ContentEncoded.fatal())
+    } else if response.status >= 400 && !is_json(value(Known::ContentType)) {
+        let text = error_text(work, answered);
+        Refusal::new(response.status, RefusalKind::Upstream, "upstream_error", text)
+    } else {
+        return None;
+    };
+    refusal.was_retried = answered.attempts > 1;
+    refusal.retry_after_s =
+        std::str::from_utf8(value(Known::RetryAfter)).ok().and_then(|text| text.trim().parse().ok());
+    Some(refusal)
+}
+
+fn is_json(content_type: &[u8]) -> bool {
+    content_type.to_ascii_lowercase().windows(4).any(|part| part == b"json")
+}
+
+/// What a provider said in another shape than JSON, as far as it is here.
+fn error_text(work: &Work, answered: &Answered) -> String {
+    let rest = &answered.buffer.filled()[answered.head_len..];
+    let mut spans = Vec::new();
+    let text = match work.response.body {
+        ResponseBody::Chunked => {
+            Chunked::default().step(rest, &mut spans);
+            spans.iter().flat_map(|span| span.of(rest)).copied().collect()
+        }
+        _ => rest.to_vec(),
+    };
+    let text = String::from_utf8_lossy(&text[..text.len().min(ERROR_TEXT_BYTES_MAX)]).trim().to_owned();
+    let status = work.response.status;
+    if text.is_empty() { format!("The provider answered with status {status}.") } else { text }
+}
+
+/// How the provider's body ends.
+enum Inward {
+    None,
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+}
+
+/// How the client's body ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outward {
+    None,
+    Length,
+    Chunked,
+    UntilClose,
+}
+
+/// What is learnt from a body on its way.
+enum Watch {
+    Nothing,
+    /// The events of a stream.
+    Events(Box<Watcher>),
+    /// The usage in a JSON answer.
+    Json(Option<Box<Capture>>),
+}
+
+/// Passes the answer on to its end.
+pub async fn relay(
+    shard: &Shard,
+    server: &Server,
+    client: &mut Client,
+    work: &mut Work,
+    tally: &mut Tally,
+    call: &Call,
+    mut answered: Answered,
+) -> Relayed {
+    tally.answered(work.response.status);
+    let mut passing = begin(server, work, call, &answered);
+    write_head(work, call, &answered, passing.outward);
+    answered.buffer.consume(answered.head_len);
+    let result = passing.pass(shard, server, client, work, tally, &mut answered).await;
+    passing.tell_usage(tally, work.response.status);
+    let relayed = match result {
+        Ok(()) => {
+            if passing.can_keep(work, &answered) {
+                answered.keep(shard);
+            }
+            if passing.outward == Outward::UntilClose { Relayed::UntilClose } else { Relayed::Whole }
+        }
+        Err(kind) => {
+            tally.cut();
+            tally.fault(kind);
+            answered.conn.abort();
+            passing.end_badly(client, server, work, kind).await;
+            Relayed::Cut
+        }
+    };
+    if client.is_gone() && relayed != Relayed::Cut {
+        tally.cut();
+    }
+    relayed
+}
+
+/// The state of passing one answer on.
+struct Passing {
+    inward: Inward,
+    outward: Outward,
+    watch: Watch,
+    is_stream: bool,
+    usage: Usage,
+    /// Events that are about to leave.
+    stage: Vec<u8>,
+}
+
+fn begin(server: &Server, work: &Work, call: &Call, answered: &Answered) -> Passing {
+    let response = &work.response;
+    let head = &answered.buffer.filled()[..answered.head_len];
+    let content_type = response.headers.find(Known::ContentType).unwrap_or_default();
+    let is_success = (200..300).contains(&response.status);
+    let is_stream = is_event_stream(content_type.of(head)) && response.body != ResponseBody::None;
+    let is_known = call.endpoint != Endpoint::Other;
+    let watch = if is_stream {
+        let is_chat = call.endpoint.streams() && is_success;
+        Watch::Events(Box::new(Watcher::new(is_chat, call.hides_usage, server.event_bytes_max)))
+    } else if is_known && is_success {
+        Watch::Json(None)
+    } else {
+        Watch::Nothing
+    };
+    let inward = match response.body {
+        ResponseBody::None => Inward::None,
+        ResponseBody::Length(length) => Inward::Length(length),
+        ResponseBody::Chunked => Inward::Chunked(Chunked::default()),
+        ResponseBody::UntilClose => Inward::UntilClose,
+    };
+    let outward = match (&inward, work.request.version) {
+        (Inward::None, _) => Outward::None,
+        (Inward::Length(_), _) if !is_stream => Outward::Length,
+        (_, Version::V11) => Outward::Chunked,
+        (_, Version::V10) => Outward::UntilClose,
+    };
+    Passing { inward, outward, watch, is_stream, usage: Usage::default(), stage: Vec::new() }
+}
+
+/// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
+fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outward) {
+    let Work { out, response, request, request_id, .. } = work;
+    let head = &answered.buffer.filled()[..answered.head_len];
+    out.clear();
+    let mut writer = HeadWriter::response(out, response.status);
+    for field in &response.headers.fields {
+        let name = field.name.of(head);
+        let is_length_of_nothing = field.known == Known::ContentLength && outward == Outward::None;
+        if is_length_of_nothing || (passes(field.known) && !response.headers.named_by_connection(head, name))
+        {
+            writer.checked_header(name, field.value.of(head));
+        } else if field.known == Known::XRequestId {
+            writer.checked_header(b"x-upstream-request-id", field.value.of(head));
+        }
+    }
+    writer.checked_header(b"x-request-id", request_id.as_bytes());
+    if answered.attempts > 1 && response.status >= 400 {
+        writer.checked_header(b"x-should-retry", b"false");
+    }
+    if !call.edited.is_empty() {
+        writer.checked_header(b"x-ringway-edited", call.edited.join(", ").as_bytes());
+    }
+    match (outward, response.body) {
+        (Outward::Length, ResponseBody::Length(length)) => writer.number(b"content-length", length),
+        (Outward::Chunked, _) => writer.checked_header(b"transfer-encoding", b"chunked"),
+        (Outward::None, _) if request.method != Method::Head && !matches!(response.status, 204 | 304) => {
+            if response.headers.find(Known::ContentLength).is_none() {
+                writer.number(b"content-length", 0);
+            }
+        }
+        _ => {}
+    }
+    if !request.keep_alive || outward == Outward::UntilClose {
+        writer.checked_header(b"connection", b"close");
+    }
+    writer.finish();
+}
+
+/// The headers of a provider that reach the client. Cookies and transport policies of its host are not the gateway's.
+fn passes(known: Known) -> bool {
+    !known.is_hop_by_hop()
+        && !matches!(known, Known::SetCookie | Known::AltSvc | Known::XRequestId | Known::Server)
+}
+
+impl Passing {
+    /// Passes pieces on until the body ends. The head in `work.out` leaves with the first of them.
+    async fn pass(
+        &mut self,
+        shard: &Shard,
+        server: &Server,
+        client: &mut Client,
+        work: &mut Work,
+        tally: &mut Tally,
+        answered: &mut Answered,
+    ) -> Result<(), FaultKind> {
+        let idle_ms = answered.upstream.provider.limits.idle_timeout_ms;
+        let alarm = shard.alarms.alarm();
+        let mut at_eof = false;
+        loop {
+            work.spans.clear();
+            let (used, is_end) = self.inward.step(answered.buffer.filled(), at_eof, &mut work.spans)?;
+            self.send_piece(server, client, work, answered, is_end).await?;
+            answered.buffer.consume(used);
+            shard.buffers.take_back(&mut answered.buffer);
+            tally.passed_on(self.is_stream);
+            if is_end {
+                return self.judge_end();
+            }
+            alarm.set_after(idle_ms);
+            let Answered { conn, buffer, .. } = answered;
+            match fill(shard, client, conn, buffer, BUFFER_BYTES, &alarm).await {
+                Turn::Bytes(Ok(0)) => at_eof = true,
+                Turn::Bytes(Ok(count)) => tally.upstream_in(count),
+                Turn::Bytes(Err(_)) => return Err(FaultKind::ClosedInAnswer),
+                Turn::Gone => return Err(FaultKind::ClientGone),
+                Turn::Late => return Err(FaultKind::IdleTimeout),
+            }
+        }
+    }
+
+    /// Sends what this turn brought: the head if it has not left, the data in the client's framing, the end if it is
+    /// there and good.
+    async fn send_piece(
+        &mut self,
+        server: &Server,
+        client: &mut Client,
+        work: &mut Work,
+        answered: &Answered,
+        is_end: bool,
+    ) -> Result<(), FaultKind> {
+        let input = answered.buffer.filled();
+        let Work { out, spans, members, .. } = work;
+        self.stage.clear();
+        match &mut self.watch {
+            Watch::Nothing => {}
+            Watch::Json(capture) => watch_json(capture, &mut self.usage, input, spans, members, is_end),
+            Watch::Events(watcher) => {
+                for span in spans.iter() {
+                    let taken = watcher.take(span.of(input), &mut self.stage);
+                    taken.map_err(|_| FaultKind::EventTooLarge)?;
+                }
+                if is_end {
+                    watcher.finish(&mut self.stage);
+                }
+            }
+        }
+        let data_len =
+            if self.is_stream { self.stage.len() } else { spans.iter().map(|span| span.len()).sum() };
+        let is_chunked = self.outward == Outward::Chunked;
+        if is_chunked && data_len > 0 {
+            write_chunk_head(data_len, out);
+        }
+        let ends_well = is_end && self.judge_end().is_ok();
+        let tail: &[u8] = match (is_chunked, data_len > 0, ends_well) {
+            (false, ..) | (true, false, false) => b"",
+            (true, true, false) => b"\r\n",
+            (true, false, true) => LAST_CHUNK,
+            (true, true, true) => b"\r\n0\r\n\r\n",
+        };
+        if out.is_empty() && data_len == 0 && tail.is_empty() {
+            return Ok(());
+        }
+        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(spans.len() + 2);
+        slices.push(IoSlice::new(out));
+        if self.is_stream {
+            slices.push(IoSlice::new(&self.stage));
+        } else {
+            slices.extend(spans.iter().map(|span| IoSlice::new(span.of(input))));
+        }
+        slices.push(IoSlice::new(tail));
+        client.send(&mut slices, server.write_timeout_ms).await?;
+        out.clear();
+        if self.stage.capacity() > STAGE_BYTES_KEPT_MAX {
+            self.stage = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Whether the end that the framing shows is a good one.
+    fn judge_end(&self) -> Result<(), FaultKind> {
+        let is_good = match &self.watch {
+            Watch::Nothing => true,
+            Watch::Events(watcher) => watcher.has_ended(),
+            // Without a length, the end of the connection may be a cut: the JSON tells.
+            Watch::Json(capture) => {
+                let is_whole = capture.as_ref().is_none_or(|capture| capture.ended_well());
+                is_whole || !matches!(self.inward, Inward::UntilClose)
+            }
+        };
+        if is_good { Ok(()) } else { Err(FaultKind::ClosedInAnswer) }
+    }
+
+    /// The last words on an answer that was cut: an error event in a stream; on other bodies nothing, so that the missing
+    /// end shows.
+    async fn end_badly(&mut self, client: &mut Client, server: &Server, work: &mut Work, kind: FaultKind) {
+        if matches!(kind, FaultKind::ClientGone | FaultKind::ClientStalled) {
+            return;
+        }
+        if self.is_stream {
+            self.stage.clear();
+            let refusal = Refusal::from_fault(kind.fatal());
+            openai::write_error_event(&refusal, &mut self.stage);
+            let is_chunked = self.outward == Outward::Chunked;
+            if is_chunked {
+                write_chunk_head(self.stage.len(), &mut work.out);
+            }
+            let tail: &[u8] = if is_chunked { b"\r\n" } else { b"" };
+            let mut slices = [IoSlice::new(&work.out), IoSlice::new(&self.stage), IoSlice::new(tail)];
+            // A client that is gone by now will not miss it.
+            let _ = client.send(&mut slices, server.write_timeout_ms).await;
+        } else if self.outward == Outward::UntilClose {
+            // To an HTTP/1.0 client an orderly close would be the end of the body.
+            client.conn.reset_on_close();
+        }
+    }
+
+    fn tell_usage(&mut self, tally: &mut Tally, status: u16) {
+        if let Watch::Events(watcher) = &self.watch {
+            self.usage.merge(watcher.usage);
+        }
+        if let Watch::Json(Some(capture)) = &self.watch
+            && let Some((value, Kind::Object)) = capture.value("usage")
+        {
+            self.usage.merge(openai::read_usage(value));
+        }
+        let is_expected = !matches!(self.watch, Watch::Nothing) && (200..300).contains(&status);
+        tally.usage(self.usage, is_expected);
+    }
+
+    /// Whether the upstream's connection can serve again: its answer had an end, and nothing came behind it.
+    fn can_keep(&self, work: &Work, answered: &Answered) -> bool {
+        let has_end = !matches!(self.inward, Inward::UntilClose);
+        has_end && work.response.keep_alive && answered.buffer.is_empty()
+    }
+}
+
+impl Inward {
+    /// Takes the framing off: places of data in `input`, how many bytes that used, and whether it was the end.
+    fn step(
+        &mut self,
+        input: &[u8],
+        at_eof: bool,
+        spans: &mut Vec<Span>,
+    ) -> Result<(usize, bool), FaultKind> {
+        match self {
+            Inward::None => Ok((0, true)),
+            Inward::UntilClose => {
+                push(spans, input.len());
+                Ok((input.len(), at_eof))
+            }
+            Inward::Length(left) => {
+                let count = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+                push(spans, count);
+                *left -= count as u64;
+                if at_eof && *left > 0 { Err(FaultKind::ClosedInAnswer) } else { Ok((count, *left == 0)) }
+            }
+            Inward::Chunked(decoder) => match decoder.step(input, spans) {
+                Step::Done { used } => Ok((used, true)),
+                Step::More if at_eof => Err(FaultKind::ClosedInAnswer),
+                Step::More => Ok((input.len(), false)),
+                Step::Bad(bad) => Err(of_malformed(bad)),
+            },
+        }
+    }
+}
+
+fn push(spans: &mut Vec<Span>, count: usize) {
+    if count > 0 {
+        spans.push(Span::new(0, count));
+    }
+}
+
+/// Looks for usage in a JSON answer: at once when all of it is here, piece by piece otherwise.
+fn watch_json(
+    capture: &mut Option<Box<Capture>>,
+    usage: &mut Usage,
+    input: &[u8],
+    spans: &[Span],
+    members: &mut Vec<json::Member>,
+    is_end: bool,
+) {
+    if let (None, [only], true) = (&capture, spans, is_end) {
+        let document = only.of(input);
+        if json::scan_object(document, members).is_ok()
+            && let Some(member) =
+                json::find(members, document, "usage").filter(|member| member.kind == Kind::Object)
+        {
+            usage.merge(openai::read_usage(member.value.of(document)));
+            return;
+        }
+    }
+    let capture = capture.get_or_insert_with(|| Box::new(Capture::new(&["usage"])));
+    spans.iter().for_each(|span| capture.step(span.of(input)));
+}
+
+/// Memory that a stream keeps between its events.
+const STAGE_BYTES_KEPT_MAX: usize = 4 * 1024;

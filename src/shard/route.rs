@@ -1,0 +1,161 @@
+//! What a request asks for, by its method and path, and which provider a model means.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use super::active::{Active, Upstream};
+use crate::base::{Refusal, RefusalKind, Span};
+use crate::dialect::endpoint::Endpoint;
+use crate::offload::Catalogue;
+use crate::wire::path::percent_decoded;
+use crate::wire::request::{Method, RequestHead};
+
+/// What a request asks for. Places are in the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    Health,
+    Ready,
+    Metrics,
+    Models,
+    Model(Span),
+    /// An endpoint below `/v1`; the place is the path behind it.
+    Api(Endpoint, Span),
+    /// `/p/{provider}/…`: the provider's name and the path behind it.
+    Passthrough {
+        provider: Span,
+        rest: Span,
+    },
+    Options,
+}
+
+/// Reads the path. `Err` is a path or a method that is not served; the methods that are stand beside it.
+pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<Asked, &'static str> {
+    let path = request.path.of(head);
+    let behind = |prefix: usize| Span::new(request.path.start as usize + prefix, request.path.end as usize);
+    let is_read = matches!(request.method, Method::Get | Method::Head);
+    if request.method == Method::Options {
+        return Ok(Asked::Options);
+    }
+    let only_read = |asked: Asked| if is_read { Ok(asked) } else { Err("GET, HEAD, OPTIONS") };
+    match path {
+        b"/health" => return only_read(Asked::Health),
+        b"/health/ready" => return only_read(Asked::Ready),
+        b"/v1/models" if is_read => return Ok(Asked::Models),
+        _ if path == metrics_path.as_bytes() => return only_read(Asked::Metrics),
+        _ => {}
+    }
+    if path.starts_with(b"/v1/models/") && is_read && path.len() > 11 {
+        return Ok(Asked::Model(behind(11)));
+    }
+    if path.starts_with(b"/v1/") && path.len() > 4 {
+        let endpoint = Endpoint::of_path(&path[3..]);
+        if endpoint != Endpoint::Other && request.method != Method::Post {
+            return Err("POST, OPTIONS");
+        }
+        return Ok(Asked::Api(endpoint, behind(3)));
+    }
+    if let Some(rest) = path.strip_prefix(b"/p/")
+        && let Some(slash) = memchr::memchr(b'/', rest).filter(|&at| at > 0)
+    {
+        let start = request.path.start as usize + 3;
+        let provider = Span::new(start, start + slash);
+        return Ok(Asked::Passthrough { provider, rest: behind(3 + slash) });
+    }
+    Err("")
+}
+
+/// A model with the provider that it means.
+pub struct Target {
+    pub upstream: Rc<Upstream>,
+    /// The model as the provider knows it, when the request named one.
+    pub model: String,
+    /// The request's spelling differs: the provider's name stood in front.
+    pub is_qualified: bool,
+    /// The provider's list has it.
+    pub is_known: bool,
+}
+
+/// Finds the provider: by the name in front of the model, by the hint in the query, by the lists, or the default one.
+/// `None` when the lists are not complete yet and might still know the model.
+pub fn target(
+    active: &Active,
+    catalogue: &Catalogue,
+    model: Option<Cow<'_, str>>,
+    hint: Option<&[u8]>,
+    endpoint: Endpoint,
+) -> Option<Result<Target, Refusal>> {
+    if active.upstreams.is_empty() {
+        return Some(Err(no_providers()));
+    }
+    if let Some(hint) = hint {
+        return Some(match active.by_name(hint) {
+            None => Err(unknown_provider(hint)),
+            Some(upstream) => Ok(hinted(catalogue, upstream, model)),
+        });
+    }
+    let Some(model) = model else {
+        let default = active.snapshot().default_provider;
+        return Some(
+            default
+                .map(|at| of(&active.upstreams[at], String::new(), false, false))
+                .ok_or_else(which_provider),
+        );
+    };
+    if let Some((name, rest)) = model.split_once('/')
+        && let Some(upstream) = active.by_name(name.as_bytes())
+        && !rest.is_empty()
+    {
+        let is_known = catalogue.offers(upstream.index, rest);
+        return Some(Ok(of(upstream, rest.to_owned(), true, is_known)));
+    }
+    let listed = catalogue.provider_of(&model).filter(|&index| index < active.upstreams.len());
+    if let Some(index) = listed {
+        return Some(Ok(of(&active.upstreams[index], model.into_owned(), false, true)));
+    }
+    if let Some(index) = active.snapshot().default_provider {
+        return Some(Ok(of(&active.upstreams[index], model.into_owned(), false, false)));
+    }
+    if !catalogue.is_settled {
+        return None;
+    }
+    Some(Err(unknown_model(&model, endpoint)))
+}
+
+/// The provider was named in the query; its name may stand in front of the model as well.
+fn hinted(catalogue: &Catalogue, upstream: &Rc<Upstream>, model: Option<Cow<'_, str>>) -> Target {
+    let model = model.unwrap_or_default();
+    let own = model.strip_prefix(upstream.provider.name.as_str()).and_then(|rest| rest.strip_prefix('/'));
+    let (name, is_qualified) = (own.unwrap_or(&model), own.is_some());
+    of(upstream, name.to_owned(), is_qualified, catalogue.offers(upstream.index, name))
+}
+
+fn of(upstream: &Rc<Upstream>, model: String, is_qualified: bool, is_known: bool) -> Target {
+    Target { upstream: upstream.clone(), model, is_qualified, is_known }
+}
+
+/// The id in `/v1/models/{id}`, decoded; `None` when it is not UTF-8.
+pub fn model_id(path: &[u8]) -> Option<String> {
+    String::from_utf8(percent_decoded(path).into_owned()).ok()
+}
+
+pub fn unknown_provider(name: &[u8]) -> Refusal {
+    let message = format!("There is no provider `{}` here.", String::from_utf8_lossy(name));
+    Refusal::new(404, RefusalKind::NotFound, "provider_not_found", message).about("provider")
+}
+
+/// OpenAI's own answer to a model that it does not know is a 404 of this code.
+pub fn unknown_model(model: &str, _endpoint: Endpoint) -> Refusal {
+    let message = format!("The model `{model}` does not exist: no provider here offers it.");
+    Refusal::new(404, RefusalKind::InvalidRequest, "model_not_found", message).about("model")
+}
+
+fn no_providers() -> Refusal {
+    let message = "No provider is configured: set a key such as OPENAI_API_KEY and reload.";
+    Refusal::new(503, RefusalKind::Server, "no_providers", message)
+}
+
+fn which_provider() -> Refusal {
+    let message = "The request names no model, so it does not say which provider it is for. Name one with `?provider=`, \
+                   or set models.default_provider.";
+    Refusal::invalid("provider_required", message).about("model")
+}

@@ -1,0 +1,225 @@
+//! What one exchange tells the counters: collected while it runs, counted once at its end.
+
+use super::Shard;
+use super::active::Upstream;
+use super::body::Body;
+use super::client::Client;
+use super::exchange::Call;
+use crate::base::clock;
+use crate::base::fault::FaultKind;
+use crate::dialect::endpoint::Endpoint;
+use crate::ledger::usage::Usage;
+use crate::offload::metrics::{ADDED_US, LATENCY_US};
+
+/// The notes of one exchange. Times are microseconds of the monotonic clock.
+pub struct Tally {
+    begun_us: u64,
+    /// The request was whole and its work began.
+    ready_us: u64,
+    sent_us: u64,
+    first_byte_us: Option<u64>,
+    first_token_us: Option<u64>,
+    /// Time since `ready_us` in which the gateway waited for others.
+    waited_us: u64,
+    /// What is left of the time until the first byte was passed on: the gateway's own.
+    added_us: Option<u64>,
+    provider: Option<Named>,
+    status: u16,
+    usage: Usage,
+    is_cut: bool,
+    client_gone: bool,
+    bytes_in: u64,
+    bytes_out_before: u64,
+    upstream_in: u64,
+    upstream_out: u64,
+    faults: Vec<FaultKind>,
+    after_fault: u64,
+    after_status: u64,
+    stale: u64,
+    refused_retries: u64,
+    connects: u64,
+    states_usage: bool,
+}
+
+struct Named {
+    name: String,
+    model: String,
+    is_known: bool,
+    endpoint: Endpoint,
+}
+
+impl Tally {
+    /// Begins with the bytes that the client had been sent before.
+    pub fn begin(bytes_out_before: u64) -> Tally {
+        let now_us = clock::monotonic_us();
+        Tally {
+            begun_us: now_us,
+            ready_us: now_us,
+            sent_us: now_us,
+            first_byte_us: None,
+            first_token_us: None,
+            waited_us: 0,
+            added_us: None,
+            provider: None,
+            status: 0,
+            usage: Usage::default(),
+            is_cut: false,
+            client_gone: false,
+            bytes_in: 0,
+            bytes_out_before,
+            upstream_in: 0,
+            upstream_out: 0,
+            faults: Vec::new(),
+            after_fault: 0,
+            after_status: 0,
+            stale: 0,
+            refused_retries: 0,
+            connects: 0,
+            states_usage: false,
+        }
+    }
+
+    pub fn has_head(&mut self, head_len: usize) {
+        self.bytes_in += head_len as u64;
+    }
+
+    /// The body is here, as far as it is waited for.
+    pub fn has_body(&mut self, body: &Body) {
+        self.bytes_in += match body {
+            Body::None => 0,
+            Body::Held(span) => span.len() as u64,
+            Body::Decoded(bytes) => bytes.len() as u64,
+            Body::Streaming(inflow) => inflow.length.unwrap_or(inflow.peeked.len() as u64),
+        };
+        if !matches!(body, Body::None) {
+            self.ready_us = clock::monotonic_us();
+        }
+    }
+
+    pub fn names(&mut self, call: &Call) {
+        let target = &call.target;
+        let name = target.upstream.provider.name.clone();
+        let (model, is_known, endpoint) = (target.model.clone(), target.is_known, call.endpoint);
+        self.provider = Some(Named { name, model, is_known, endpoint });
+    }
+
+    /// The request has left for the upstream.
+    pub fn sent(&mut self) {
+        self.sent_us = clock::monotonic_us();
+    }
+
+    /// The upstream's answer has begun; what passed since it was asked was not our time.
+    pub fn answered(&mut self, status: u16) {
+        let now_us = clock::monotonic_us();
+        self.status = status;
+        self.waited_us += now_us.saturating_sub(self.sent_us);
+        self.first_byte_us = Some(now_us.saturating_sub(self.sent_us));
+    }
+
+    /// The first bytes of the answer are with the client: the gateway's own part is over.
+    pub fn passed_on(&mut self, is_stream: bool) {
+        if self.added_us.is_some() {
+            return;
+        }
+        let now_us = clock::monotonic_us();
+        self.added_us = Some(now_us.saturating_sub(self.ready_us).saturating_sub(self.waited_us));
+        if is_stream {
+            self.first_token_us = Some(now_us.saturating_sub(self.begun_us));
+        }
+    }
+
+    /// Another attempt begins: all that was before it was waiting.
+    pub fn begins_again(&mut self) {
+        self.waited_us = clock::monotonic_us().saturating_sub(self.ready_us);
+    }
+
+    pub fn connected(&mut self, took_us: u64) {
+        self.connects += 1;
+        self.waited_us += took_us;
+    }
+
+    pub fn upstream_in(&mut self, count: usize) {
+        self.upstream_in += count as u64;
+    }
+
+    pub fn upstream_out(&mut self, count: usize) {
+        self.upstream_out += count as u64;
+    }
+
+    pub fn fault(&mut self, kind: FaultKind) {
+        self.faults.push(kind);
+    }
+
+    pub fn retried_after_fault(&mut self) {
+        self.after_fault += 1;
+    }
+
+    pub fn retried_after_status(&mut self) {
+        self.after_status += 1;
+    }
+
+    pub fn retried_stale(&mut self) {
+        self.stale += 1;
+    }
+
+    /// Takes a retry out of the provider's budget.
+    pub fn may_retry(&mut self, shard: &Shard, upstream: &Upstream) -> bool {
+        let can = upstream.budget.spend(shard.alarms.now_ms(), upstream.provider.retry.budget_per_second);
+        self.refused_retries += u64::from(!can);
+        can
+    }
+
+    /// What the provider said it counted; `is_expected` when an answer like this one should say it.
+    pub fn usage(&mut self, usage: Usage, is_expected: bool) {
+        self.usage = usage;
+        self.states_usage = is_expected;
+    }
+
+    /// The answer did not come to its end.
+    pub fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// The gateway answered by itself.
+    pub fn refused(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// Counts it all.
+    pub fn settle(mut self, shard: &Shard, client: &Client) {
+        let now_us = clock::monotonic_us();
+        self.client_gone = client.is_gone();
+        let mut counters = shard.counters.borrow_mut();
+        let counters = &mut **counters;
+        counters.client_bytes_in += self.bytes_in;
+        counters.client_bytes_out += client.bytes_out - self.bytes_out_before;
+        counters.clients_gone += u64::from(self.client_gone);
+        let Some(named) = &self.provider else { return };
+        let endpoint = named.endpoint as usize;
+        if let Some(added_us) = self.added_us {
+            counters.added[endpoint].observe(&ADDED_US, added_us);
+        }
+        let provider = counters.provider(&named.name);
+        provider.bytes_in += self.upstream_in;
+        provider.bytes_out += self.upstream_out;
+        provider.connects += self.connects;
+        provider.retries_after_fault += self.after_fault;
+        provider.retries_after_status += self.after_status;
+        provider.retries_of_stale += self.stale;
+        provider.retries_refused += self.refused_retries;
+        self.faults.iter().for_each(|&kind| provider.faults[kind as usize] += 1);
+        provider.duration[endpoint].observe(&LATENCY_US, now_us.saturating_sub(self.begun_us));
+        if let Some(first_byte_us) = self.first_byte_us {
+            provider.first_byte[endpoint].observe(&LATENCY_US, first_byte_us);
+        }
+        if let Some(first_token_us) = self.first_token_us {
+            provider.first_token[endpoint].observe(&LATENCY_US, first_token_us);
+        }
+        let is_whole = !self.is_cut && !self.client_gone && self.status > 0;
+        provider.usage_unknown += u64::from(self.states_usage && is_whole && !self.usage.is_known());
+        let model = provider.model(&named.model, named.is_known);
+        let class = if is_whole { usize::from(self.status / 100).min(5) } else { 0 };
+        model.requests[endpoint][class] += 1;
+        model.count_usage(&self.usage);
+    }
+}

@@ -1,0 +1,42 @@
+//! A simulated provider: what the README, the tests and the load tests stand on. Speaks OpenAI's API as a provider does,
+//! fast, and misbehaves on request. Shares the gateway's wires and sockets, and none of its decisions.
+
+mod answer;
+mod behaviour;
+mod connection;
+mod schema;
+
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use crate::net::alarm::Alarms;
+use crate::net::barrier;
+use crate::net::buffer::Buffers;
+use crate::net::conn::Conn;
+use crate::net::driver::{self, Driver};
+use crate::net::listen::Listener;
+
+/// What the connections of one event loop share.
+pub(crate) struct World {
+    alarms: Alarms,
+    buffers: Buffers,
+}
+
+/// Serves one listener on the calling thread, for ever.
+pub fn run(driver: Driver, fd: OwnedFd) -> io::Result<()> {
+    driver::run(driver, move || serve(fd))?
+}
+
+async fn serve(fd: OwnedFd) -> io::Result<()> {
+    let world = Rc::new(World { alarms: Alarms::default(), buffers: Buffers::default() });
+    barrier::spawn(world.alarms.clone().tick_forever());
+    let mut listener = Listener::new(fd)?;
+    loop {
+        let fd = poll_fn(|cx| listener.poll_accept(cx)).await?;
+        let conn = Conn::plain(fd)?;
+        let world = world.clone();
+        barrier::spawn(async move { connection::serve(&world, conn).await });
+    }
+}
