@@ -96,7 +96,7 @@ fn push(ring: &mut io_uring::IoUring, entry: &io_uring::squeue::Entry) -> io::Re
 /// The flags of a shard's ring: one thread submits, and completions are worked off when that thread waits (kernel 6.1).
 fn ring_builder() -> io_uring::Builder {
     let mut builder = io_uring::IoUring::builder();
-    builder.setup_single_issuer().setup_coop_taskrun();
+    builder.setup_single_issuer().setup_defer_taskrun();
     builder
 }
 

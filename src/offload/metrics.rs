@@ -142,9 +142,8 @@ impl OfProvider {
 
     /// The counters of a model that the provider is known to offer; all others share the label `other`.
     pub fn model(&mut self, name: &str, is_known: bool) -> &mut OfModel {
-        let is_counted =
-            is_known && (self.models.contains_key(name) || self.models.len() < MODELS_LABELLED_MAX);
-        let label = if is_counted { name } else { OTHER };
+        let is_labelled = is_known && (self.models.len() < MODELS_LABELLED_MAX || self.models.contains_key(name));
+        let label = if is_labelled { name } else { OTHER };
         if !self.models.contains_key(label) {
             self.models.insert(label.to_owned(), OfModel::default());
         }
@@ -247,7 +246,7 @@ mod tests {
         for index in 0..10_000 {
             provider.model(&format!("m{index}"), index % 2 == 0);
         }
-        assert_eq!(provider.models.len(), MODELS_LABELLED_MAX + 1);
+        assert_eq!(provider.models.len(), MODELS_LABELLED_MAX);
         assert!(provider.models.contains_key(OTHER));
     }
 }

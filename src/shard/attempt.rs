@@ -275,6 +275,15 @@ impl One<'_> {
             Body::Streaming(inflow) => &inflow.peeked,
             held => held.held(self.client),
         };
+        let alarm = &self.client.upstream_alarm;
+        let is_plain = !matches!(&*body, Body::Streaming(_));
+        if is_plain && bytes.len() <= COPIED_BYTES_MAX {
+            // One copy and one plain send cost less than many pieces.
+            edits.append_to(bytes, out);
+            send_all(conn, &mut [IoSlice::new(out)], alarm, limits.idle_timeout_ms).await?;
+            self.tally.upstream_out(out.len());
+            return Ok(());
+        }
         let mut pieces = Vec::with_capacity(8);
         edits.pieces(bytes, &mut pieces);
         if self.outgoing.framing == OutFraming::Chunked {
@@ -293,8 +302,7 @@ impl One<'_> {
         slices.push(IoSlice::new(out));
         slices.extend(pieces.iter().map(|piece| IoSlice::new(piece)));
         let count: usize = slices.iter().map(|slice| slice.len()).sum();
-        let alarm = self.shard.alarms.alarm();
-        send_all(conn, &mut slices, &alarm, limits.idle_timeout_ms).await?;
+        send_all(conn, &mut slices, alarm, limits.idle_timeout_ms).await?;
         self.tally.upstream_out(count);
         match body {
             Body::Streaming(inflow) if !inflow.is_ended() => {
@@ -375,10 +383,9 @@ impl One<'_> {
     /// Reads the head of the final answer, past interim ones. Gives its length; the buffer begins with it.
     async fn read_head(&mut self, conn: &mut Conn, buffer: &mut Buffer) -> Result<usize, Failed> {
         let limits = &self.call.target.upstream.provider.limits;
-        let alarm = self.shard.alarms.alarm();
-        alarm.set_after(limits.first_byte_timeout_ms);
+        self.client.upstream_alarm.set_after(limits.first_byte_timeout_ms);
         for _ in 0..INTERIM_ANSWERS_MAX {
-            let head_len = self.read_one_head(conn, buffer, &alarm).await?;
+            let head_len = self.read_one_head(conn, buffer).await?;
             let head = &buffer.filled()[..head_len];
             read_response(head, self.outgoing.method, &mut self.work.response)
                 .map_err(|bad| of_malformed(bad).retryable())?;
@@ -397,7 +404,6 @@ impl One<'_> {
         &mut self,
         conn: &mut Conn,
         buffer: &mut Buffer,
-        alarm: &crate::net::alarm::Alarm,
     ) -> Result<usize, Failed> {
         let (mut end, mut looked_at) = (EndOfHead::default(), 0);
         loop {
@@ -407,7 +413,7 @@ impl One<'_> {
                 Step::More => looked_at = buffer.len(),
             }
             let room = BUFFER_BYTES.min(HEAD_BYTES_MAX + 1 - looked_at);
-            match fill(self.shard, self.client, conn, buffer, room, alarm).await {
+            match fill(self.shard, self.client, conn, buffer, room).await {
                 Turn::Bytes(Ok(count)) if count > 0 => self.tally.upstream_in(count),
                 Turn::Bytes(_) => return Err(FaultKind::ClosedBeforeAnswer.retryable().into()),
                 Turn::Gone => return Err(Failed::Gone),
@@ -433,7 +439,6 @@ impl One<'_> {
         let is_chunked = response.body == ResponseBody::Chunked;
         let (mut decoder, mut looked_at) = (Chunked::default(), answered.head_len);
         let idle_ms = answered.upstream.provider.limits.idle_timeout_ms;
-        let alarm = self.shard.alarms.alarm();
         loop {
             if is_chunked {
                 self.work.spans.clear();
@@ -447,9 +452,9 @@ impl One<'_> {
             if end.is_some_and(|end| answered.buffer.len() >= end) || held >= ANSWER_HELD_BYTES_MAX {
                 return Ok(());
             }
-            alarm.set_after(idle_ms);
+            self.client.upstream_alarm.set_after(idle_ms);
             let room = end.map_or(BUFFER_BYTES, |end| end - answered.buffer.len()).max(1);
-            match fill(self.shard, self.client, &mut answered.conn, &mut answered.buffer, room, &alarm).await
+            match fill(self.shard, self.client, &mut answered.conn, &mut answered.buffer, room).await
             {
                 Turn::Bytes(Ok(count)) if count > 0 => self.tally.upstream_in(count),
                 // Without a length the end is the end; the relay judges whether it is a good one.
@@ -476,14 +481,13 @@ pub enum Turn {
     Late,
 }
 
-/// Waits for bytes of the upstream; the client's leaving and the alarm end the wait.
+/// Waits for bytes of the upstream; the client's leaving and the upstream's deadline end the wait.
 pub async fn fill(
     shard: &Shard,
     client: &mut Client,
     conn: &mut Conn,
     buffer: &mut Buffer,
     room: usize,
-    alarm: &crate::net::alarm::Alarm,
 ) -> Turn {
     poll_fn(|cx| {
         if let Poll::Ready(result) = conn.poll_fill(cx, &shard.buffers, buffer, room) {
@@ -492,7 +496,7 @@ pub async fn fill(
         if client.poll_gone(cx, shard).is_ready() {
             return Poll::Ready(Turn::Gone);
         }
-        alarm.poll_late(cx).map(|()| Turn::Late)
+        client.upstream_alarm.poll_late(cx).map(|()| Turn::Late)
     })
     .await
 }
@@ -774,5 +778,7 @@ async fn more(
     }
 }
 
+/// A request body up to this size is copied behind its head.
+const COPIED_BYTES_MAX: usize = 8 * 1024;
 /// A question of the gateway's own, from its sending to its answer's end.
 const OWN_QUESTION_MS_MAX: u64 = 10_000;

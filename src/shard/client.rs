@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use super::Shard;
 use crate::base::fault::FaultKind;
 use crate::base::limits::BUFFER_BYTES;
-use crate::net::alarm::Alarm;
+use crate::net::alarm::{Alarm, Alarms};
 use crate::net::buffer::Buffer;
 use crate::net::conn::Conn;
 
@@ -20,6 +20,8 @@ pub struct Client {
     /// What came after it while it was being answered.
     ahead: Buffer,
     pub alarm: Alarm,
+    /// The deadline of what is waited for from an upstream.
+    pub upstream_alarm: Alarm,
     is_gone: bool,
     /// Bytes of answers that the kernel took.
     pub bytes_out: u64,
@@ -39,12 +41,14 @@ pub enum Fill {
 pub struct Gone;
 
 impl Client {
-    pub fn new(conn: Conn, alarm: Alarm) -> Client {
+    pub fn new(conn: Conn, alarms: &Alarms) -> Client {
+        let (alarm, upstream_alarm) = (alarms.alarm(), alarms.alarm());
         Client {
             conn,
             input: Buffer::default(),
             ahead: Buffer::default(),
             alarm,
+            upstream_alarm,
             is_gone: false,
             bytes_out: 0,
         }

@@ -5,7 +5,6 @@ use std::task::Poll;
 
 use super::client::{Client, Fill};
 use super::exchange::{self, Next};
-use super::work::Work;
 use super::{Shard, answer};
 use crate::base::limits::BUFFER_BYTES;
 use crate::base::{Refusal, RefusalKind};
@@ -14,32 +13,35 @@ use crate::net::barrier::{Panicked, barrier};
 use crate::net::conn::Conn;
 use crate::net::tls;
 use crate::wire::head::EndOfHead;
+use crate::wire::request::RequestHead;
 use crate::wire::{Malformed, Step};
 
 /// Serves a connection to its end.
 pub async fn serve(shard: &Shard, conn: Conn) {
-    let mut client = Client::new(conn, shard.alarms.alarm());
+    let mut client = Client::new(conn, &shard.alarms);
     let is_too_many = shard.loads.total() > shard.active().snapshot().server.connections_count_max;
-    if start_tls(shard, &mut client).await.is_err() {
+    if Box::pin(start_tls(shard, &mut client)).await.is_err() {
         return;
     }
     if is_too_many {
-        return turn_away(shard, &mut client).await;
+        return Box::pin(turn_away(shard, &mut client)).await;
     }
     loop {
         match next_head(shard, &mut client).await {
             Head::Whole(head_len) => match exchange_behind_barrier(shard, &mut client, head_len).await {
                 Next::KeepAlive => {}
-                Next::Linger => return answer::linger(shard, &mut client).await,
+                Next::Linger => return Box::pin(answer::linger(shard, &mut client)).await,
                 Next::Close => return client.conn.close_write(),
                 Next::Abort => return client.conn.abort(),
             },
             Head::None => return client.conn.close_write(),
-            Head::Bad(bad) => return refuse_head(shard, &mut client, &answer::of_malformed(bad)).await,
+            Head::Bad(bad) => {
+                return Box::pin(refuse_head(shard, &mut client, &answer::of_malformed(bad))).await;
+            }
             Head::Late => {
                 let message = "The request's head did not come in time.";
                 let refusal = Refusal::new(408, RefusalKind::InvalidRequest, "head_timeout", message);
-                return refuse_head(shard, &mut client, &refusal).await;
+                return Box::pin(refuse_head(shard, &mut client, &refusal)).await;
             }
         }
     }
@@ -112,7 +114,7 @@ async fn exchange_behind_barrier(shard: &Shard, client: &mut Client, head_len: u
             if client.bytes_out == sent_before {
                 let message = "The gateway failed on this request.";
                 let refusal = Refusal::new(500, RefusalKind::Server, "internal_error", message);
-                refuse_head(shard, client, &refusal).await;
+                Box::pin(refuse_head(shard, client, &refusal)).await;
             }
             Next::Abort
         }
@@ -122,10 +124,13 @@ async fn exchange_behind_barrier(shard: &Shard, client: &mut Client, head_len: u
 /// Refuses what is no request, or no longer one, and closes.
 async fn refuse_head(shard: &Shard, client: &mut Client, refusal: &Refusal) {
     let timeout_ms = write_timeout_ms(&shard.active().snapshot().server);
-    let mut work = Work::default();
+    let mut work = shard.works.lend();
+    work.request = RequestHead::default();
+    work.request_id.set_from_client(b"");
     if answer::refuse(shard, client, &mut work, refusal, false, timeout_ms).await.is_ok() {
         answer::linger(shard, client).await;
     }
+    shard.works.give_back(work);
 }
 
 /// More connections than the settings allow.

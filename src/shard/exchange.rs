@@ -11,7 +11,7 @@ use super::body::{self, Body};
 use super::client::Client;
 use super::relay::{self, Relayed};
 use super::route::{self, Asked, Target};
-use super::tally::Tally;
+use super::tally::{Tally, WasWaitedFor};
 use super::work::Work;
 use super::{Shard, stream};
 use crate::base::limits::{CATALOGUE_WAIT_MS_MAX, REQUEST_ID_BYTES_MAX};
@@ -249,22 +249,34 @@ async fn through_provider(
     head_len: usize,
     asked: Asked,
 ) -> Result<Next, Stop> {
+    let here_before = client.input.len();
     let mut body = take_body(shard, active, client, work, head_len, asked).await?;
-    tally.has_body(&body);
+    let was_waited_for = if client.input.len() == here_before { WasWaitedFor::No } else { WasWaitedFor::Yes };
+    tally.has_body(&body, was_waited_for);
     let call = understand(shard, active, client, work, head_len, asked, &body).await?;
     tally.names(&call);
     let outgoing = outgoing(client, work, head_len, asked, &call, &body)?;
     let server = &active.snapshot().server;
-    let answered =
-        attempt::attempt(shard, active, client, work, tally, &call, &outgoing, &mut body, head_len).await?;
+    let result =
+        attempt::attempt(shard, active, client, work, tally, &call, &outgoing, &mut body, head_len).await;
+    let answered = match result {
+        Ok(answered) => answered,
+        Err(stop) => {
+            tally.takes_model(call);
+            return Err(stop);
+        }
+    };
     let is_replaced = relay::replacement(&call, work, &answered);
     if let Some(refusal) = is_replaced {
         attempt::discard(shard, answered);
+        tally.answered(work.response.status);
+        tally.takes_model(call);
         return finish_request(shard, client, head_len, &body, Err(refusal.into()));
     }
     // A byte of the answer is about to leave: from here on the request is never sent again.
     let is_complete = release_request(shard, client, head_len, &body);
     let relayed = relay::relay(shard, server, client, work, tally, &call, answered).await;
+    tally.takes_model(call);
     Ok(match relayed {
         Relayed::Whole if is_complete && work.request.keep_alive && !shard.is_draining.get() => {
             Next::KeepAlive

@@ -132,7 +132,7 @@ impl Watcher {
                 }
             };
             if is_hidden {
-                out.extend_from_slice(&bytes[shown_from..place.start]);
+                out.extend_from_slice(&bytes[shown_from..place.start + event.lead]);
                 shown_from = place.end;
             }
             at = place.end;

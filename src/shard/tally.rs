@@ -1,5 +1,7 @@
 //! What one exchange tells the counters: collected while it runs, counted once at its end.
 
+use std::rc::Rc;
+
 use super::Shard;
 use super::active::Upstream;
 use super::body::Body;
@@ -21,6 +23,9 @@ pub struct Tally {
     first_token_us: Option<u64>,
     /// Time since `ready_us` in which the gateway waited for others.
     waited_us: u64,
+    /// When that was, for exchanges that end with it.
+    passed_on_us: u64,
+    came_in_parts: bool,
     /// What is left of the time until the first byte was passed on: the gateway's own.
     added_us: Option<u64>,
     provider: Option<Named>,
@@ -42,10 +47,17 @@ pub struct Tally {
 }
 
 struct Named {
-    name: String,
+    upstream: Rc<Upstream>,
     model: String,
     is_known: bool,
     endpoint: Endpoint,
+}
+
+/// Whether bytes of the body came after the exchange had begun.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum WasWaitedFor {
+    Yes,
+    No,
 }
 
 impl Tally {
@@ -60,6 +72,8 @@ impl Tally {
             first_token_us: None,
             waited_us: 0,
             added_us: None,
+            passed_on_us: 0,
+            came_in_parts: false,
             provider: None,
             status: 0,
             usage: Usage::default(),
@@ -84,23 +98,30 @@ impl Tally {
     }
 
     /// The body is here, as far as it is waited for.
-    pub fn has_body(&mut self, body: &Body) {
+    pub fn has_body(&mut self, body: &Body, was_waited_for: WasWaitedFor) {
         self.bytes_in += match body {
             Body::None => 0,
             Body::Held(span) => span.len() as u64,
             Body::Decoded(bytes) => bytes.len() as u64,
             Body::Streaming(inflow) => inflow.length.unwrap_or(inflow.peeked.len() as u64),
         };
-        if !matches!(body, Body::None) {
+        if was_waited_for == WasWaitedFor::Yes {
             self.ready_us = clock::monotonic_us();
         }
     }
 
+    /// The request means this provider; the model's name follows at the end.
     pub fn names(&mut self, call: &Call) {
-        let target = &call.target;
-        let name = target.upstream.provider.name.clone();
-        let (model, is_known, endpoint) = (target.model.clone(), target.is_known, call.endpoint);
-        self.provider = Some(Named { name, model, is_known, endpoint });
+        let upstream = call.target.upstream.clone();
+        let (model, is_known, endpoint) = (String::new(), call.target.is_known, call.endpoint);
+        self.provider = Some(Named { upstream, model, is_known, endpoint });
+    }
+
+    /// The exchange is over and its call no longer needed.
+    pub fn takes_model(&mut self, call: Call) {
+        if let Some(named) = &mut self.provider {
+            named.model = call.target.model;
+        }
     }
 
     /// The request has left for the upstream.
@@ -119,10 +140,12 @@ impl Tally {
     /// The first bytes of the answer are with the client: the gateway's own part is over.
     pub fn passed_on(&mut self, is_stream: bool) {
         if self.added_us.is_some() {
+            self.came_in_parts = true;
             return;
         }
         let now_us = clock::monotonic_us();
         self.added_us = Some(now_us.saturating_sub(self.ready_us).saturating_sub(self.waited_us));
+        self.passed_on_us = now_us;
         if is_stream {
             self.first_token_us = Some(now_us.saturating_sub(self.begun_us));
         }
@@ -187,7 +210,8 @@ impl Tally {
 
     /// Counts it all.
     pub fn settle(mut self, shard: &Shard, client: &Client) {
-        let now_us = clock::monotonic_us();
+        let is_over = self.added_us.is_some() && !self.came_in_parts && !self.is_cut;
+        let now_us = if is_over { self.passed_on_us } else { clock::monotonic_us() };
         self.client_gone = client.is_gone();
         let mut counters = shard.counters.borrow_mut();
         let counters = &mut **counters;
@@ -199,7 +223,7 @@ impl Tally {
         if let Some(added_us) = self.added_us {
             counters.added[endpoint].observe(&ADDED_US, added_us);
         }
-        let provider = counters.provider(&named.name);
+        let provider = counters.provider(&named.upstream.provider.name);
         provider.bytes_in += self.upstream_in;
         provider.bytes_out += self.upstream_out;
         provider.connects += self.connects;

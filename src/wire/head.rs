@@ -1,6 +1,8 @@
 //! What request and response heads share: where a head ends, and its headers as places. Allocates only the table of
 //! headers, which is used again for the next head.
 
+use std::mem::MaybeUninit;
+
 use super::{Malformed, Step};
 use crate::base::Span;
 use crate::base::limits::{HEAD_BYTES_MAX, HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX};
@@ -215,7 +217,8 @@ impl Headers {
         self.named_by_connection(head, option.as_bytes())
     }
 
-    /// Takes over what httparse found, with our own strictness behind it.
+    /// Takes over what httparse found. It has refused names that are no tokens, folded lines, and control characters in
+    /// values.
     pub(super) fn take_over(
         &mut self,
         head: &[u8],
@@ -224,12 +227,8 @@ impl Headers {
         self.fields.clear();
         for header in parsed {
             let (name, value) = (place(head, header.name.as_bytes()), place(head, header.value));
-            if header.name.is_empty() || header.value.iter().any(|&b| is_control(b) && b != b'\t') {
-                return Err(if header.name.is_empty() {
-                    Malformed::HeaderName
-                } else {
-                    Malformed::HeaderValue
-                });
+            if name.is_empty() {
+                return Err(Malformed::HeaderName);
             }
             self.fields.push(Field { name, value, known: Known::of(header.name.as_bytes()) });
         }
@@ -283,9 +282,12 @@ impl Version {
     }
 }
 
-/// Room for the headers of one head while httparse looks at it.
-pub(super) const NO_HEADERS: [httparse::Header<'static>; HEADERS_COUNT_MAX] =
-    [httparse::EMPTY_HEADER; HEADERS_COUNT_MAX];
+/// Room for the headers of one head while httparse looks at it; it writes what it uses.
+pub(super) type Table<'h> = [MaybeUninit<httparse::Header<'h>>; HEADERS_COUNT_MAX];
+
+pub(super) fn table<'h>() -> Table<'h> {
+    [const { MaybeUninit::uninit() }; HEADERS_COUNT_MAX]
+}
 
 /// What httparse's errors mean in our words. Line ends were judged before.
 pub(super) fn from_httparse(error: httparse::Error, first_line: Malformed) -> Malformed {
@@ -297,12 +299,6 @@ pub(super) fn from_httparse(error: httparse::Error, first_line: Malformed) -> Ma
         httparse::Error::NewLine => Malformed::BareCarriageReturn,
         _ => first_line,
     }
-}
-
-/// Refuses heads in which a line begins with white space: the obsolete folding (RFC 9112 §5.2).
-pub(super) fn refuse_folds(head: &[u8]) -> Result<(), Malformed> {
-    let folded = memchr::memchr_iter(b'\n', head).any(|at| matches!(head.get(at + 1), Some(b' ' | b'\t')));
-    if folded { Err(Malformed::HeaderFold) } else { Ok(()) }
 }
 
 /// The place of a slice inside the head that it was cut from.

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use crate::base::Span;
+use crate::base::limits::JSON_KEYS_COUNT_MAX;
 
 mod capture;
 mod scanner;
@@ -124,8 +125,33 @@ pub fn scan_object(document: &[u8], members: &mut Vec<Member>) -> Result<(), Jso
     };
     match document[used..].iter().position(|&b| !is_space(b)) {
         Some(at) => Err(JsonFault::Trailing { at: used + at }),
-        None => Ok(()),
+        None => refuse_duplicates(document, members),
     }
+}
+
+/// Refuses keys that stand twice, however they are spelled. A coarse filter by length and first byte spares most
+/// comparisons; beyond a few dozen keys they are sorted.
+fn refuse_duplicates(document: &[u8], members: &[Member]) -> Result<(), JsonFault> {
+    if members.len() > JSON_KEYS_COUNT_MAX {
+        return Err(JsonFault::TooManyKeys);
+    }
+    let is_escaped = |member: &Member| member.key.of(document).contains(&b'\\');
+    if members.len() > KEYS_COMPARED_MAX || members.iter().any(is_escaped) {
+        let mut keys: Vec<Cow<'_, str>> = members.iter().map(|m| text::unescaped(m.key.of(document))).collect();
+        keys.sort_unstable();
+        let twice = keys.windows(2).find(|pair| pair[0] == pair[1]);
+        return twice.map_or(Ok(()), |pair| Err(JsonFault::DuplicateKey { key: pair[0].clone().into_owned() }));
+    }
+    let mut seen = 0_u64;
+    for (index, member) in members.iter().enumerate() {
+        let key = member.key.of(document);
+        let bit = 1 << ((key.len() * 7 + usize::from(key.first().copied().unwrap_or(0))) % 64);
+        if seen & bit != 0 && members[..index].iter().any(|other| other.key.of(document) == key) {
+            return Err(JsonFault::DuplicateKey { key: String::from_utf8_lossy(key).into_owned() });
+        }
+        seen |= bit;
+    }
+    Ok(())
 }
 
 /// The member of this key, however the key is spelled.
@@ -140,7 +166,8 @@ pub fn position(members: &[Member], document: &[u8], key: &str) -> Option<usize>
 
 fn key_is(document: &[u8], member: &Member, key: &str) -> bool {
     let raw = member.key.of(document);
-    raw == key.as_bytes() || (raw.contains(&b'\\') && text::unescaped(raw) == key)
+    // An escaped spelling is longer than what it stands for.
+    raw == key.as_bytes() || (raw.len() > key.len() && raw.contains(&b'\\') && text::unescaped(raw) == key)
 }
 
 /// The text of a string value; `None` for other kinds.
@@ -175,6 +202,9 @@ pub fn is_empty_array(value: &[u8]) -> bool {
 pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
+
+/// Up to this many keys are compared pair by pair.
+const KEYS_COMPARED_MAX: usize = 48;
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,6 @@ pub enum Malformed {
     TargetHost,
     HeaderName,
     HeaderValue,
-    HeaderFold,
     Host,
     HostMissing,
     HostTwice,
@@ -78,7 +77,6 @@ impl Malformed {
                 ("bad_header_name", "A header's name is not a token followed by a colon.")
             }
             Malformed::HeaderValue => ("bad_header_value", "A header's value holds a control character."),
-            Malformed::HeaderFold => ("folded_header", "A header is folded over several lines."),
             Malformed::Host => ("bad_host", "The Host header is not a host with an optional port."),
             Malformed::HostMissing => ("host_missing", "The Host header is missing."),
             Malformed::HostTwice => ("host_twice", "There is more than one Host header."),

@@ -1,7 +1,7 @@
 //! A request head, from bytes to places, or the rule it breaks. httparse finds the parts; the strictness is ours.
 
 use super::Malformed;
-use super::head::{Headers, Known, NO_HEADERS, Version, from_httparse, is_control, place, refuse_folds};
+use super::head::{Headers, Known, Version, from_httparse, is_control, place, table};
 use crate::base::Span;
 
 /// The methods that are served. CONNECT, TRACE and unknown ones are refused with 405.
@@ -74,10 +74,9 @@ pub struct RequestHead {
 /// Reads a whole head: the bytes that [`super::head::EndOfHead`] delimited, blank line included. After an error the
 /// connection must be closed: where the next request begins is not known.
 pub fn read_request(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
-    refuse_folds(head)?;
-    let mut table = NO_HEADERS;
-    let mut parsed = httparse::Request::new(&mut table);
-    match parsed.parse(head) {
+    let mut table = table();
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(head, &mut table) {
         Ok(httparse::Status::Complete(used)) if used == head.len() => {}
         Ok(_) => return Err(Malformed::RequestLine),
         Err(error) => return Err(from_httparse(error, Malformed::RequestLine)),

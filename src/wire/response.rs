@@ -2,7 +2,7 @@
 //! means is never guessed.
 
 use super::Malformed;
-use super::head::{Headers, Known, NO_HEADERS, Version, from_httparse, place, refuse_folds};
+use super::head::{Headers, Known, Version, from_httparse, place, table};
 use super::request::Method;
 use crate::base::Span;
 
@@ -30,10 +30,10 @@ pub struct ResponseHead {
 
 /// Reads a whole head, the answer `to` a request of this method. Interim answers (1xx) have no body; the caller reads on.
 pub fn read_response(head: &[u8], to: Method, out: &mut ResponseHead) -> Result<(), Malformed> {
-    refuse_folds(head)?;
-    let mut table = NO_HEADERS;
-    let mut parsed = httparse::Response::new(&mut table);
-    match parsed.parse(head) {
+    let mut table = table();
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut parsed, head, &mut table) {
         Ok(httparse::Status::Complete(used)) if used == head.len() => {}
         Ok(_) => return Err(Malformed::StatusLine),
         Err(error) => return Err(from_httparse(error, Malformed::StatusLine)),

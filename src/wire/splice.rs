@@ -53,6 +53,17 @@ impl Edits {
         original + added - taken
     }
 
+    /// Appends the edited body itself: for small bodies one copy is cheaper than many pieces.
+    pub fn append_to(&self, body: &[u8], out: &mut Vec<u8>) {
+        let mut at = 0;
+        for edit in &self.list {
+            out.extend_from_slice(&body[at..edit.at.start as usize]);
+            out.extend_from_slice(edit.with.of(&self.text));
+            at = edit.at.end as usize;
+        }
+        out.extend_from_slice(&body[at..]);
+    }
+
     /// Appends the pieces of the edited body to `out`, none of them empty.
     pub fn pieces<'a>(&'a self, body: &'a [u8], out: &mut Vec<&'a [u8]>) {
         let mut at = 0;

@@ -19,6 +19,7 @@ pub struct Events {
     /// The last event was handed out; what is known of it goes with the next call.
     is_dispatched: bool,
     is_past_first_line: bool,
+    lead: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Event {
     pub data: EventData,
     /// The value of its last `event:` line.
     pub name: Option<Span>,
+    /// Bytes at its front (0 or 1) that end the event before: the LF of a CRLF that a cut has split.
+    pub lead: usize,
 }
 
 /// The data lines of an event.
@@ -58,6 +61,9 @@ impl Events {
         if self.skip_lf && self.looked_at < input.len() {
             let skip = usize::from(input[self.looked_at] == b'\n');
             self.looked_at += skip;
+            if self.line_at == 0 {
+                self.lead = skip;
+            }
             self.line_at += skip;
             self.skip_lf = false;
         }
@@ -111,7 +117,7 @@ impl Events {
             [one] => EventData::One(one),
             _ => EventData::Many,
         };
-        Event { used, data, name: self.name }
+        Event { used, data, name: self.name, lead: std::mem::take(&mut self.lead) }
     }
 
     /// A byte order mark may stand before the first line of a stream.

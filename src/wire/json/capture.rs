@@ -30,7 +30,7 @@ impl Capture {
         Capture {
             keys,
             values: vec![None; keys.len()],
-            scanner: Scanner::default(),
+            scanner: Scanner::new(),
             members: Vec::new(),
             members_seen: 0,
             open: Vec::new(),

@@ -24,7 +24,8 @@ pub struct Scanner {
     hex_left: u8,
     in_key: bool,
     utf8: Utf8Tail,
-    keys: Keys,
+    /// `None` leaves the check for keys that stand twice to the caller, who has the whole document.
+    keys: Option<Keys>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,19 +54,26 @@ enum State {
     ExponentDigits,
 }
 
-type Scanned = Result<(), JsonFault>;
+/// Boxed, because it is rare and would make every result of the hot path large.
+type Scanned = Result<(), Box<JsonFault>>;
 
 impl Scanner {
+    /// A scanner for documents that come in pieces: it remembers the keys and refuses one that stands twice.
+    pub fn new() -> Scanner {
+        Scanner { keys: Some(Keys::default()), ..Scanner::default() }
+    }
+
     /// Takes more of the document and appends the members that were completed. Places count from the document's start.
     pub fn step(&mut self, input: &[u8], members: &mut Vec<Member>) -> JsonStep {
         let mut at = 0;
-        while at < input.len() {
+        while let Some(&byte) = input.get(at) {
             let result = match self.state {
                 State::Text => self.text(input, &mut at, members),
-                _ => self.byte(input[at], &mut at, members),
+                _ => self.byte(byte, &mut at, members),
             };
-            if let Err(fault) = result {
-                return JsonStep::Bad(fault);
+            match result {
+                Ok(()) => {}
+                Err(fault) => return JsonStep::Bad(*fault),
             }
             if self.depth == 0 && self.state == State::AfterValue {
                 return JsonStep::Done { used: at };
@@ -82,7 +90,7 @@ impl Scanner {
 
     /// The unescaped key of the top-level member with this index, counted from the first.
     pub(super) fn key_name(&self, index: usize) -> &[u8] {
-        self.keys.name(index)
+        self.keys.as_ref().map_or(&[], |keys| keys.name(index))
     }
 
     /// One byte outside of a text. Advances `at`, except where the byte only ended a number.
@@ -96,7 +104,7 @@ impl Scanner {
                     Ok(())
                 }
                 None if self.number_may_end() => self.end_value(here, members),
-                None => Err(JsonFault::Syntax { at: here }),
+                None => fault(JsonFault::Syntax { at: here }),
             };
         }
         *at += 1;
@@ -106,7 +114,7 @@ impl Scanner {
             (State::Literal, _) => self.literal(byte, here, members),
             (_, b' ' | b'\n' | b'\r' | b'\t') => Ok(()),
             (State::Start, b'{') => self.open(Kind::Object, here),
-            (State::Start, _) => Err(JsonFault::NotAnObject),
+            (State::Start, _) => fault(JsonFault::NotAnObject),
             (State::ValueOrEnd, b']') => self.close(Kind::Array, here, members),
             (State::Value | State::ValueOrEnd, _) => self.value(byte, here),
             (State::KeyOrEnd | State::Key, b'"') => self.begin_key(here),
@@ -115,7 +123,7 @@ impl Scanner {
             (State::AfterValue, b',') => self.become_state(State::Value),
             (State::KeyOrEnd | State::AfterValue, b'}') => self.close(Kind::Object, here, members),
             (State::AfterValue, b']') => self.close(Kind::Array, here, members),
-            _ => Err(JsonFault::Syntax { at: here }),
+            _ => fault(JsonFault::Syntax { at: here }),
         }
     }
 
@@ -136,7 +144,7 @@ impl Scanner {
             b'-' => (Kind::Number, State::Minus, b""),
             b'0' => (Kind::Number, State::Zero, b""),
             b'1'..=b'9' => (Kind::Number, State::Integer, b""),
-            _ => return Err(JsonFault::Syntax { at: here }),
+            _ => return fault(JsonFault::Syntax { at: here }),
         };
         self.begin_value(kind, here);
         self.in_key = false;
@@ -153,7 +161,7 @@ impl Scanner {
 
     fn open(&mut self, kind: Kind, here: usize) -> Scanned {
         if self.depth == JSON_DEPTH_MAX {
-            return Err(JsonFault::TooDeep { at: here });
+            return fault(JsonFault::TooDeep { at: here });
         }
         self.begin_value(kind, here);
         let bit = 1 << self.depth;
@@ -168,7 +176,7 @@ impl Scanner {
 
     fn close(&mut self, kind: Kind, here: usize, members: &mut Vec<Member>) -> Scanned {
         if self.is_in_object() != (kind == Kind::Object) {
-            return Err(JsonFault::Syntax { at: here });
+            return fault(JsonFault::Syntax { at: here });
         }
         self.depth -= 1;
         self.end_value(here + 1, members)
@@ -188,7 +196,9 @@ impl Scanner {
         self.in_key = true;
         if self.depth == 1 {
             self.key_at = here + 1;
-            self.keys.begin()?;
+            if let Some(keys) = &self.keys {
+                keys.begin()?;
+            }
         }
         self.become_state(State::Text)
     }
@@ -199,14 +209,14 @@ impl Scanner {
         if !self.utf8.is_empty() {
             *at += 1;
             self.keep_key(&input[start..start + 1]);
-            return self.utf8.push(input[start]).map_err(|()| JsonFault::NotUtf8 { at: self.base + start });
+            return self.utf8.push(input[start]).or_else(|()| fault(JsonFault::NotUtf8 { at: self.base + start }));
         }
         let mut end = start + find_plain_end(&input[start..]);
         if input.get(end).is_some_and(|&b| b >= 0x80) {
             let run_at = end;
             end += find_text_end(&input[run_at..]);
             let checked = self.utf8.check(&input[run_at..end], end == input.len());
-            checked.map_err(|bad| JsonFault::NotUtf8 { at: self.base + run_at + bad })?;
+            checked.or_else(|bad| fault(JsonFault::NotUtf8 { at: self.base + run_at + bad }))?;
         }
         self.keep_key(&input[start..end]);
         *at = end;
@@ -218,7 +228,7 @@ impl Scanner {
                 self.keep_key(b"\\");
                 self.become_state(State::Escape)
             }
-            _ => Err(JsonFault::Syntax { at: self.base + end }),
+            _ => fault(JsonFault::Syntax { at: self.base + end }),
         }
     }
 
@@ -229,14 +239,19 @@ impl Scanner {
         self.in_key = false;
         if self.depth == 1 {
             self.key = Span::new(self.key_at, here);
-            self.keys.end()?;
+            if let Some(keys) = &mut self.keys {
+                keys.end()?;
+            }
         }
         self.become_state(State::Colon)
     }
 
     fn keep_key(&mut self, bytes: &[u8]) {
-        if self.in_key && self.depth == 1 {
-            self.keys.push(bytes);
+        if self.in_key
+            && self.depth == 1
+            && let Some(keys) = &mut self.keys
+        {
+            keys.push(bytes);
         }
     }
 
@@ -248,14 +263,14 @@ impl Scanner {
                 self.hex_left = 4;
                 self.become_state(State::Hex)
             }
-            _ => Err(JsonFault::Syntax { at: here }),
+            _ => fault(JsonFault::Syntax { at: here }),
         }
     }
 
     fn hex(&mut self, byte: u8, here: usize) -> Scanned {
         self.keep_key(&[byte]);
         if !byte.is_ascii_hexdigit() {
-            return Err(JsonFault::Syntax { at: here });
+            return fault(JsonFault::Syntax { at: here });
         }
         self.hex_left -= 1;
         if self.hex_left == 0 { self.become_state(State::Text) } else { Ok(()) }
@@ -264,7 +279,7 @@ impl Scanner {
     fn literal(&mut self, byte: u8, here: usize, members: &mut Vec<Member>) -> Scanned {
         match self.rest.split_first() {
             Some((&want, rest)) if want == byte => self.rest = rest,
-            _ => return Err(JsonFault::Syntax { at: here }),
+            _ => return fault(JsonFault::Syntax { at: here }),
         }
         if self.rest.is_empty() { self.end_value(here + 1, members) } else { Ok(()) }
     }
@@ -298,6 +313,11 @@ impl Scanner {
     }
 }
 
+#[cold]
+fn fault(fault: JsonFault) -> Scanned {
+    Err(Box::new(fault))
+}
+
 /// The top-level keys so far, unescaped. `seen` is a coarse filter: a key whose bit is clear is new.
 #[derive(Clone, Debug, Default)]
 struct Keys {
@@ -307,8 +327,8 @@ struct Keys {
 }
 
 impl Keys {
-    fn begin(&mut self) -> Scanned {
-        if self.ends.len() == JSON_KEYS_COUNT_MAX { Err(JsonFault::TooManyKeys) } else { Ok(()) }
+    fn begin(&self) -> Scanned {
+        if self.ends.len() == JSON_KEYS_COUNT_MAX { fault(JsonFault::TooManyKeys) } else { Ok(()) }
     }
 
     fn push(&mut self, raw: &[u8]) {
@@ -326,7 +346,7 @@ impl Keys {
         let name = &self.bytes[start..];
         let bit = 1 << (name.iter().fold(name.len(), |sum, &b| sum.wrapping_mul(31) ^ usize::from(b)) % 64);
         if self.seen & bit != 0 && (0..self.ends.len()).any(|index| self.name(index) == name) {
-            return Err(JsonFault::DuplicateKey { key: String::from_utf8_lossy(name).into_owned() });
+            return fault(JsonFault::DuplicateKey { key: String::from_utf8_lossy(name).into_owned() });
         }
         self.seen |= bit;
         self.ends.push(self.bytes.len());

@@ -1,1 +1,212 @@
-//! Cases.
+//! The scanner against serde_json: the same documents, the same members, at every cut.
+
+use std::collections::HashSet;
+
+use serde::de::IgnoredAny;
+
+use super::*;
+use crate::wire::fuzz::Random;
+
+const CASES: &[&str] = &[
+    r#"{}"#,
+    r#" { } "#,
+    r#"{"model":"gpt-4o","stream":true,"n":1}"#,
+    r#"{"a":[1,2,{"b":[]}],"c":{"d":{"e":null}},"f":"\"\\\/\b\f\n\r\tA😀"}"#,
+    r#"{"a":-0.0e+10,"b":1E5,"c":123456789012345678901234567890,"d":0}"#,
+    "{\"ü\":\"é漢字😀\",\n\t\"x\" : false\r\n}",
+    r#"{"mod\u0065l":"x","model2":1}"#,
+    r#"{"a":"\ud800"}"#,
+    r#"{"a":01}"#,
+    r#"{"a":1.}"#,
+    r#"{"a":.5}"#,
+    r#"{"a":-}"#,
+    r#"{"a":1e}"#,
+    r#"{"a":tru}"#,
+    r#"{"a":nul"#,
+    r#"{"a":"b}"#,
+    r#"{"a" "b"}"#,
+    r#"{"a":1,}"#,
+    r#"{,"a":1}"#,
+    r#"{"a":[1,]}"#,
+    r#"{"a":[}"#,
+    r#"{"a":{]}}"#,
+    r#"{"a":1}}"#,
+    r#"{"a":1} x"#,
+    r#"[1]"#,
+    r#""a""#,
+    r#"{"a":"\x"}"#,
+    r#"{"a":"\u12g4"}"#,
+    "{\"a\":\"\u{1}\"}",
+    r#"{'a':1}"#,
+    r#"{"a":NaN}"#,
+    "",
+];
+
+/// What serde_json makes of a document, less what our own bounds refuse.
+fn twin(document: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(document) else { return false };
+    let Ok(keys) = serde_json::from_str::<Keys>(text) else { return false };
+    let distinct: HashSet<&String> = keys.0.iter().collect();
+    distinct.len() == keys.0.len() && depth(document) <= crate::base::limits::JSON_DEPTH_MAX
+}
+
+/// The top-level keys of an object, repetitions included; values are checked and forgotten.
+struct Keys(Vec<String>);
+
+impl<'de> serde::Deserialize<'de> for Keys {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Keys, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Keys;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some((key, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
+                    keys.push(key);
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+fn depth(document: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    for &byte in document {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn check(document: &[u8]) {
+    let mut members = Vec::new();
+    let whole = scan_object(document, &mut members);
+    assert_eq!(whole.is_ok(), twin(document), "{:?}: {whole:?}", String::from_utf8_lossy(document));
+    if whole.is_err() {
+        return;
+    }
+    let value: serde_json::Map<String, serde_json::Value> = match serde_json::from_slice(document) {
+        Ok(value) => value,
+        // Numbers beyond f64, and halves of surrogate pairs, are no values for serde_json.
+        Err(_) => return,
+    };
+    assert_eq!(members.len(), value.len());
+    for (key, want) in &value {
+        let member = find(&members, document, key).unwrap_or_else(|| panic!("{key} is missing"));
+        let got: serde_json::Value = serde_json::from_slice(member.value.of(document)).expect("a value");
+        assert_eq!(&got, want);
+    }
+}
+
+#[test]
+fn the_scanner_and_serde_json_agree() {
+    CASES.iter().for_each(|case| check(case.as_bytes()));
+    check(b"{\"a\":\"\xFF\"}");
+    check(b"{\"a\":\"\xC3\"}");
+    check(b"{\"a\":\"\xED\xA0\x80\"}");
+}
+
+#[test]
+fn they_agree_on_mutations() {
+    let mut random = Random::new(5);
+    for _ in 0..60_000 {
+        let mut bytes = CASES[random.below(9)].as_bytes().to_vec();
+        for _ in 0..1 + random.below(3) {
+            let at = random.below(bytes.len());
+            bytes[at] = b"\"\\{}[]:,0e-. tu\xC3\xA9\n"[random.below(18)];
+        }
+        check(&bytes);
+    }
+}
+
+#[test]
+fn every_cut_gives_the_same_members() {
+    for case in CASES.iter().map(|case| case.as_bytes()) {
+        let mut members = Vec::new();
+        let is_good = scan_object(case, &mut members).is_ok();
+        for cut in 0..=case.len() {
+            let (mut scanner, mut in_two) = (Scanner::new(), Vec::new());
+            let mut step = scanner.step(&case[..cut], &mut in_two);
+            if step == JsonStep::More {
+                step = scanner.step(&case[cut..], &mut in_two);
+            }
+            if is_good {
+                assert!(matches!(step, JsonStep::Done { .. }), "{case:?} cut at {cut}");
+                assert_eq!(in_two, members, "cut at {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_that_stand_twice_are_refused_however_they_are_spelled() {
+    for (document, key) in [
+        (r#"{"model":1,"model":2}"#, "model"),
+        (r#"{"model":1,"a":0,"mod\u0065l":2}"#, "model"),
+        (r#"{"":1,"":2}"#, ""),
+    ] {
+        let want = Err(JsonFault::DuplicateKey { key: key.to_owned() });
+        assert_eq!(scan_object(document.as_bytes(), &mut Vec::new()), want);
+        let step = Scanner::new().step(document.as_bytes(), &mut Vec::new());
+        assert_eq!(step, JsonStep::Bad(JsonFault::DuplicateKey { key: key.to_owned() }));
+    }
+    let many: Vec<String> = (0..500).map(|index| format!("\"k{index}\":0")).collect();
+    let document = format!("{{{}}}", many.join(","));
+    assert_eq!(scan_object(document.as_bytes(), &mut Vec::new()), Ok(()));
+    let document = format!("{{{},\"k7\":1}}", many.join(","));
+    assert!(scan_object(document.as_bytes(), &mut Vec::new()).is_err());
+}
+
+#[test]
+fn depth_and_keys_are_bounded() {
+    let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    assert_eq!(scan_object(nested(64).as_bytes(), &mut Vec::new()), Ok(()));
+    assert!(matches!(scan_object(nested(65).as_bytes(), &mut Vec::new()), Err(JsonFault::TooDeep { .. })));
+    let keys: Vec<String> = (0..1025).map(|index| format!("\"k{index}\":0")).collect();
+    let document = format!("{{{}}}", keys.join(","));
+    assert_eq!(scan_object(document.as_bytes(), &mut Vec::new()), Err(JsonFault::TooManyKeys));
+}
+
+#[test]
+fn a_text_survives_writing_and_reading() {
+    for text in ["", "plain", "\"\\/\u{8}\u{C}\n\r\t\u{1}\u{1F}", "é漢字😀", &"x".repeat(100)] {
+        let mut out = Vec::new();
+        write_string(text, &mut out);
+        assert_eq!(serde_json::from_slice::<String>(&out).expect("JSON"), text);
+    }
+}
+
+#[test]
+fn a_capture_keeps_its_values_at_every_cut() {
+    let document = br#"{"id":"x","usage":{"a":[1,"}"],"b":2},"choices":[{"usage":0}],"error":null}"#;
+    for cut in 0..=document.len() {
+        let mut capture = Capture::new(&["usage", "error", "none"]);
+        capture.step(&document[..cut]);
+        assert!(!capture.ended_well() || cut == document.len());
+        capture.step(&document[cut..]);
+        capture.step(b" \n");
+        assert!(capture.ended_well(), "cut at {cut}");
+        assert_eq!(capture.value("usage"), Some((&br#"{"a":[1,"}"],"b":2}"#[..], Kind::Object)));
+        assert_eq!(capture.value("error"), Some((&b"null"[..], Kind::Null)));
+        assert_eq!(capture.value("none"), None);
+    }
+    let mut capture = Capture::new(&["usage"]);
+    capture.step(br#"{"usage":""#);
+    (0..100).for_each(|_| capture.step(&[b'x'; 1000]));
+    capture.step(br#""}"#);
+    assert!(capture.ended_well());
+    assert_eq!(capture.value("usage"), None);
+}

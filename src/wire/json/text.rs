@@ -5,24 +5,52 @@ use std::borrow::Cow;
 
 /// The place of the first quote, backslash, control byte or non-ASCII byte; the length when there is none.
 pub(super) fn find_plain_end(bytes: &[u8]) -> usize {
-    find(bytes, |b| (b == b'"') | (b == b'\\') | (b < 0x20) | (b >= 0x80))
+    find(bytes, |b| (b == b'"') | (b == b'\\') | (b < 0x20) | (b >= 0x80), HIGH_BITS)
 }
 
 /// The place of the first quote, backslash or control byte; the length when there is none.
 pub fn find_text_end(bytes: &[u8]) -> usize {
-    find(bytes, |b| (b == b'"') | (b == b'\\') | (b < 0x20))
+    find(bytes, |b| (b == b'"') | (b == b'\\') | (b < 0x20), 0)
 }
 
+/// Short texts are searched word by word, long ones block by block. `high` marks the bits that stop the search too.
 #[inline(always)]
-fn find(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
+fn find(bytes: &[u8], stops: impl Fn(u8) -> bool, high: u64) -> usize {
     let mut at = 0;
-    for block in bytes.chunks_exact(BLOCK_BYTES) {
+    while at < WORDS_FIRST_BYTES {
+        let Some(word) = bytes[at..].first_chunk::<8>() else { break };
+        let marks = marks(u64::from_le_bytes(*word), high);
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    for block in bytes[at..].chunks_exact(BLOCK_BYTES) {
         if block.iter().fold(false, |any, &b| any | stops(b)) {
             break;
         }
         at += BLOCK_BYTES;
     }
+    while let Some(word) = bytes[at..].first_chunk::<8>() {
+        let marks = marks(u64::from_le_bytes(*word), high);
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
     at + bytes[at..].iter().position(|&b| stops(b)).unwrap_or(bytes.len() - at)
+}
+
+/// The high bit of every byte that is a quote, a backslash or a control byte, or has a bit of `high`. A borrow can mark a
+/// byte too many, but only above one that is rightly marked, so the lowest mark is exact.
+#[inline(always)]
+fn marks(word: u64, high: u64) -> u64 {
+    let ones = u64::from_le_bytes([1; 8]);
+    let is_zero = |word: u64| word.wrapping_sub(ones) & !word & HIGH_BITS;
+    let quotes = is_zero(word ^ (ones * 0x22));
+    let backslashes = is_zero(word ^ (ones * 0x5C));
+    let controls = word.wrapping_sub(ones * 0x20) & !word & HIGH_BITS;
+    quotes | backslashes | controls | (word & high)
 }
 
 /// The bytes of a character that a cut has split.
@@ -138,5 +166,7 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// How many bytes are judged together.
+/// How many bytes are judged together, and how many are before that word by word.
 const BLOCK_BYTES: usize = 32;
+const WORDS_FIRST_BYTES: usize = 24;
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;

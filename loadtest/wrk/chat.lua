@@ -1,0 +1,23 @@
+-- One chat request of BODY_BYTES bytes, again and again. Counts answers that are not 200.
+local bytes = tonumber(os.getenv("BODY_BYTES") or "600")
+local model = os.getenv("MODEL") or "simulated/simulated-chat"
+local extra = os.getenv("BODY_EXTRA") or ""
+local front = '{"model":"' .. model .. '",' .. extra .. '"messages":[{"role":"user","content":"'
+local back = '"}],"temperature":0.7}'
+-- A line break every hundred bytes, as prompts have.
+local line = string.rep("a", 98) .. "\\n"
+local fill = bytes - #front - #back
+local text = string.rep(line, math.floor(fill / 100)) .. string.rep("a", fill % 100)
+
+wrk.method = "POST"
+wrk.path = "/v1/chat/completions"
+wrk.headers["content-type"] = "application/json"
+wrk.headers["authorization"] = "Bearer " .. (os.getenv("KEY") or "loadtest")
+wrk.body = front .. text .. back
+
+function done(summary, latency, requests)
+  local errors = summary.errors
+  local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
+  io.write(string.format('RESULT {"requests":%d,"us":%d,"bytes":%d,"p50_us":%d,"p99_us":%d,"failed":%d}\n',
+    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99), failed))
+end
