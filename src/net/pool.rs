@@ -17,11 +17,11 @@ struct Idle {
 }
 
 impl Pool {
-    /// A connection that is still open as far as the event loop knows; spoiled ones are dropped on the way.
-    pub fn take(&self, cx: &mut Context<'_>) -> Option<Conn> {
+    /// A connection that is open and silent at this moment; spoiled ones are dropped on the way.
+    pub fn take(&self) -> Option<Conn> {
         loop {
             let mut conn = self.idle.borrow_mut().pop()?.conn;
-            if !conn.is_spoiled(cx) {
+            if !conn.has_unasked() {
                 return Some(conn);
             }
         }

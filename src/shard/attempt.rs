@@ -216,7 +216,7 @@ impl One<'_> {
         let busy = Busy::begin(&upstream);
         let pooled = match self.only_fresh {
             true => None,
-            false => poll_fn(|cx| Poll::Ready(upstream.pool.take(cx))).await,
+            false => upstream.pool.take(),
         };
         let is_pooled = pooled.is_some();
         let mut conn = match pooled {
@@ -321,13 +321,18 @@ impl One<'_> {
         head_len: usize,
     ) -> Result<(), Failed> {
         let server = &self.active.snapshot().server;
-        let idle_ms = self.call.target.upstream.provider.limits.idle_timeout_ms;
         let alarm = self.shard.alarms.alarm();
         inflow.has_flowed = true;
         let mut piece = Vec::with_capacity(BUFFER_BYTES);
         while !inflow.is_ended() {
-            self.client.alarm.set_after(server.body_timeout_ms);
             let (client, shard) = (&mut *self.client, self.shard);
+            if client.take_ahead(shard) {
+                // The watch for the client's leaving read on: those bytes come first.
+                self.pass_on(conn, &mut piece, inflow, head_len, &alarm).await?;
+                continue;
+            }
+            self.client.alarm.set_after(server.body_timeout_ms);
+            let client = &mut *self.client;
             let event = poll_fn(|cx| {
                 if let Poll::Ready(result) = conn.poll_fill(cx, &shard.buffers, buffer, BUFFER_BYTES) {
                     return Poll::Ready(Upload::Answer(result));
@@ -348,11 +353,24 @@ impl One<'_> {
                 Upload::More(Ok(0) | Err(_)) => return Err(Failed::Gone),
                 Upload::More(Ok(_)) => {}
             }
-            piece.clear();
-            inflow.take(self.client, head_len, &mut piece).map_err(|_| FaultKind::ClientBody.fatal())?;
-            self.send_piece(conn, &piece, inflow.is_ended(), &alarm, idle_ms).await?;
+            self.pass_on(conn, &mut piece, inflow, head_len, &alarm).await?;
         }
         Ok(())
+    }
+
+    /// Passes on what the client's input holds of the body. `piece` is memory to work with.
+    async fn pass_on(
+        &mut self,
+        conn: &mut Conn,
+        piece: &mut Vec<u8>,
+        inflow: &mut super::body::Inflow,
+        head_len: usize,
+        alarm: &crate::net::alarm::Alarm,
+    ) -> Result<(), Failed> {
+        let idle_ms = self.call.target.upstream.provider.limits.idle_timeout_ms;
+        piece.clear();
+        inflow.take(self.client, head_len, piece).map_err(|_| FaultKind::ClientBody.fatal())?;
+        self.send_piece(conn, piece, inflow.is_ended(), alarm, idle_ms).await
     }
 
     async fn send_piece(

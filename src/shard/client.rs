@@ -140,14 +140,21 @@ impl Client {
     /// The request of `length` bytes is done with: its bytes go, and those of the next one move up.
     pub fn release(&mut self, shard: &Shard, length: usize) {
         self.input.consume(length);
-        if !self.ahead.is_empty() {
-            shard.buffers.equip(&mut self.input);
-            self.input.compact();
-            self.input.vec().extend_from_slice(self.ahead.filled());
-            self.ahead.clear();
-            shard.buffers.take_back(&mut self.ahead);
-        }
+        self.take_ahead(shard);
         shard.buffers.take_back(&mut self.input);
+    }
+
+    /// Moves what came while the client was watched behind the rest of its input; true when there was something.
+    pub fn take_ahead(&mut self, shard: &Shard) -> bool {
+        if self.ahead.is_empty() {
+            return false;
+        }
+        shard.buffers.equip(&mut self.input);
+        self.input.compact();
+        self.input.vec().extend_from_slice(self.ahead.filled());
+        self.ahead.clear();
+        shard.buffers.take_back(&mut self.ahead);
+        true
     }
 
     pub fn is_gone(&self) -> bool {

@@ -1,0 +1,197 @@
+//! Start, reload, stop, and machines without io_uring.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+
+use crate::support::*;
+
+const TERM: i32 = 15;
+const HUP: i32 = 1;
+
+/// An upstream whose streams go on until the test lets them end.
+fn gated() -> (Upstream, Arc<(Mutex<bool>, Condvar)>) {
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let inner = gate.clone();
+    let upstream = Upstream::start(move |_, _, stream| {
+        let bytes = stream_answer(STREAM.as_bytes(), &[find(STREAM.as_bytes(), b"\n\n").unwrap() + 2]);
+        let half = find(&bytes, b"\n\n\r\n").map_or(bytes.len(), |at| at + 4);
+        let _ = stream.write_all(&bytes[..half]);
+        let (open, changed) = &*inner;
+        let guard = open.lock().unwrap();
+        drop(changed.wait_while(guard, |open| !*open).unwrap());
+        let _ = stream.write_all(&bytes[half..]);
+        After::KeepAlive
+    });
+    (upstream, gate)
+}
+
+fn open_gate(gate: &(Mutex<bool>, Condvar)) {
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+}
+
+#[test]
+fn a_drain_lets_streams_finish_and_takes_nothing_new() {
+    let (upstream, gate) = gated();
+    let mut gateway = Gateway::start(upstream.port, "");
+    let mut idle = gateway.connect();
+    idle.send(&get("/health"));
+    assert_eq!(idle.answer(false).status, 200);
+    let mut link = gateway.connect();
+    link.send(&post("/v1/chat/completions", ASK_STREAM));
+    let begun = link.read_until("data: ");
+    gateway.signal(TERM);
+    gateway.wait_for_line("draining");
+    assert!(idle.is_closed(), "idle connections are closed");
+    eventually("new connections to be refused", || TcpStream::connect(("127.0.0.1", gateway.port)).is_err());
+    assert!(gateway.child.try_wait().unwrap().is_none(), "the stream still runs");
+    open_gate(&gate);
+    let rest = String::from_utf8(link.read_to_end()).unwrap();
+    assert!((begun + &rest).contains("[DONE]") && rest.ends_with("0\r\n\r\n"));
+    assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let (upstream, _gate) = gated();
+    let mut gateway = Gateway::start(upstream.port, "");
+    let mut link = gateway.connect();
+    link.send(&post("/v1/chat/completions", ASK_STREAM));
+    link.read_until("data: ");
+    gateway.signal(TERM);
+    gateway.wait_for_line("draining");
+    gateway.signal(TERM);
+    assert_eq!(gateway.child.wait().unwrap().code(), Some(1));
+    let rest = String::from_utf8_lossy(&link.read_to_end()).into_owned();
+    assert!(!rest.contains("[DONE]") && !rest.ends_with("0\r\n\r\n"));
+}
+
+#[test]
+fn reloads_under_load_drop_nothing_and_a_broken_file_changes_nothing() {
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    let provider = format!("{{type: openai, base_url: 'http://127.0.0.1:{}/v1', api_key: k}}", upstream.port);
+    let settings = |more: &str| format!("providers:\n  up: {provider}\n{more}");
+    let mut gateway = Gateway::start_with(&settings(""), &[]);
+    let (stop, done, port) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), gateway.port);
+    let clients: Vec<_> = (0..8)
+        .map(|index| {
+            let (stop, done) = (stop.clone(), done.clone());
+            thread::spawn(move || {
+                let mut link = Link::to(port);
+                while !stop.load(Ordering::Relaxed) {
+                    if index % 2 == 0 {
+                        link = Link::to(port);
+                    }
+                    link.send(&post("/v1/chat/completions", ASK));
+                    let answer = link.answer(false);
+                    assert_eq!((answer.status, answer.text().as_str()), (200, CHAT));
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for turn in 1..=20 {
+        std::fs::write(&gateway.config, settings(&format!("  extra{turn}: {provider}\n"))).unwrap();
+        gateway.signal(HUP);
+        gateway.wait_for_line(&format!("reloaded (generation {turn})"));
+        let before = done.load(Ordering::Relaxed);
+        eventually("traffic", || done.load(Ordering::Relaxed) > before + 10);
+    }
+    std::fs::write(&gateway.config, "providers:\n  up: {type: nonsense}\nserver: {driver: 7}\nunknown: 1\n").unwrap();
+    gateway.signal(HUP);
+    gateway.wait_for_line("the old ones stay active");
+    let said = gateway.stderr();
+    for text in ["there is no provider type `nonsense`", "server.driver", "unknown: is not a setting"] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    let answer = gateway.chat(&ASK.replace("up/", "extra20/"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    stop.store(true, Ordering::Relaxed);
+    clients.into_iter().for_each(|client| client.join().expect("no client saw a failure"));
+}
+
+#[test]
+fn settings_with_many_mistakes_list_them_all_with_their_lines() {
+    let text = "server:\n  listen: nowhere\n  driver: fast\n  head_timout: 3s\nauth:\n  master_key: ${UNSET_VARIABLE}\nretry:\n  \
+                statuses: [200]\n  statuses: [500]\nproviders:\n  a: {type: opanai, api_key: k}\n  b: {type: openai}\n  c: 7\nmodels:\n  \
+                default_provider: nobody\n";
+    let config = temp_file(text);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    let output = command.args(["check", "--config"]).arg(&config).env("RINGWAY_TYPO", "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let file = config.display().to_string();
+    for (line, what) in [
+        (2, "server.listen: `nowhere` cannot be used; expected an address and port"),
+        (3, "server.driver: `fast` cannot be used; expected one of auto, io_uring, epoll"),
+        (4, "server.head_timout: is not a setting; expected `server.head_timeout`"),
+        (6, "auth.master_key: the variable UNSET_VARIABLE is not set"),
+        (8, "retry.statuses: `200` cannot be used"),
+        (9, "statuses: stands twice in its group"),
+        (11, "providers.a.type: there is no provider type `opanai`; expected `openai`"),
+        (12, "providers.b.api_key: is missing"),
+        (13, "providers.c: a single value stands here"),
+        (15, "models.default_provider: there is no provider `nobody`"),
+    ] {
+        let found = said.lines().any(|said| said.contains(&format!("{file}:{line}:")) && said.contains(what));
+        assert!(found, "line {line}: {what}\n{said}");
+    }
+    assert!(said.contains("environment: RINGWAY_TYPO: is not a variable of Ringway"), "{said}");
+    let _ = std::fs::remove_file(config);
+}
+
+#[test]
+fn providers_are_found_in_the_environment() {
+    let env = [
+        ("OPENAI_API_KEY", "sk-one-0123456789"),
+        ("OPENAI_EAST_API_KEY", "sk-two-0123456789"),
+        ("OPENAI_EAST_BASE_URL", "https://east.example/v1"),
+        ("GROQ_API_KEY", "g"),
+        ("XAI_API_KEY", "x"),
+        ("AZURE_API_KEY", "a"),
+        ("AZURE_BASE_URL", "https://r.openai.azure.com/openai/deployments/d"),
+        ("ORACLE_API_KEY", "o"),
+        ("ORACLE_BASE_URL", "https://inference.generativeai.r.oci.oraclecloud.com/openai/v1"),
+        ("OLLAMA_BASE_URL", "http://localhost:11434/v1"),
+        ("MISTRAL_BASE_URL", "http://only.a.base.url/v1"),
+        ("VLLM_GPU_2_BASE_URL", "http://gpu2:8000/v1"),
+        ("VLLM_GPU_2_MODELS", "a,b"),
+    ];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    let output = command.arg("check").env_clear().envs(env).current_dir(std::env::temp_dir()).output().unwrap();
+    let plan = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names: Vec<&str> =
+        plan.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(" (type ").map(|(name, _)| name)).collect();
+    assert_eq!(names, ["openai", "openai-east", "azure", "groq", "xai", "oracle", "ollama", "vllm-gpu-2"], "{plan}");
+    for text in ["https://east.example/v1", "****6789", "models    a, b"] {
+        assert!(plan.contains(text), "{text}: {plan}");
+    }
+    assert!(!plan.contains("sk-one"), "secrets are masked");
+}
+
+/// Runs the binary with a system-call filter that denies these calls, as container runtimes do.
+fn start_without(calls: &str, upstream: u16) -> Gateway {
+    let provider = format!("{{type: openai, base_url: 'http://127.0.0.1:{upstream}/v1', api_key: k}}");
+    let config = temp_file(&format!("providers:\n  up: {provider}\n"));
+    let mut command = Command::new("python3");
+    command.arg(format!("{}/tests/e2e/deny.py", env!("CARGO_MANIFEST_DIR"))).arg(calls);
+    command.arg(env!("CARGO_BIN_EXE_ringway")).args(["serve", "--config"]).arg(&config);
+    command.env("RINGWAY_SERVER_LISTEN", "127.0.0.1:0").env("RINGWAY_MASTER_KEY", KEY).env("RINGWAY_DRIVER", "auto");
+    Gateway::from(command, config)
+}
+
+#[test]
+fn where_io_uring_is_forbidden_epoll_serves_and_says_so_once() {
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    // io_uring_setup 425, io_uring_enter 426, io_uring_register 427
+    for calls in ["425,426,427", "426", "425", "memlock"] {
+        let gateway = start_without(calls, upstream.port);
+        assert_eq!(gateway.chat(ASK).text(), CHAT, "without {calls}");
+        let said = gateway.stderr();
+        assert_eq!(said.matches("running on epoll").count(), 1, "without {calls}: {said}");
+    }
+}
