@@ -211,7 +211,14 @@ fn limits_on_time_and_size_are_kept() {
     link.send(format!("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\ntransfer-encoding: chunked\r\n\r\n{chunk}").as_bytes());
     assert_eq!(link.answer(false).status, 413);
     let gateway = Gateway::start(upstream.port, "server: {connections_max: 3}");
-    let held: Vec<Link> = (0..3).map(|_| gateway.connect()).collect();
+    let held: Vec<Link> = (0..3)
+        .map(|_| {
+            let mut link = gateway.connect();
+            link.send(&get("/health"));
+            assert_eq!(link.answer(false).status, 200);
+            link
+        })
+        .collect();
     let answer = gateway.call(&get("/health"));
     assert_eq!((answer.status, answer.error_code().as_str()), (503, "too_many_connections"));
     drop(held);
