@@ -27,28 +27,47 @@ pub fn write_error_event(refusal: &Refusal, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\n");
 }
 
-/// Reads a `usage` object. Counts that are missing, negative or no whole numbers stay unknown.
+/// Reads a `usage` object. Counts that are missing, negative or no whole numbers stay unknown. Of several spellings of one
+/// count OpenAI's own wins.
 pub fn read_usage(value: &[u8]) -> Usage {
-    let mut members = Vec::new();
+    let (mut usage, mut others) = (Usage::default(), Usage::default());
+    let mut members = Vec::with_capacity(USAGE_MEMBERS_USUAL);
     if json::scan_object(value, &mut members).is_err() {
-        return Usage::default();
+        return usage;
     }
-    let count =
-        |keys: &[&str]| keys.iter().find_map(|key| json::u64_value(value, json::find(&members, value, key)?));
-    let detail = |object: &str, key: &str| {
-        let object =
-            json::find(&members, value, object).filter(|member| member.kind == Kind::Object)?.value.of(value);
-        let mut inner = Vec::new();
-        json::scan_object(object, &mut inner).ok()?;
-        json::u64_value(object, json::find(&inner, object, key)?)
-    };
-    Usage {
-        input: count(&["prompt_tokens", "input_tokens"]),
-        output: count(&["completion_tokens", "output_tokens"]),
-        cache_read: detail("prompt_tokens_details", "cached_tokens")
-            .or(count(&["prompt_cache_hit_tokens", "cached_tokens"])),
-        cache_write: detail("prompt_tokens_details", "cache_write_tokens"),
-        reasoning: detail("completion_tokens_details", "reasoning_tokens"),
+    let mut details = Vec::new();
+    for member in &members {
+        let count = || json::u64_value(value, member);
+        match (member.key.of(value), member.kind) {
+            (b"prompt_tokens", Kind::Number) => usage.input = count(),
+            (b"completion_tokens", Kind::Number) => usage.output = count(),
+            (b"input_tokens", Kind::Number) => others.input = count(),
+            (b"output_tokens", Kind::Number) => others.output = count(),
+            (b"prompt_cache_hit_tokens", Kind::Number) => others.cache_read = count(),
+            (b"cached_tokens", Kind::Number) => others.cache_read = others.cache_read.or_else(count),
+            (b"prompt_tokens_details" | b"completion_tokens_details", Kind::Object) => {
+                read_details(member.value.of(value), &mut details, &mut usage);
+            }
+            _ => {}
+        }
+    }
+    others.merge(usage);
+    others
+}
+
+/// The parts of the counts, whichever of the two objects they stand in.
+fn read_details(value: &[u8], members: &mut Vec<Member>, usage: &mut Usage) {
+    if json::scan_object(value, members).is_err() {
+        return;
+    }
+    for member in members.iter() {
+        let count = json::u64_value(value, member);
+        match member.key.of(value) {
+            b"cached_tokens" => usage.cache_read = count,
+            b"cache_write_tokens" => usage.cache_write = count,
+            b"reasoning_tokens" => usage.reasoning = count,
+            _ => {}
+        }
     }
 }
 
@@ -105,6 +124,9 @@ pub fn error_message(body: &[u8]) -> Option<String> {
         [value.pointer("/error/message"), value.get("error"), value.get("detail"), value.get("message")];
     candidates.into_iter().flatten().find_map(|found| found.as_str()).map(str::to_owned)
 }
+
+/// Members that a `usage` object has in most answers, so that its table is made at once.
+const USAGE_MEMBERS_USUAL: usize = 8;
 
 #[cfg(test)]
 mod tests {

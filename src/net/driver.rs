@@ -3,6 +3,7 @@
 //! monoio's own detection passes in places where the ring then fails or spins: a memlock limit that fits its two-entry
 //! test ring only, or a filter that denies `io_uring_enter` alone. So the ring is tried here as it will be used.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 
@@ -62,11 +63,22 @@ where
             .enable_timer()
             .build();
         if let Ok(mut runtime) = built {
+            IS_EPOLL.set(false);
             return Ok(runtime.block_on(make()));
         }
     }
+    IS_EPOLL.set(true);
     let mut runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build()?;
     Ok(runtime.block_on(make()))
+}
+
+/// Whether this thread's event loop runs on epoll.
+pub(super) fn is_epoll() -> bool {
+    IS_EPOLL.get()
+}
+
+thread_local! {
+    static IS_EPOLL: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Waits on this thread's event loop; precise to a millisecond.

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use monoio::net::TcpStream;
 
-use super::sys;
+use super::{driver, sys};
 
 /// A connected socket, a listener, or the end of a pair: anything that polls. Closed when dropped.
 pub struct Socket {
@@ -34,25 +34,19 @@ impl Socket {
     /// Ready when a read would give bytes, an end or an error. May be ready for nothing; the read then says so.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream = &self.stream;
-        let wait = self.read_wait.get_or_insert_with(|| {
+        poll_wait(&mut self.read_wait, cx, |is_relaxed| {
             let stream = stream.clone();
-            Box::pin(async move { stream.readable(false).await })
-        });
-        let result = ready!(wait.as_mut().poll(cx));
-        self.read_wait = None;
-        Poll::Ready(result)
+            Box::pin(async move { stream.readable(is_relaxed).await })
+        })
     }
 
     /// Ready when a write would take bytes or fail.
     pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream = &self.stream;
-        let wait = self.write_wait.get_or_insert_with(|| {
+        poll_wait(&mut self.write_wait, cx, |is_relaxed| {
             let stream = stream.clone();
-            Box::pin(async move { stream.writable(false).await })
-        });
-        let result = ready!(wait.as_mut().poll(cx));
-        self.write_wait = None;
-        Poll::Ready(result)
+            Box::pin(async move { stream.writable(is_relaxed).await })
+        })
     }
 
     /// Appends at most `room` bytes; `None` when there is nothing yet, 0 at the end of the stream.
@@ -91,6 +85,33 @@ impl Socket {
     pub fn as_raw_fd(&self) -> std::os::fd::RawFd {
         self.stream.as_raw_fd()
     }
+}
+
+/// Goes on with the wait, or begins one.
+///
+/// On a ring one poll operation is the whole wait. On epoll monoio keeps a socket's readiness until it is told that there
+/// is none, and a strict wait asks the kernel (one `poll` call) each time it is polled: once at its beginning is right,
+/// because our calls move bytes past monoio; after that its event alone tells, so a relaxed wait takes over.
+fn poll_wait(
+    slot: &mut Option<Wait>,
+    cx: &mut Context<'_>,
+    begin: impl Fn(bool) -> Wait,
+) -> Poll<io::Result<()>> {
+    if slot.is_none() {
+        let mut strict = begin(false);
+        if let Poll::Ready(result) = strict.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        if !driver::is_epoll() {
+            *slot = Some(strict);
+            return Poll::Pending;
+        }
+        *slot = Some(begin(true));
+    }
+    let Some(wait) = slot else { return Poll::Pending };
+    let result = ready!(wait.as_mut().poll(cx));
+    *slot = None;
+    Poll::Ready(result)
 }
 
 /// Makes "would block" an ordinary answer and repeats what a signal interrupted.

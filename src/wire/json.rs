@@ -9,9 +9,11 @@ use std::borrow::Cow;
 use crate::base::Span;
 use crate::base::limits::JSON_KEYS_COUNT_MAX;
 
+mod block;
 mod capture;
 mod scanner;
 mod text;
+mod whole;
 
 pub use capture::Capture;
 pub use scanner::Scanner;
@@ -35,6 +37,8 @@ pub struct Member {
     pub key: Span,
     pub value: Span,
     pub kind: Kind,
+    /// The key is spelled with escapes.
+    pub key_is_escaped: bool,
 }
 
 /// Why a document is not one that can be acted on; `at` counts bytes from its start.
@@ -117,15 +121,24 @@ pub enum JsonStep {
 /// Scans a whole document: one object with nothing but white space around it. Clears `members` first.
 pub fn scan_object(document: &[u8], members: &mut Vec<Member>) -> Result<(), JsonFault> {
     members.clear();
-    let mut scanner = Scanner::default();
-    let used = match scanner.step(document, members) {
-        JsonStep::Done { used } => used,
-        JsonStep::More => return Err(JsonFault::Truncated),
-        JsonStep::Bad(fault) => return Err(fault),
+    let used = match whole::scan(document, members) {
+        Some(used) => used,
+        None => judge(document, members)?,
     };
     match document[used..].iter().position(|&b| !is_space(b)) {
         Some(at) => Err(JsonFault::Trailing { at: used + at }),
         None => refuse_duplicates(document, members),
+    }
+}
+
+/// The scanner's word on a document that the fast way did not take.
+#[cold]
+fn judge(document: &[u8], members: &mut Vec<Member>) -> Result<usize, JsonFault> {
+    members.clear();
+    match Scanner::default().step(document, members) {
+        JsonStep::Done { used } => Ok(used),
+        JsonStep::More => Err(JsonFault::Truncated),
+        JsonStep::Bad(fault) => Err(fault),
     }
 }
 
@@ -135,8 +148,7 @@ fn refuse_duplicates(document: &[u8], members: &[Member]) -> Result<(), JsonFaul
     if members.len() > JSON_KEYS_COUNT_MAX {
         return Err(JsonFault::TooManyKeys);
     }
-    let is_escaped = |member: &Member| member.key.of(document).contains(&b'\\');
-    if members.len() > KEYS_COMPARED_MAX || members.iter().any(is_escaped) {
+    if members.len() > KEYS_COMPARED_MAX || members.iter().any(|member| member.key_is_escaped) {
         let mut keys: Vec<Cow<'_, str>> = members.iter().map(|m| text::unescaped(m.key.of(document))).collect();
         keys.sort_unstable();
         let twice = keys.windows(2).find(|pair| pair[0] == pair[1]);
@@ -166,8 +178,7 @@ pub fn position(members: &[Member], document: &[u8], key: &str) -> Option<usize>
 
 fn key_is(document: &[u8], member: &Member, key: &str) -> bool {
     let raw = member.key.of(document);
-    // An escaped spelling is longer than what it stands for.
-    raw == key.as_bytes() || (raw.len() > key.len() && raw.contains(&b'\\') && text::unescaped(raw) == key)
+    raw == key.as_bytes() || (member.key_is_escaped && text::unescaped(raw) == key)
 }
 
 /// The text of a string value; `None` for other kinds.

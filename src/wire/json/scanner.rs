@@ -23,6 +23,7 @@ pub struct Scanner {
     rest: &'static [u8],
     hex_left: u8,
     in_key: bool,
+    key_is_escaped: bool,
     utf8: Utf8Tail,
     /// `None` leaves the check for keys that stand twice to the caller, who has the whole document.
     keys: Option<Keys>,
@@ -187,7 +188,11 @@ impl Scanner {
         if self.depth == 1
             && let Some(kind) = self.kind.take()
         {
-            members.push(Member { key: self.key, value: Span::new(self.value_at, end), kind });
+            let (key, key_is_escaped) = (self.key, self.key_is_escaped);
+            members.push(Member { key, value: Span::new(self.value_at, end), kind, key_is_escaped });
+            if members.len() > JSON_KEYS_COUNT_MAX {
+                return fault(JsonFault::TooManyKeys);
+            }
         }
         self.become_state(State::AfterValue)
     }
@@ -195,7 +200,7 @@ impl Scanner {
     fn begin_key(&mut self, here: usize) -> Scanned {
         self.in_key = true;
         if self.depth == 1 {
-            self.key_at = here + 1;
+            (self.key_at, self.key_is_escaped) = (here + 1, false);
             if let Some(keys) = &self.keys {
                 keys.begin()?;
             }
@@ -226,6 +231,7 @@ impl Scanner {
             b'"' => self.end_text(self.base + end, members),
             b'\\' => {
                 self.keep_key(b"\\");
+                self.key_is_escaped |= self.in_key && self.depth == 1;
                 self.become_state(State::Escape)
             }
             _ => fault(JsonFault::Syntax { at: self.base + end }),

@@ -111,6 +111,45 @@ fn check(document: &[u8]) {
     }
 }
 
+/// The fast way and the scanner: the same documents, members and ends.
+fn check_twins(document: &[u8]) {
+    let (mut fast, mut slow) = (Vec::new(), Vec::new());
+    let used = whole::scan(document, &mut fast);
+    match Scanner::default().step(document, &mut slow) {
+        JsonStep::Done { used: wanted } => {
+            assert_eq!((used, fast), (Some(wanted), slow), "{:?}", String::from_utf8_lossy(document));
+        }
+        _ => assert_eq!(used, None, "{:?}", String::from_utf8_lossy(document)),
+    }
+}
+
+#[test]
+fn the_fast_way_and_the_scanner_agree_at_every_cut_and_after_every_change_of_a_byte() {
+    for case in CASES.iter().map(|case| case.as_bytes()) {
+        for cut in 0..=case.len() {
+            check_twins(&case[..cut]);
+        }
+        for at in 0..case.len() {
+            for byte in b"\"\\{}[],: 0.-eu\x00\x1F\x80\xC3\xE2\xFF".iter() {
+                let mut changed = case.to_vec();
+                changed[at] = *byte;
+                check_twins(&changed);
+                changed.insert(at, *byte);
+                check_twins(&changed);
+            }
+        }
+    }
+    for depth in 60..70 {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            check_twins(format!("{{\"a\":{}0{}}}", open.repeat(depth), close.repeat(depth)).as_bytes());
+        }
+    }
+    for count in [1023, 1024, 1025] {
+        let members: Vec<String> = (0..count).map(|index| format!("\"k{index}\":0")).collect();
+        check_twins(format!("{{{}}}", members.join(",")).as_bytes());
+    }
+}
+
 #[test]
 fn the_scanner_and_serde_json_agree() {
     CASES.iter().for_each(|case| check(case.as_bytes()));

@@ -1,50 +1,52 @@
-//! Texts: where the next byte of interest stands, UTF-8 over cuts, escapes in and out. The searches are plain loops over
-//! blocks, which the compiler turns into vector code on every x86-64.
+//! Texts: where the next byte of interest stands, UTF-8 over cuts, escapes in and out.
 
 use std::borrow::Cow;
 
+use super::block::{BLOCK_BYTES, block_marks};
+
 /// The place of the first quote, backslash, control byte or non-ASCII byte; the length when there is none.
+#[inline]
 pub(super) fn find_plain_end(bytes: &[u8]) -> usize {
-    find(bytes, |b| (b == b'"') | (b == b'\\') | (b < 0x20) | (b >= 0x80), HIGH_BITS)
+    find::<true>(bytes)
 }
 
 /// The place of the first quote, backslash or control byte; the length when there is none.
 pub fn find_text_end(bytes: &[u8]) -> usize {
-    find(bytes, |b| (b == b'"') | (b == b'\\') | (b < 0x20), 0)
+    find::<false>(bytes)
 }
 
-/// Short texts are searched word by word, long ones block by block. `high` marks the bits that stop the search too.
+/// Searches block by block, the rest word by word. `WIDE` stops at bytes that are no ASCII too.
 #[inline(always)]
-fn find(bytes: &[u8], stops: impl Fn(u8) -> bool, high: u64) -> usize {
+fn find<const WIDE: bool>(bytes: &[u8]) -> usize {
     let mut at = 0;
-    while at < WORDS_FIRST_BYTES {
-        let Some(word) = bytes[at..].first_chunk::<8>() else { break };
-        let marks = marks(u64::from_le_bytes(*word), high);
+    while let Some(block) = bytes[at..].first_chunk::<BLOCK_BYTES>() {
+        let marks = block_marks::<WIDE>(block);
         if marks != 0 {
-            return at + marks.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    for block in bytes[at..].chunks_exact(BLOCK_BYTES) {
-        if block.iter().fold(false, |any, &b| any | stops(b)) {
-            break;
+            return at + marks.trailing_zeros() as usize;
         }
         at += BLOCK_BYTES;
     }
+    at + find_in_words::<WIDE>(&bytes[at..])
+}
+
+/// The search without blocks: for what is shorter than one, and the slow twin of those that are not.
+fn find_in_words<const WIDE: bool>(bytes: &[u8]) -> usize {
+    let mut at = 0;
     while let Some(word) = bytes[at..].first_chunk::<8>() {
-        let marks = marks(u64::from_le_bytes(*word), high);
+        let marks = word_marks(u64::from_le_bytes(*word), if WIDE { HIGH_BITS } else { 0 });
         if marks != 0 {
             return at + marks.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
-    at + bytes[at..].iter().position(|&b| stops(b)).unwrap_or(bytes.len() - at)
+    let stops = |&byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20) || (WIDE && byte >= 0x80);
+    at + bytes[at..].iter().position(stops).unwrap_or(bytes.len() - at)
 }
 
 /// The high bit of every byte that is a quote, a backslash or a control byte, or has a bit of `high`. A borrow can mark a
 /// byte too many, but only above one that is rightly marked, so the lowest mark is exact.
 #[inline(always)]
-fn marks(word: u64, high: u64) -> u64 {
+fn word_marks(word: u64, high: u64) -> u64 {
     let ones = u64::from_le_bytes([1; 8]);
     let is_zero = |word: u64| word.wrapping_sub(ones) & !word & HIGH_BITS;
     let quotes = is_zero(word ^ (ones * 0x22));
@@ -166,7 +168,29 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// How many bytes are judged together, and how many are before that word by word.
-const BLOCK_BYTES: usize = 32;
-const WORDS_FIRST_BYTES: usize = 24;
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_and_words_find_the_same_byte() {
+        for length in 0..70 {
+            for at in 0..length.max(1) {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = vec![b' '; length];
+                    if let Some(place) = bytes.get_mut(at) {
+                        *place = byte;
+                    }
+                    assert_eq!(find_plain_end(&bytes), find_in_words::<true>(&bytes), "{byte} at {at} of {length}");
+                    assert_eq!(find_text_end(&bytes), find_in_words::<false>(&bytes), "{byte} at {at} of {length}");
+                    let naive = |stops: fn(u8) -> bool| bytes.iter().position(|&b| stops(b)).unwrap_or(length);
+                    let is_text_end = |b: u8| b == b'"' || b == b'\\' || b < 0x20;
+                    assert_eq!(find_text_end(&bytes), naive(is_text_end));
+                    assert_eq!(find_plain_end(&bytes), naive(|b| b == b'"' || b == b'\\' || b < 0x20 || b >= 0x80));
+                }
+            }
+        }
+    }
+}

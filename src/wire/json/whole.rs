@@ -1,0 +1,180 @@
+//! The fast way through a document that is here as a whole: the scanner's grammar as straight code. It only ever says
+//! yes. What it does not like is judged by [`super::Scanner`], its slow twin, which knows the fault and its place.
+
+use super::text::{find_plain_end, find_text_end};
+use super::{Kind, Member, is_space};
+use crate::base::Span;
+use crate::base::limits::{JSON_DEPTH_MAX, JSON_KEYS_COUNT_MAX};
+
+/// Appends the members of the object that the document begins with and gives the place behind it. `None` leaves the
+/// judgement to the scanner.
+pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<usize> {
+    let mut at = skip_space(document, behind(document, skip_space(document, 0), b'{')?);
+    if document.get(at) == Some(&b'}') {
+        return Some(at + 1);
+    }
+    loop {
+        let key_at = behind(document, at, b'"')?;
+        let (key_end, key_is_escaped) = text(document, key_at)?;
+        let value_at = skip_space(document, behind(document, skip_space(document, key_end), b':')?);
+        let (kind, value_end) = value(document, value_at)?;
+        if members.len() == JSON_KEYS_COUNT_MAX {
+            return None;
+        }
+        let (key, value) = (Span::new(key_at, key_end - 1), Span::new(value_at, value_end));
+        members.push(Member { key, value, kind, key_is_escaped });
+        at = skip_space(document, value_end);
+        match document.get(at)? {
+            b',' => at = skip_space(document, at + 1),
+            b'}' => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
+/// A value: its kind, and the place behind it.
+fn value(document: &[u8], at: usize) -> Option<(Kind, usize)> {
+    match document.get(at)? {
+        b'{' => Some((Kind::Object, container(document, at)?)),
+        b'[' => Some((Kind::Array, container(document, at)?)),
+        _ => scalar(document, at),
+    }
+}
+
+fn scalar(document: &[u8], at: usize) -> Option<(Kind, usize)> {
+    let literal = |word: &[u8], kind: Kind| {
+        document[at..].starts_with(word).then_some((kind, at + word.len()))
+    };
+    match document.get(at)? {
+        b'"' => Some((Kind::String, text(document, at + 1)?.0)),
+        b't' => literal(b"true", Kind::True),
+        b'f' => literal(b"false", Kind::False),
+        b'n' => literal(b"null", Kind::Null),
+        b'-' | b'0'..=b'9' => Some((Kind::Number, number(document, at)?)),
+        _ => None,
+    }
+}
+
+/// The place behind the container that opens at `at`, inside of the top-level object.
+fn container(document: &[u8], mut at: usize) -> Option<usize> {
+    // The lowest bit says whether the innermost open container is an object.
+    let (mut kinds, mut depth) = (0_u64, 0);
+    loop {
+        let open = *document.get(at)?;
+        if open == b'{' || open == b'[' {
+            if depth + 1 == JSON_DEPTH_MAX {
+                return None;
+            }
+            (kinds, depth) = (kinds << 1 | u64::from(open == b'{'), depth + 1);
+            at = skip_space(document, at + 1);
+            match (kinds & 1, document.get(at)?) {
+                (1, b'}') | (0, b']') => {}
+                (1, _) => {
+                    at = value_of_key(document, at)?;
+                    continue;
+                }
+                _ => continue,
+            }
+        } else {
+            at = scalar(document, at)?.1;
+        }
+        loop {
+            at = skip_space(document, at);
+            match (kinds & 1, document.get(at)?) {
+                (1, b'}') | (0, b']') => {
+                    (at, kinds, depth) = (at + 1, kinds >> 1, depth - 1);
+                    if depth == 0 {
+                        return Some(at);
+                    }
+                }
+                (0, b',') => {
+                    at = skip_space(document, at + 1);
+                    break;
+                }
+                (1, b',') => {
+                    at = value_of_key(document, skip_space(document, at + 1))?;
+                    break;
+                }
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// The place of the value whose key begins at `at`.
+fn value_of_key(document: &[u8], at: usize) -> Option<usize> {
+    let (key_end, _) = text(document, behind(document, at, b'"')?)?;
+    Some(skip_space(document, behind(document, skip_space(document, key_end), b':')?))
+}
+
+/// The place behind the quote that ends the text which begins at `at`, and whether the text holds an escape.
+#[inline]
+fn text(document: &[u8], mut at: usize) -> Option<(usize, bool)> {
+    let mut is_escaped = false;
+    loop {
+        at += find_plain_end(&document[at..]);
+        match document.get(at)? {
+            b'"' => return Some((at + 1, is_escaped)),
+            b'\\' => {
+                is_escaped = true;
+                at += escape_len(&document[at + 1..])?;
+            }
+            0x80.. => {
+                let end = at + find_text_end(&document[at..]);
+                std::str::from_utf8(&document[at..end]).ok()?;
+                at = end;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// The length of an escape whose backslash stands in front of `rest`.
+fn escape_len(rest: &[u8]) -> Option<usize> {
+    match rest.first()? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => rest.get(1..5)?.iter().all(u8::is_ascii_hexdigit).then_some(6),
+        _ => None,
+    }
+}
+
+/// The place behind a number (RFC 8259 §6).
+fn number(document: &[u8], mut at: usize) -> Option<usize> {
+    if document.get(at) == Some(&b'-') {
+        at += 1;
+    }
+    match document.get(at)? {
+        b'0' => at += 1,
+        _ => at = digits(document, at)?,
+    }
+    if document.get(at) == Some(&b'.') {
+        at = digits(document, at + 1)?;
+    }
+    if let Some(b'e' | b'E') = document.get(at) {
+        at += 1;
+        if let Some(b'+' | b'-') = document.get(at) {
+            at += 1;
+        }
+        at = digits(document, at)?;
+    }
+    Some(at)
+}
+
+/// The place behind one digit or more.
+fn digits(document: &[u8], at: usize) -> Option<usize> {
+    let count = document[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (count > 0).then_some(at + count)
+}
+
+#[inline]
+fn behind(document: &[u8], at: usize, byte: u8) -> Option<usize> {
+    (document.get(at) == Some(&byte)).then_some(at + 1)
+}
+
+#[inline]
+fn skip_space(document: &[u8], mut at: usize) -> usize {
+    while document.get(at).is_some_and(|&byte| is_space(byte)) {
+        at += 1;
+    }
+    at
+}
