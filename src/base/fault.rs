@@ -13,6 +13,7 @@ pub enum FaultKind {
     TlsCertificate,
     TlsTimeout,
     SendFailed,
+    SendTimeout,
     FirstByteTimeout,
     IdleTimeout,
     ClosedBeforeAnswer,
@@ -45,7 +46,7 @@ pub enum RetryRule {
 }
 
 impl FaultKind {
-    pub const ALL: [FaultKind; 19] = [
+    pub const ALL: [FaultKind; 20] = [
         FaultKind::Dns,
         FaultKind::ConnectRefused,
         FaultKind::ConnectTimeout,
@@ -54,6 +55,7 @@ impl FaultKind {
         FaultKind::TlsCertificate,
         FaultKind::TlsTimeout,
         FaultKind::SendFailed,
+        FaultKind::SendTimeout,
         FaultKind::FirstByteTimeout,
         FaultKind::IdleTimeout,
         FaultKind::ClosedBeforeAnswer,
@@ -78,6 +80,7 @@ impl FaultKind {
             FaultKind::TlsCertificate => "upstream_certificate_error",
             FaultKind::TlsTimeout => "upstream_tls_timeout",
             FaultKind::SendFailed => "upstream_send_error",
+            FaultKind::SendTimeout => "upstream_send_timeout",
             FaultKind::FirstByteTimeout => "upstream_first_byte_timeout",
             FaultKind::IdleTimeout => "upstream_idle_timeout",
             FaultKind::ClosedBeforeAnswer => "upstream_closed",
@@ -97,6 +100,7 @@ impl FaultKind {
         match self {
             FaultKind::ConnectTimeout
             | FaultKind::TlsTimeout
+            | FaultKind::SendTimeout
             | FaultKind::FirstByteTimeout
             | FaultKind::IdleTimeout => 504,
             FaultKind::ClientStalled | FaultKind::ClientBody => 408,
@@ -115,6 +119,7 @@ impl FaultKind {
             FaultKind::TlsCertificate => "The provider's TLS certificate is not trusted.",
             FaultKind::TlsTimeout => "The TLS handshake with the provider took too long.",
             FaultKind::SendFailed => "The provider closed the connection while the request was being sent.",
+            FaultKind::SendTimeout => "The provider stopped taking the request.",
             FaultKind::FirstByteTimeout => "The provider did not begin to answer in time.",
             FaultKind::IdleTimeout => "The provider stopped sending in the middle of its answer.",
             FaultKind::ClosedBeforeAnswer => "The provider closed the connection without an answer.",
@@ -127,6 +132,20 @@ impl FaultKind {
             FaultKind::ClientStalled => "The client stopped reading.",
             FaultKind::ClientBody => "The request body ended early or came too slowly.",
         }
+    }
+
+    /// Whether the fault came before any byte of the request could leave.
+    pub fn is_before_sending(self) -> bool {
+        matches!(
+            self,
+            FaultKind::Dns
+                | FaultKind::ConnectRefused
+                | FaultKind::ConnectTimeout
+                | FaultKind::Proxy
+                | FaultKind::TlsHandshake
+                | FaultKind::TlsCertificate
+                | FaultKind::TlsTimeout
+        )
     }
 
     /// A fault of this kind after which the request may be sent again.

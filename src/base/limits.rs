@@ -73,3 +73,17 @@ pub const BODY_READ_BYTES: usize = 256 * 1024;
 pub const INTERIM_ANSWERS_MAX: usize = 16;
 /// What a client is shown of a provider's error that is no JSON.
 pub const ERROR_TEXT_BYTES_MAX: usize = 2 * 1024;
+/// Pieces of work (a request, a read that was passed on) that a connection does without waiting before it gives way.
+pub const TURNS_MAX: u32 = 32;
+/// The least average rate of a request body, beyond its first `server.body_timeout`: slower ones are cut.
+pub const BODY_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
+/// Bodies and events that are looked into are held in buffers, whose places are counted in 32 bits.
+pub const HELD_BYTES_LIMIT: u64 = 2 << 30;
+/// Gateways of this kind that a request may pass: more is a loop.
+pub const HOPS_MAX: u64 = 4;
+/// A pooled connection that closes this soon after a request was sent was stale; later it had the request in hand.
+pub const STALE_MS_MAX: u64 = 1_000;
+/// How long a question about a name may go unanswered before it is asked again.
+pub const DNS_ASK_AGAIN_MS: u64 = 5_000;
+/// Data up to this size is copied behind what goes in front of it: one plain send costs less than one of many pieces.
+pub const COPIED_BYTES_MAX: usize = 8 * 1024;

@@ -18,6 +18,8 @@ pub struct Refusal {
     pub retry_after_s: Option<u64>,
     /// The gateway has tried more than once; a client's own retries would multiply.
     pub was_retried: bool,
+    /// Headers of a provider's answer that pass although its body does not: lines, each ended by CRLF.
+    pub header_lines: Vec<u8>,
 }
 
 /// The class of a refusal, in the words that OpenAI's error objects use for `type`.
@@ -53,7 +55,8 @@ impl Refusal {
         message: impl Into<Cow<'static, str>>,
     ) -> Refusal {
         let message = message.into();
-        Refusal { status, kind, code, message, param: None, retry_after_s: None, was_retried: false }
+        let (param, retry_after_s, was_retried, header_lines) = (None, None, false, Vec::new());
+        Refusal { status, kind, code, message, param, retry_after_s, was_retried, header_lines }
     }
 
     /// The client's request is wrong: 400.

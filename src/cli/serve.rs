@@ -41,13 +41,15 @@ struct Running {
     offload: Offload,
     offload_thread: JoinHandle<()>,
     compiled: Arc<Compiled>,
+    /// What is really listened on, until the process ends.
+    addresses: Vec<SocketAddr>,
 }
 
 fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), String> {
     // Before any thread is started, so that no signal is lost or ends the process.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| format!("signals: {error}"))?;
     let (driver, fallback) = choose_driver(snapshot.server.driver)?;
-    let compiled = Arc::new(compile(snapshot, 0)?);
+    let compiled = Arc::new(compile(snapshot, None)?);
     let server = &compiled.snapshot.server;
     let cpus = driver::allowed_cpus();
     let count = if server.shards > 0 { server.shards } else { cpus.len().max(1) };
@@ -76,17 +78,23 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
         shards.push(start_shard(plan).map_err(|error| format!("shard {id}: {error}"))?);
     }
     tell_start(&offload, &compiled, &addresses, count, driver);
-    Ok((Running { mailboxes, offload, offload_thread, compiled }, shards, signals))
+    Ok((Running { mailboxes, offload, offload_thread, compiled, addresses }, shards, signals))
 }
 
-/// Reads the files that the settings name.
-fn compile(snapshot: Snapshot, generation: u64) -> Result<Compiled, String> {
-    let client_tls = tls::client_config(snapshot.ca_file.as_deref()).map_err(|error| error.to_string())?;
+/// Reads the files that the settings name. The trust of the settings before stays while it is the system's: connections
+/// that were opened under it may then stay too.
+fn compile(snapshot: Snapshot, before: Option<&Compiled>) -> Result<Compiled, String> {
+    let same_trust = before.filter(|b| snapshot.ca_file.is_none() && b.snapshot.ca_file.is_none());
+    let client_tls = match same_trust {
+        Some(before) => before.client_tls.clone(),
+        None => tls::client_config(snapshot.ca_file.as_deref()).map_err(|error| error.to_string())?,
+    };
     let pairs = &snapshot.server.tls;
     let server_tls = match pairs.is_empty() {
         true => None,
         false => Some(tls::server_config(pairs).map_err(|error| error.to_string())?),
     };
+    let generation = before.map_or(0, |before| before.generation + 1);
     Ok(Compiled { snapshot: Arc::new(snapshot), client_tls, server_tls, generation })
 }
 
@@ -181,10 +189,10 @@ impl Running {
 
     /// Takes new settings over, or says why not and keeps the old ones.
     fn reload(&mut self, settings: &SettingsArgs) {
-        let generation = self.compiled.generation + 1;
         let compiled = crate::config::load(&super::sources(settings))
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())
-            .and_then(|snapshot| compile(snapshot, generation).map_err(|what| vec![what]));
+            .and_then(|snapshot| self.refuse_opening(snapshot).map_err(|what| vec![what]))
+            .and_then(|snapshot| compile(snapshot, Some(&self.compiled)).map_err(|what| vec![what]));
         match compiled {
             Err(mistakes) => {
                 mistakes.into_iter().for_each(|mistake| self.offload.log(Level::Error, mistake));
@@ -195,12 +203,23 @@ impl Running {
                 self.warn_of_fixed(&compiled.snapshot);
                 self.compiled = Arc::new(compiled);
                 self.offload.tell(ToOffload::Settings(self.compiled.clone()));
-                for mailbox in &self.mailboxes {
-                    tell_surely(mailbox, || ToShard::Settings(self.compiled.clone()));
-                }
+                self.tell_all(|| ToShard::Settings(self.compiled.clone()));
+                let generation = self.compiled.generation;
                 self.offload
                     .log(Level::Info, format!("the settings were reloaded (generation {generation})"));
             }
+        }
+    }
+
+    /// New settings without a key must not open an address that others can reach, whatever they say of addresses: the old
+    /// ones are listened on until the next start.
+    fn refuse_opening(&self, new: Snapshot) -> Result<Snapshot, String> {
+        let is_guarded = !new.keys.is_open() || new.server.allow_unauthenticated;
+        match self.addresses.iter().find(|address| !address.ip().is_loopback()) {
+            Some(address) if !is_guarded => {
+                Err(format!("the new settings have no key, and {address} is listened on until the next start"))
+            }
+            _ => Ok(new),
         }
     }
 
@@ -218,26 +237,31 @@ impl Running {
         }
     }
 
+    /// Tells every shard what it must hear, however full its inbox is. One that does not empty it is stuck, and said so.
+    fn tell_all(&self, make: impl Fn() -> ToShard) {
+        for (id, mailbox) in self.mailboxes.iter().enumerate() {
+            let heard = (0..TELL_TRIES_MAX).any(|_| {
+                let is_told = mailbox.tell(make()).is_ok();
+                if !is_told {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                is_told
+            });
+            if !heard {
+                self.offload.log(Level::Error, format!("shard {id} does not empty its inbox: it was not told"));
+            }
+        }
+    }
+
     fn drain(&self) {
         self.offload.log(Level::Info, "draining: running exchanges finish, no new ones begin".to_owned());
-        for mailbox in &self.mailboxes {
-            tell_surely(mailbox, || ToShard::Drain);
-        }
+        self.tell_all(|| ToShard::Drain);
         if let Some(ms) = self.compiled.snapshot.server.drain_timeout_ms {
             end_after(Duration::from_millis(ms));
         }
     }
 }
 
-/// Tells a shard what it must hear, however full its inbox is.
-fn tell_surely(mailbox: &Mailbox<ToShard>, make: impl Fn() -> ToShard) {
-    for _ in 0..TELL_TRIES_MAX {
-        if mailbox.tell(make()).is_ok() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
 
 #[expect(clippy::disallowed_methods, reason = "joining blocks; the main thread hears signals meanwhile")]
 fn watch_shards(
@@ -262,5 +286,5 @@ fn end_after(limit: Duration) {
     let _ = std::thread::Builder::new().name("drain-limit".to_owned()).spawn(end);
 }
 
-/// A second of tries, for a shard whose inbox is full.
-const TELL_TRIES_MAX: usize = 1_000;
+/// Ten seconds of tries, for a shard whose inbox is full.
+const TELL_TRIES_MAX: usize = 10_000;

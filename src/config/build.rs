@@ -13,6 +13,7 @@ use super::values::Values;
 use super::yaml::{self, Node, Value};
 use super::{Sources, compile, plan, provider_file};
 use crate::base::Secret;
+use crate::base::limits::HELD_BYTES_LIMIT;
 use crate::provider::Provider;
 
 /// Builds the snapshot, or says everything that is wrong.
@@ -265,8 +266,14 @@ fn server(
             "a key (RINGWAY_MASTER_KEY), a loopback address, or server.allow_unauthenticated: true";
         mistakes.add(values.place("server.listen"), "server.listen", what, expected);
     }
+    for path in ["server.body_max", "server.event_max"] {
+        if ms(path) > HELD_BYTES_LIMIT {
+            mistakes.add(values.place(path), path, format!("{} bytes is too much", ms(path)), "2G at most");
+        }
+    }
     Server {
         listen,
+        allow_unauthenticated: values.bool("server.allow_unauthenticated"),
         tls: file.tls.iter().filter_map(|node| certificate_pair(node, env, mistakes)).collect(),
         shards: bytes("server.shards"),
         driver: match values.text("server.driver") {
@@ -280,6 +287,7 @@ fn server(
         idle_timeout_ms: ms("server.idle_timeout"),
         write_timeout_ms: ms("server.write_timeout"),
         body_bytes_max: bytes("server.body_max"),
+        held_bytes_max: bytes("server.held_max"),
         event_bytes_max: bytes("server.event_max"),
         drain_timeout_ms: values.number("server.drain_timeout"),
     }

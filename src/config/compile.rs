@@ -74,6 +74,7 @@ pub fn provider(
     };
     let query = query(file, own, &base_path);
     let static_lines = static_lines(instance, file, mistakes);
+    let own_headers = own_headers(&file.auth, &static_lines);
     Some(Provider {
         name: instance.name.to_owned(),
         kind: file.kind.clone(),
@@ -82,6 +83,7 @@ pub fn provider(
         base_path,
         query,
         forward_headers: file.forward_headers.clone(),
+        own_headers,
         usage_in_streams: file.usage_in_streams,
         edits: file.edits.clone(),
         models: models(own),
@@ -171,6 +173,17 @@ fn static_lines(instance: &Instance<'_>, file: &ProviderFile, mistakes: &mut Mis
     lines
 }
 
+/// The names of the headers that the provider gets from us.
+fn own_headers(auth: &Auth, static_lines: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(static_lines);
+    let mut names: Vec<String> =
+        text.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect();
+    if let Auth::Header(name) = auth {
+        names.push(name.clone());
+    }
+    names
+}
+
 fn credentials(
     auth: &Auth,
     keys: &[String],
@@ -197,7 +210,8 @@ fn credentials(
         }
         lines.extend_from_slice(static_lines);
         let masked = key.map_or("no key".to_owned(), |key| Secret::new(key.clone()).masked());
-        Credential { header_lines: Secret::new(String::from_utf8_lossy(&lines).into_owned()), masked }
+        let header_lines = Secret::new(String::from_utf8_lossy(&lines).into_owned());
+        Credential { header_lines, key: Secret::new(key.cloned().unwrap_or_default()), masked }
     };
     if keys.is_empty() { vec![make(None)] } else { keys.iter().map(|key| make(Some(key))).collect() }
 }

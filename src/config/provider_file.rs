@@ -6,8 +6,9 @@ use std::path::Path;
 use super::mistake::{Mistakes, nearest};
 use super::yaml::{self, Node, Value};
 use crate::dialect::endpoint::Endpoint;
-use crate::provider::edit::BodyEdit;
+use crate::provider::edit::{self, BodyEdit};
 use crate::provider::file::{Auth, ProviderFile, UsageInStreams};
+use crate::wire::head::Known;
 
 macro_rules! builtin {
     ($($name:literal),* $(,)?) => {
@@ -100,6 +101,7 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
         }
     }
     let mut reader = FileReader { root: &root, mistakes };
+    reader.check_forward_headers();
     let env_default = kind.to_uppercase().replace('-', "_");
     Some(ProviderFile {
         kind: kind.to_owned(),
@@ -150,6 +152,19 @@ impl<'n> FileReader<'n, '_> {
             Some((_, place)) => {
                 self.mistakes.add(place, key, "this is no list", "a list of names");
                 Vec::new()
+            }
+        }
+    }
+
+    /// A header that shows the caller's key, frames the message or is ours must not be listed.
+    fn check_forward_headers(&mut self) {
+        for name in self.list("forward_headers") {
+            let known = Known::of(name.as_bytes());
+            let is_ours = matches!(known, Known::Host | Known::AcceptEncoding | Known::XRequestId);
+            if known.names_caller() || known.is_hop_by_hop() || is_ours || known == Known::XRingwayHops {
+                let place = self.root.get("forward_headers").map_or("", |node| &node.place);
+                let expected = "headers that neither show the caller nor belong to one hop";
+                self.mistakes.add(place, "forward_headers", format!("`{name}` never passes"), expected);
             }
         }
     }
@@ -222,16 +237,20 @@ impl<'n> FileReader<'n, '_> {
         };
         let mut edits = Vec::new();
         for item in items {
-            match edit(item) {
+            match read_edit(item) {
                 Some(edit) => edits.push(edit),
                 None => self.mistakes.add(&item.place, "edits", "this is no edit", EDIT_EXPECTED),
             }
+        }
+        if let Some(field) = edit::conflict(&edits) {
+            let what = format!("`{field}` is edited in two ways, or is one that the gateway itself edits");
+            self.mistakes.add(&node.place, "edits", what, "edits that do not meet in one field");
         }
         edits
     }
 }
 
-fn edit(node: &Node) -> Option<BodyEdit> {
+fn read_edit(node: &Node) -> Option<BodyEdit> {
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     let number = |key: &str| text(key).and_then(|text| text.parse::<f64>().ok());
     if let Some(from) = text("rename") {

@@ -34,6 +34,8 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     pub listen: Vec<SocketAddr>,
+    /// Everybody may be let in on addresses that others can reach.
+    pub allow_unauthenticated: bool,
     /// Certificate and key files; none for plain HTTP.
     pub tls: Vec<(PathBuf, PathBuf)>,
     /// 0 is one per CPU that the process may use.
@@ -47,6 +49,8 @@ pub struct Server {
     pub write_timeout_ms: u64,
     /// A body that must be looked into; others stream through.
     pub body_bytes_max: usize,
+    /// All bodies that are held at a time, in the whole process.
+    pub held_bytes_max: usize,
     pub event_bytes_max: usize,
     /// `None` lets streams finish however long they take.
     pub drain_timeout_ms: Option<u64>,
@@ -97,6 +101,12 @@ pub enum LogLevel {
     Debug,
 }
 
+fn is_same(key: &[u8], presented: &[u8]) -> subtle::Choice {
+    let at = |index: usize| presented.get(index).copied().unwrap_or(0);
+    let same_bytes = key.iter().enumerate().map(|(index, byte)| byte.ct_eq(&at(index)));
+    same_bytes.fold(key.len().ct_eq(&presented.len()), |all, one| all & one)
+}
+
 /// The keys that clients may use.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
@@ -113,9 +123,10 @@ impl Keys {
         self.keys.is_empty()
     }
 
-    /// Whether a presented key is one of them. Takes the same time whichever byte differs; all keys are looked at.
+    /// Whether a presented key is one of them. Takes the same time whatever is presented: all keys are looked at, each
+    /// over its own length.
     pub fn admits(&self, presented: &[u8]) -> bool {
-        let matches = self.keys.iter().map(|key| key.reveal().as_bytes().ct_eq(presented));
+        let matches = self.keys.iter().map(|key| is_same(key.reveal().as_bytes(), presented));
         matches.fold(subtle::Choice::from(0), |any, one| any | one).into()
     }
 }

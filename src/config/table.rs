@@ -79,6 +79,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "server.idle_timeout" Kind::Millis, "75s", [], "How long a connection may lie idle between requests.";
     "server.write_timeout" Kind::Seconds, "60", ["STREAM_STALL_TIMEOUT"], "How long a client may read nothing while an answer waits for it.";
     "server.body_max" Kind::Bytes, "10M", ["BODY_SIZE_LIMIT"], "The largest body that has to be looked into. Other bodies stream through and have no limit.";
+    "server.held_max" Kind::Bytes, "1G", [], "Memory for all request bodies that are held at a time; requests beyond it get 503.";
     "server.event_max" Kind::Bytes, "16M", [], "The largest single event of a stream.";
     "server.drain_timeout" Kind::Millis, "", [], "How long a stop waits for exchanges that are running; not set is without end.";
     "auth.master_key" Kind::Secret, "", ["RINGWAY_MASTER_KEY", "GOMODEL_MASTER_KEY"], "The key that clients show as `Authorization: Bearer`, `x-api-key`, `api-key` or `x-goog-api-key`.";

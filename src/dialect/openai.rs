@@ -111,8 +111,10 @@ fn has_object(data: &[u8], word: &[u8]) -> bool {
 fn has_finish(data: &[u8]) -> bool {
     const WORD: &[u8] = b"\"finish_reason\"";
     memchr::memmem::find_iter(data, WORD).any(|at| {
-        let mut behind = data[at + WORD.len()..].iter().filter(|b| !b.is_ascii_whitespace());
-        behind.next() == Some(&b':') && behind.next() == Some(&b'"')
+        let behind = data[at + WORD.len()..].trim_ascii_start();
+        let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start).and_then(|v| v.strip_prefix(b"\""));
+        // Some providers spell "not yet" as an empty text or as the text "null".
+        value.is_some_and(|value| !value.starts_with(b"\"") && !value.starts_with(b"null\""))
     })
 }
 
@@ -176,6 +178,9 @@ mod tests {
         );
         assert_eq!(facts(r#"{"choices":[{"delta":{"content":"\"usage\":{ \"error\""}}]}"#), plain);
         assert!(facts(r#"{"choices":[{"delta":{},"finish_reason": "stop"}]}"#).is_finish);
+        for not_yet in ["\"\"", "\"null\"", "null"] {
+            assert!(!facts(&format!(r#"{{"choices":[{{"finish_reason" : {not_yet}}}]}}"#)).is_finish, "{not_yet}");
+        }
         assert!(facts(r#"{"error":{"message":"x"}}"#).is_error);
         assert!(!facts(r#"{"error":null,"choices":[]}"#).is_error);
         let last = facts(r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#);

@@ -27,6 +27,12 @@ struct Inner {
 struct Slot {
     at_ms: u64,
     waker: Option<Waker>,
+    /// The task also waits for news of the shard.
+    is_listening: bool,
+}
+
+impl Slot {
+    const FREE: Slot = Slot { at_ms: NEVER, waker: None, is_listening: false };
 }
 
 /// One task's deadline. Free to set again and again; gone when dropped.
@@ -47,7 +53,7 @@ impl Alarms {
             Some(slot) => slot,
             None => {
                 let mut slots = self.inner.slots.borrow_mut();
-                slots.push(Slot { at_ms: NEVER, waker: None });
+                slots.push(Slot::FREE);
                 slots.len() - 1
             }
         };
@@ -58,6 +64,15 @@ impl Alarms {
     pub fn wake_all(&self) {
         let wakers: Vec<Waker> =
             self.inner.slots.borrow_mut().iter_mut().filter_map(|s| s.waker.take()).collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes the tasks that wait for news with [`Alarm::poll_late_listening`].
+    pub fn tell_news(&self) {
+        let mut slots = self.inner.slots.borrow_mut();
+        let heard = |slot: &mut Slot| std::mem::take(&mut slot.is_listening).then(|| slot.waker.take()).flatten();
+        let wakers: Vec<Waker> = slots.iter_mut().filter_map(heard).collect();
+        drop(slots);
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -114,6 +129,12 @@ impl Alarm {
         Poll::Pending
     }
 
+    /// As [`Alarm::poll_late`]; the task is also woken by [`Alarms::tell_news`], to look at the shard's state again.
+    pub fn poll_late_listening(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.alarms.inner.slots.borrow_mut()[self.slot].is_listening = true;
+        self.poll_late(cx)
+    }
+
     /// Waits until the deadline has passed.
     pub async fn late(&self) {
         std::future::poll_fn(|cx| self.poll_late(cx)).await;
@@ -123,7 +144,7 @@ impl Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         let slot = &mut self.alarms.inner.slots.borrow_mut()[self.slot];
-        *slot = Slot { at_ms: NEVER, waker: None };
+        *slot = Slot::FREE;
         self.alarms.inner.free.borrow_mut().push(self.slot);
     }
 }

@@ -16,16 +16,18 @@ pub struct Conn {
     tls: Option<Box<rustls::Connection>>,
     /// The last read filled all the room it had: more is likely waiting, so the next read goes first and waits after.
     likely_more: bool,
+    /// The close is to be a reset, so no orderly end may go before it.
+    resets: bool,
 }
 
 impl Conn {
     /// A plain connection over a connected socket.
     pub fn plain(fd: OwnedFd) -> io::Result<Conn> {
-        Ok(Conn { socket: Socket::new(fd)?, tls: None, likely_more: false })
+        Ok(Conn::from_socket(Socket::new(fd)?))
     }
 
     pub fn from_socket(socket: Socket) -> Conn {
-        Conn { socket, tls: None, likely_more: false }
+        Conn { socket, tls: None, likely_more: false, resets: false }
     }
 
     /// Puts TLS over the connection. The handshake runs with the first [`Conn::poll_handshake`].
@@ -159,15 +161,18 @@ impl Conn {
         self.socket.shutdown_write();
     }
 
-    /// Ends both directions at once; under TLS without a goodbye, so that the peer sees the cut.
+    /// Ends both directions at once; under TLS without a goodbye, so that the peer sees the cut. After
+    /// [`Conn::reset_on_close`] it leaves the end to the close, which the caller's drop brings.
     pub fn abort(&mut self) {
-        self.socket.shutdown();
+        if !self.resets {
+            self.socket.shutdown();
+        }
     }
 
     /// Makes the coming close a reset, which no peer can take for an orderly end.
     pub fn reset_on_close(&mut self) {
         // A socket that refuses is closed all the same.
-        let _ = sys::set_linger_zero(self.socket.as_raw_fd());
+        self.resets = sys::set_linger_zero(self.socket.as_raw_fd()).is_ok();
     }
 
     pub fn is_tls(&self) -> bool {

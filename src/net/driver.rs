@@ -81,6 +81,12 @@ thread_local! {
     static IS_EPOLL: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Lets every other task of this thread have its turn. A timer does it: monoio runs a task that wakes itself at once
+/// again, before all others.
+pub async fn give_way() {
+    sleep(std::time::Duration::from_millis(1)).await;
+}
+
 /// Waits on this thread's event loop; precise to a millisecond.
 pub async fn sleep(duration: std::time::Duration) {
     monoio::time::sleep(duration).await;

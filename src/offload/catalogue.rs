@@ -1,6 +1,6 @@
 //! The models that the providers offer: which provider a bare id means, and the answers of `/v1/models`, ready to send.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -11,10 +11,11 @@ use crate::config::ConfiguredMode;
 /// What shards look models up in. Immutable; a new one replaces it.
 #[derive(Default)]
 pub struct Catalogue {
-    /// The first provider that offers a bare id.
-    by_bare_id: HashMap<String, usize>,
+    /// The first provider that offers a bare id. Providers are known by name: their order may be another one in the
+    /// settings that a shard has by now.
+    by_bare_id: HashMap<String, Arc<str>>,
     /// The bare ids of each provider.
-    by_provider: Vec<HashMap<String, ()>>,
+    by_provider: HashMap<Arc<str>, HashSet<String>>,
     /// The body of `GET /v1/models`.
     pub list: Vec<u8>,
     /// The bodies of `GET /v1/models/{id}`, for bare and for qualified ids.
@@ -24,14 +25,14 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The provider that a bare id means.
-    pub fn provider_of(&self, model: &str) -> Option<usize> {
-        self.by_bare_id.get(model).copied()
+    /// The name of the provider that a bare id means.
+    pub fn provider_of(&self, model: &str) -> Option<&str> {
+        self.by_bare_id.get(model).map(|name| &**name)
     }
 
     /// Whether this provider offers the model, as far as is known.
-    pub fn offers(&self, provider: usize, model: &str) -> bool {
-        self.by_provider.get(provider).is_some_and(|models| models.contains_key(model))
+    pub fn offers(&self, provider: &str, model: &str) -> bool {
+        self.by_provider.get(provider).is_some_and(|models| models.contains(model))
     }
 
     /// The body of `GET /v1/models/{id}`.
@@ -91,21 +92,21 @@ impl Builder {
         let mut catalogue =
             Catalogue { is_settled: self.providers.iter().all(|p| p.is_settled), ..Catalogue::default() };
         let (mut bare, mut qualified) = (Vec::new(), Vec::new());
-        for (index, provider) in self.providers.iter().enumerate() {
-            let mut own = HashMap::new();
+        for provider in &self.providers {
+            let (name, mut own): (Arc<str>, _) = (provider.name.as_str().into(), HashSet::new());
             for model in provider.models() {
                 let Some(id) = model.get("id").and_then(Value::as_str).map(str::to_owned) else { continue };
-                if own.insert(id.clone(), ()).is_some() {
+                if !own.insert(id.clone()) {
                     continue;
                 }
                 let full = format!("{}/{id}", provider.name);
                 add_entry(&mut catalogue.entries, &mut qualified, full.clone(), with_id(&model, &full));
                 if !catalogue.by_bare_id.contains_key(&id) {
-                    catalogue.by_bare_id.insert(id.clone(), index);
+                    catalogue.by_bare_id.insert(id.clone(), name.clone());
                     add_entry(&mut catalogue.entries, &mut bare, id, model);
                 }
             }
-            catalogue.by_provider.push(own);
+            catalogue.by_provider.insert(name, own);
         }
         bare.append(&mut qualified);
         catalogue.list = json!({"object": "list", "data": bare}).to_string().into_bytes();
@@ -201,8 +202,8 @@ mod tests {
             ids,
             ["x", "y", "fallback", "z", "only", "a/x", "a/y", "b/fallback", "c/y", "c/z", "c/x", "c/only"]
         );
-        assert_eq!(catalogue.provider_of("y"), Some(0));
-        assert!(catalogue.offers(2, "y") && !catalogue.offers(1, "y"));
+        assert_eq!(catalogue.provider_of("y"), Some("a"));
+        assert!(catalogue.offers("c", "y") && !catalogue.offers("b", "y"));
         let entry: Value = serde_json::from_slice(catalogue.entry("a/x").unwrap()).unwrap();
         assert_eq!(
             entry,
@@ -216,6 +217,6 @@ mod tests {
         builder.listed(0, Some(br#"{"data":[{"id":"x"}]}"#));
         builder.listed(0, None);
         builder.listed(0, Some(b"<html>"));
-        assert_eq!(builder.build().provider_of("x"), Some(0));
+        assert_eq!(builder.build().provider_of("x"), Some("a"));
     }
 }

@@ -176,18 +176,20 @@ impl OfProvider {
 impl OfModel {
     /// Counts what the provider stated.
     pub fn count_usage(&mut self, usage: &Usage) {
-        self.tokens_in += usage.input.unwrap_or(0);
-        self.tokens_out += usage.output.unwrap_or(0);
-        self.tokens_cache_read += usage.cache_read.unwrap_or(0);
-        self.tokens_reasoning += usage.reasoning.unwrap_or(0);
+        let add = |sum: &mut u64, count: Option<u64>| *sum = sum.saturating_add(count.unwrap_or(0));
+        add(&mut self.tokens_in, usage.input);
+        add(&mut self.tokens_out, usage.output);
+        add(&mut self.tokens_cache_read, usage.cache_read);
+        add(&mut self.tokens_reasoning, usage.reasoning);
     }
 
     fn merge(&mut self, other: &OfModel) {
         self.requests.iter_mut().zip(&other.requests).for_each(|(own, more)| add_all(own, more));
-        self.tokens_in += other.tokens_in;
-        self.tokens_out += other.tokens_out;
-        self.tokens_cache_read += other.tokens_cache_read;
-        self.tokens_reasoning += other.tokens_reasoning;
+        let add = |sum: &mut u64, count: u64| *sum = sum.saturating_add(count);
+        add(&mut self.tokens_in, other.tokens_in);
+        add(&mut self.tokens_out, other.tokens_out);
+        add(&mut self.tokens_cache_read, other.tokens_cache_read);
+        add(&mut self.tokens_reasoning, other.tokens_reasoning);
     }
 }
 

@@ -25,7 +25,6 @@ pub enum ToShard {
     /// A connection that another shard accepted and hands over, to keep the shards even.
     Accepted {
         fd: OwnedFd,
-        listener: usize,
     },
     /// The addresses of a name, or none when it has none.
     Resolved {
@@ -71,6 +70,8 @@ pub enum ToOffload {
         shard: usize,
         ticket: u64,
     },
+    /// A scrape has ended with this text.
+    Scraped(String),
     Settings(Arc<Compiled>),
     Log(Level, String),
     /// Ends the thread.
@@ -87,6 +88,12 @@ impl Offload {
     /// Leaves a message. False when the thread is so far behind that its queue is full.
     pub fn tell(&self, message: ToOffload) -> bool {
         self.queue.try_send(message).is_ok()
+    }
+
+    /// Leaves a message and waits for room: for threads that have nothing else to do.
+    fn tell_surely(&self, message: ToOffload) {
+        // The thread is gone when the process ends.
+        let _ = self.queue.send(message);
     }
 
     /// Logs a line, or loses it when the queue is full: lines are for people, records go another way.
@@ -110,7 +117,8 @@ pub fn start(
     compiled: Arc<Compiled>,
 ) -> io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name("offload".to_owned()).spawn(move || {
-        let mut state = State { own, shards, catalogue: catalogue::Builder::new(&compiled), compiled };
+        let catalogue = catalogue::Builder::new(&compiled);
+        let mut state = State { own, shards, catalogue, compiled, asking: Vec::new() };
         state.publish_catalogue();
         while let Ok(message) = queue.recv() {
             if !state.hear(message) {
@@ -125,6 +133,8 @@ struct State {
     shards: Vec<Mailbox<ToShard>>,
     catalogue: catalogue::Builder,
     compiled: Arc<Compiled>,
+    /// Who gets the text of the scrape that is running: shards and their tickets.
+    asking: Vec<(usize, u64)>,
 }
 
 impl State {
@@ -139,6 +149,12 @@ impl State {
                 }
             }
             ToOffload::Scrape { shard, ticket } => self.scrape(shard, ticket),
+            ToOffload::Scraped(text) => {
+                for (shard, ticket) in std::mem::take(&mut self.asking) {
+                    // A shard whose inbox is full has other worries than its counters.
+                    let _ = self.shards[shard].tell(ToShard::Answer { ticket, text: text.clone() });
+                }
+            }
             ToOffload::Settings(compiled) => {
                 self.catalogue.resettle(&compiled);
                 self.compiled = compiled;
@@ -161,12 +177,19 @@ impl State {
         }
     }
 
-    fn scrape(&self, shard: usize, ticket: u64) {
-        let shards = self.shards.clone();
-        let compiled = self.compiled.clone();
-        scrape::collect_aside(shards, compiled, move |shards, text| {
-            let _ = shards[shard].tell(ToShard::Answer { ticket, text });
+    /// Starts a scrape, or joins the one that is running.
+    fn scrape(&mut self, shard: usize, ticket: u64) {
+        self.asking.push((shard, ticket));
+        if self.asking.len() > 1 {
+            return;
+        }
+        let (shards, compiled, own) = (self.shards.clone(), self.compiled.clone(), self.own.clone());
+        let started = scrape::collect_aside(shards, compiled, move |text| {
+            own.tell_surely(ToOffload::Scraped(text));
         });
+        if started.is_err() {
+            self.asking.clear();
+        }
     }
 
     fn publish_catalogue(&self) {

@@ -1,6 +1,7 @@
 //! One scrape: asks every shard for its counters, merges them and writes Prometheus' text format (version 0.0.4).
 
 use std::fmt::{Display, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -17,8 +18,8 @@ use crate::net::doorbell::Mailbox;
 pub fn collect_aside(
     shards: Vec<Mailbox<ToShard>>,
     compiled: Arc<Compiled>,
-    done: impl FnOnce(&[Mailbox<ToShard>], String) + Send + 'static,
-) {
+    done: impl FnOnce(String) + Send + 'static,
+) -> io::Result<()> {
     let collect = move || {
         let (send, receive) = sync_channel(shards.len());
         shards.iter().for_each(|shard| drop(shard.tell(ToShard::Report(send.clone()))));
@@ -27,10 +28,9 @@ pub fn collect_aside(
         let mut reports: Vec<_> =
             std::iter::from_fn(|| receive.recv_timeout(wait).ok()).take(shards.len()).collect();
         reports.sort_by_key(|(shard, _)| *shard);
-        done(&shards, text(&reports, shards.len(), &compiled));
+        done(text(&reports, shards.len(), &compiled));
     };
-    // Without a thread the scrape gets no answer and the asking shard says so.
-    let _ = std::thread::Builder::new().name("scrape".to_owned()).spawn(collect);
+    std::thread::Builder::new().name("scrape".to_owned()).spawn(collect).map(drop)
 }
 
 /// The whole text.

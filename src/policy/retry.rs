@@ -54,11 +54,17 @@ pub fn backoff_ms(
 }
 
 /// The wait that a provider asks for, in milliseconds: `retry-after-ms` first, then `retry-after` in seconds (a whole
-/// or decimal number). A date, or anything else, is no wish.
-pub fn wished_ms(retry_after_ms: Option<&[u8]>, retry_after: Option<&[u8]>) -> Option<u64> {
-    let number = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.trim().parse::<f64>().ok();
-    let wished = retry_after_ms.and_then(number).or_else(|| Some(retry_after.and_then(number)? * 1000.0))?;
-    (wished.is_finite() && wished >= 0.0).then_some(wished.min(1e15) as u64)
+/// or decimal number) or as a date (RFC 9110 §10.2.3), which is held against the wall clock. Anything else is no wish.
+pub fn wished_ms(retry_after_ms: Option<&[u8]>, retry_after: Option<&[u8]>, wall_ms: u64) -> Option<u64> {
+    let text = |bytes: &'_ [u8]| std::str::from_utf8(bytes).ok().map(|text| text.trim().to_owned());
+    let number = |bytes: &[u8]| text(bytes)?.parse::<f64>().ok();
+    let seconds = || retry_after.and_then(number).map(|seconds| seconds * 1000.0);
+    if let Some(wished) = retry_after_ms.and_then(number).or_else(seconds) {
+        return (wished.is_finite() && wished >= 0.0).then_some(wished.min(1e15) as u64);
+    }
+    let date = httpdate::parse_http_date(&text(retry_after?)?).ok()?;
+    let since_epoch = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(u64::try_from(since_epoch.as_millis()).ok()?.saturating_sub(wall_ms))
 }
 
 /// Retries that can be saved up.
@@ -92,18 +98,20 @@ mod tests {
 
     #[test]
     fn a_providers_wish_is_read_in_milliseconds_first() {
-        let cases: [(Option<&str>, Option<&str>, Option<u64>); 7] = [
+        let cases: [(Option<&str>, Option<&str>, Option<u64>); 9] = [
             (None, Some("2"), Some(2_000)),
             (None, Some("0.25"), Some(250)),
             (Some("40"), Some("2"), Some(40)),
             (Some("x"), Some("2"), Some(2_000)),
-            (None, Some("Wed, 21 Oct 2026 07:28:00 GMT"), None),
+            (None, Some("Thu, 01 Jan 1970 00:00:09 GMT"), Some(2_000)),
+            (None, Some("Thu, 01 Jan 1970 00:00:01 GMT"), Some(0)),
+            (None, Some("tomorrow"), None),
             (None, Some("-1"), None),
             (None, None, None),
         ];
         for (ms, seconds, want) in cases {
             assert_eq!(
-                wished_ms(ms.map(str::as_bytes), seconds.map(str::as_bytes)),
+                wished_ms(ms.map(str::as_bytes), seconds.map(str::as_bytes), 7_000),
                 want,
                 "{ms:?} {seconds:?}"
             );

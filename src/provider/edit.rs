@@ -78,6 +78,33 @@ fn apply_one(
     true
 }
 
+/// The field in which two edits could meet, so that they would overlap or give a key twice; `None` when the list is sound.
+/// Several [`BodyEdit::Map`] of one field are, as at most one of them fits a value.
+pub fn conflict(list: &[BodyEdit]) -> Option<String> {
+    let targets = |edit: &BodyEdit| match edit {
+        BodyEdit::Rename { from, to } => vec![from.clone(), to.clone()],
+        other => vec![other.field().to_owned()],
+    };
+    for (index, edit) in list.iter().enumerate() {
+        for field in targets(edit) {
+            let is_map = |edit: &BodyEdit| matches!(edit, BodyEdit::Map { .. });
+            let meets = |other: &BodyEdit| targets(other).contains(&field) && !(is_map(edit) && is_map(other));
+            let same_value = |other: &BodyEdit| match (edit, other) {
+                (BodyEdit::Map { field: a, from: x, .. }, BodyEdit::Map { field: b, from: y, .. }) => a == b && x == y,
+                _ => false,
+            };
+            let is_taken = list[..index].iter().any(|other| meets(other) || same_value(other));
+            if OURS.contains(&field.as_str()) || is_taken {
+                return Some(field);
+            }
+        }
+    }
+    None
+}
+
+/// Fields that the gateway reads or edits itself.
+const OURS: [&str; 3] = ["model", "stream", "stream_options"];
+
 fn number(document: &[u8], member: &Member) -> Option<f64> {
     let text = std::str::from_utf8(member.value.of(document)).ok().filter(|_| member.kind == Kind::Number)?;
     text.parse().ok()
@@ -100,6 +127,24 @@ impl BodyEdit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn edits_that_could_meet_in_one_field_are_found() {
+        let rename = |from: &str, to: &str| BodyEdit::Rename { from: name(from), to: name(to) };
+        let drop = |field: &str| BodyEdit::Drop { field: name(field) };
+        let map = |from: &str| BodyEdit::Map { field: name("t"), from: name(from), to: name("z") };
+        assert_eq!(conflict(&[rename("a", "b"), drop("c"), map("x"), map("y")]), None);
+        for (list, field) in [
+            (vec![rename("a", "b"), drop("a")], "a"),
+            (vec![rename("a", "b"), rename("c", "b")], "b"),
+            (vec![map("x"), map("x")], "t"),
+            (vec![map("x"), drop("t")], "t"),
+            (vec![drop("model")], "model"),
+            (vec![drop("stream_options")], "stream_options"),
+        ] {
+            assert_eq!(conflict(&list).as_deref(), Some(field), "{list:?}");
+        }
+    }
 
     fn check(edit: BodyEdit, body: &str, want: &str) {
         let mut members = Vec::new();

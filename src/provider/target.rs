@@ -22,6 +22,8 @@ pub struct Provider {
     /// The query added to every request, without `?`; empty for most.
     pub query: String,
     pub forward_headers: Vec<String>,
+    /// Headers that the provider gets from us, in lower case: a client's own of that name stay behind.
+    pub own_headers: Vec<String>,
     pub usage_in_streams: UsageInStreams,
     pub edits: Vec<BodyEdit>,
     /// Models named in the settings.
@@ -47,6 +49,8 @@ pub struct Origin {
 pub struct Credential {
     /// Header lines, each ended by CRLF: the key's, and those that every request to the provider carries.
     pub header_lines: Secret,
+    /// The key alone, which no answer to a client may hold.
+    pub key: Secret,
     /// For plans and logs.
     pub masked: String,
 }

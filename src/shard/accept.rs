@@ -29,19 +29,14 @@ impl Acceptor {
 }
 
 /// Starts taking connections from a bound listener.
-pub fn start(shard: &Rc<Shard>, index: usize, fd: OwnedFd) -> io::Result<Acceptor> {
+pub fn start(shard: &Rc<Shard>, fd: OwnedFd) -> io::Result<Acceptor> {
     let listener = Listener::new(fd)?;
     let is_stopped = Rc::new(Cell::new(false));
-    barrier::spawn(accept_until_stopped(shard.clone(), index, listener, is_stopped.clone()));
+    barrier::spawn(accept_until_stopped(shard.clone(), listener, is_stopped.clone()));
     Ok(Acceptor { is_stopped, shard: shard.clone() })
 }
 
-async fn accept_until_stopped(
-    shard: Rc<Shard>,
-    index: usize,
-    mut listener: Listener,
-    is_stopped: Rc<Cell<bool>>,
-) {
+async fn accept_until_stopped(shard: Rc<Shard>, mut listener: Listener, is_stopped: Rc<Cell<bool>>) {
     let alarm = shard.alarms.alarm();
     loop {
         let accepted = poll_fn(|cx| match listener.poll_accept(cx) {
@@ -53,10 +48,10 @@ async fn accept_until_stopped(
         match accepted.await {
             None => return listener.stop(),
             Some(Ok(fd)) => {
-                place(&shard, index, fd);
+                place(&shard, fd);
                 for _ in 1..ACCEPTS_PER_TURN_MAX {
                     let Ok(Some(fd)) = listener.try_accept() else { break };
-                    place(&shard, index, fd);
+                    place(&shard, fd);
                 }
             }
             Some(Err(error)) => {
@@ -71,28 +66,24 @@ async fn accept_until_stopped(
 }
 
 /// Gives a new connection to the shard with the fewest.
-fn place(shard: &Rc<Shard>, listener: usize, fd: OwnedFd) {
+fn place(shard: &Rc<Shard>, fd: OwnedFd) {
     shard.counters.borrow_mut().connections_accepted += 1;
     let best = shard.loads.best(shard.id);
     shard.loads.add(best);
     if best == shard.id {
-        return begin(shard, fd, listener);
+        return take(shard, fd);
     }
     shard.counters.borrow_mut().connections_handed_over += 1;
-    if let Err(ToShard::Accepted { fd, .. }) = shard.peers[best].tell(ToShard::Accepted { fd, listener }) {
+    if let Err(ToShard::Accepted { fd }) = shard.peers[best].tell(ToShard::Accepted { fd }) {
         // Its inbox is full: it is busier than its count says.
         shard.loads.remove(best);
         shard.loads.add(shard.id);
-        begin(shard, fd, listener);
+        take(shard, fd);
     }
 }
 
-/// Takes a connection that another shard handed over; it is counted already.
-pub fn take(shard: &Rc<Shard>, fd: OwnedFd, listener: usize) {
-    begin(shard, fd, listener);
-}
-
-fn begin(shard: &Rc<Shard>, fd: OwnedFd, _listener: usize) {
+/// Takes a connection, accepted here or handed over; it is counted already.
+pub fn take(shard: &Rc<Shard>, fd: OwnedFd) {
     let counted = Counted { shard: shard.clone() };
     match Conn::plain(fd) {
         Ok(conn) => barrier::spawn(async move { connection::serve(&counted.shard, conn).await }),
@@ -111,7 +102,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.shard.loads.remove(self.shard.id);
         if self.shard.is_draining.get() {
-            self.shard.wake_waiting();
+            self.shard.alarms.tell_news();
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 
+use crate::base::limits::DNS_ASK_AGAIN_MS;
 use crate::config::Snapshot;
 use crate::net::pool::Pool;
 use crate::net::tls;
@@ -45,7 +46,8 @@ struct Resolved {
     addresses: Rc<[SocketAddr]>,
     /// When they were looked up; `None` before the first look-up ended.
     at_ms: Option<u64>,
-    is_asked: bool,
+    /// When a look-up was asked for that has not ended.
+    asked_ms: Option<u64>,
     is_literal: bool,
     has_failed: bool,
 }
@@ -161,14 +163,18 @@ impl Names {
         }
     }
 
-    /// True once per look-up: the caller starts it.
-    pub fn ask(&self) -> bool {
-        !std::mem::replace(&mut self.state.borrow_mut().is_asked, true)
+    /// Starts a look-up by `tell`, unless one is under way; one that was never answered is asked for again.
+    pub fn ask(&self, now_ms: u64, tell: impl FnOnce() -> bool) {
+        let mut state = self.state.borrow_mut();
+        let is_under_way = state.asked_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < DNS_ASK_AGAIN_MS);
+        if !is_under_way && tell() {
+            state.asked_ms = Some(now_ms);
+        }
     }
 
     fn resolved(&self, addresses: &[SocketAddr], now_ms: u64) {
         let mut state = self.state.borrow_mut();
-        state.is_asked = false;
+        state.asked_ms = None;
         state.at_ms = Some(now_ms);
         state.has_failed = addresses.is_empty();
         // Old addresses are better than none while the resolver is in trouble.

@@ -10,6 +10,7 @@ use crate::base::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX};
 use crate::base::{Refusal, RefusalKind};
 use crate::dialect::openai;
 use crate::wire::Malformed;
+use crate::wire::request::Method;
 use crate::wire::write::HeadWriter;
 
 /// An answer of our own.
@@ -19,8 +20,6 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
     /// Further header lines, each ended by CRLF.
     pub header_lines: &'a [u8],
-    pub is_head: bool,
-    pub keeps_alive: bool,
 }
 
 impl Answer<'_> {
@@ -31,20 +30,18 @@ impl Answer<'_> {
             content_type: "application/json",
             body,
             header_lines: b"",
-            is_head: false,
-            keeps_alive: true,
         }
     }
 }
 
-/// Sends an answer.
+/// Sends an answer to the request in `work`, which says whether the connection goes on.
 pub async fn send(
     client: &mut Client,
     work: &mut Work,
     answer: &Answer<'_>,
     timeout_ms: u64,
 ) -> Result<(), FaultKind> {
-    let Work { out, request_id, .. } = work;
+    let Work { out, request, request_id, .. } = work;
     out.clear();
     let mut head = HeadWriter::response(out, answer.status);
     if !answer.content_type.is_empty() {
@@ -56,12 +53,10 @@ pub async fn send(
     if !request_id.as_bytes().is_empty() {
         head.checked_header(b"x-request-id", request_id.as_bytes());
     }
-    if !answer.keeps_alive {
-        head.checked_header(b"connection", b"close");
-    }
+    head.connection(request.version, request.keep_alive);
     head.ready_lines(answer.header_lines);
     head.finish();
-    let body = if answer.is_head { b"" } else { answer.body };
+    let body = if request.method == Method::Head { b"" } else { answer.body };
     client.send(&mut [IoSlice::new(out), IoSlice::new(body)], timeout_ms).await
 }
 
@@ -71,13 +66,12 @@ pub async fn refuse(
     client: &mut Client,
     work: &mut Work,
     refusal: &Refusal,
-    keeps_alive: bool,
     timeout_ms: u64,
 ) -> Result<(), FaultKind> {
     *shard.counters.borrow_mut().refusals.entry(refusal.code).or_default() += 1;
     let mut body = Vec::new();
     openai::write_error(refusal, &mut body);
-    let mut lines = Vec::new();
+    let mut lines = refusal.header_lines.clone();
     let mut head = HeadWriter::continuing(&mut lines);
     if let Some(seconds) = refusal.retry_after_s {
         head.number(b"retry-after", seconds);
@@ -93,14 +87,11 @@ pub async fn refuse(
     {
         head.checked_header(b"allow", allowed.as_bytes());
     }
-    let is_head = work.request.method == crate::wire::request::Method::Head;
     let answer = Answer {
         status: refusal.status,
         content_type: "application/json",
         body: &body,
         header_lines: &lines,
-        is_head,
-        keeps_alive,
     };
     send(client, work, &answer, timeout_ms).await
 }
@@ -108,7 +99,7 @@ pub async fn refuse(
 /// Closes a connection on which the client may still be sending: our answer must reach it, and a close with bytes unread
 /// would make the kernel throw it away (RFC 9112 §9.6).
 pub async fn linger(shard: &Shard, client: &mut Client) {
-    client.conn.close_write();
+    client.peer.conn.close_write();
     client.alarm.set_after(LINGER_MS_MAX);
     let mut taken = 0;
     while taken < LINGER_BYTES_MAX {

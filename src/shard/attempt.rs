@@ -7,42 +7,28 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Shard;
-use super::active::{Active, Lookup, Upstream};
-use super::body::Body;
-use super::client::{Client, Gone};
+use super::active::{Active, Upstream};
+use super::body::{Body, Inflow};
+use super::client::{Client, Gone, Peer};
 use super::exchange::{Call, Stop};
+use super::outgoing::{OutFraming, Outgoing};
+use super::reach;
 use super::tally::Tally;
 use super::work::Work;
 use crate::base::Refusal;
 use crate::base::clock;
 use crate::base::fault::{Fault, FaultKind, RetryRule};
-use crate::base::limits::{ANSWER_HELD_BYTES_MAX, BUFFER_BYTES, HEAD_BYTES_MAX, INTERIM_ANSWERS_MAX};
+use crate::base::limits::{
+    ANSWER_HELD_BYTES_MAX, BUFFER_BYTES, COPIED_BYTES_MAX, HEAD_BYTES_MAX, INTERIM_ANSWERS_MAX, STALE_MS_MAX,
+};
+use crate::net::alarm::Alarm;
 use crate::net::buffer::Buffer;
 use crate::net::conn::Conn;
-use crate::net::dial::{self, Tunnel, Way};
-use crate::offload::ToOffload;
 use crate::policy::retry;
-use crate::wire::chunked::{Chunked, LAST_CHUNK, write_chunk_head};
-use crate::wire::head::{EndOfHead, Headers, Known};
-use crate::wire::request::Method;
+use crate::wire::chunked::{Chunked, chunk_tail, write_chunk_head};
+use crate::wire::head::{EndOfHead, Known};
 use crate::wire::response::{ResponseBody, read_response};
-use crate::wire::write::HeadWriter;
 use crate::wire::{Malformed, Step};
-
-/// The request as every attempt sends it: its head but for the credential, and how long its body is.
-pub struct Outgoing {
-    method: Method,
-    /// Request line and common headers.
-    first: Vec<u8>,
-    framing: OutFraming,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OutFraming {
-    None,
-    Length(u64),
-    Chunked,
-}
 
 /// An answer whose head is read and whose first bytes are in the buffer. `work.response` holds the places of its head.
 pub struct Answered {
@@ -52,16 +38,20 @@ pub struct Answered {
     pub head_len: usize,
     /// Attempts that were made, this one included.
     pub attempts: u32,
+    /// The length of head and body, when all of it is in the buffer.
+    whole_len: Option<usize>,
+    /// The provider has the whole request. Otherwise what goes over the connection next would be taken for its rest.
+    request_is_whole: bool,
     busy: Busy,
 }
 
 /// A connection that is in use, in the count of its provider.
-struct Busy {
+pub struct Busy {
     upstream: Rc<Upstream>,
 }
 
 impl Busy {
-    fn begin(upstream: &Rc<Upstream>) -> Busy {
+    pub fn begin(upstream: &Rc<Upstream>) -> Busy {
         upstream.busy.set(upstream.busy.get() + 1);
         Busy { upstream: upstream.clone() }
     }
@@ -91,6 +81,13 @@ impl From<Fault> for Failed {
     }
 }
 
+/// What follows an attempt.
+enum Verdict {
+    Answer(Answered),
+    /// Once more, after a pause when the provider or our own rules ask for one.
+    Again { pause_ms: Option<u64> },
+}
+
 /// Asks the provider until there is an answer that need not be asked for again, or no further attempt is allowed.
 #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
 pub async fn attempt(
@@ -104,74 +101,92 @@ pub async fn attempt(
     body: &mut Body,
     head_len: usize,
 ) -> Result<Answered, Stop> {
-    let upstream = &call.target.upstream;
-    let rules = &upstream.provider.retry;
-    upstream.budget.earn(rules.budget_ratio_milli);
+    let rules = &call.target.upstream.provider.retry;
+    call.target.upstream.budget.earn(rules.budget_ratio_milli);
     let (mut attempts, mut only_fresh) = (0, false);
     loop {
         attempts += 1;
         let mut one = One { shard, active, client, work, tally, call, outgoing, only_fresh };
         let result = one.run(body, head_len, attempts).await;
         let can_repeat = !matches!(body, Body::Streaming(inflow) if inflow.has_flowed);
-        let pause_ms = match result {
+        let verdict = match result {
             Err(Failed::Gone) => return Err(Stop::Gone),
-            Ok(answered) => {
-                let wished_ms = wished_ms(work, &answered);
-                let is_retried = rules.statuses.contains(&work.response.status) && !call.is_passthrough;
-                let is_too_long = wished_ms.is_some_and(|ms| ms > rules.retry_after_ms_max);
-                let allowed = is_retried && can_repeat && !is_too_long && attempts <= rules.count_max;
-                if !allowed || !tally.may_retry(shard, upstream) {
-                    return Ok(answered);
-                }
-                tally.retried_after_status();
-                discard(shard, answered);
-                wished_ms
-            }
-            Err(Failed::Fault(fault)) => {
+            Ok(answered) => after_answer(shard, work, tally, call, answered, can_repeat),
+            Err(Failed::Fault(fault)) if fault.retry == RetryRule::StaleConnection && can_repeat => {
                 tally.fault(fault.kind);
-                if fault.retry == RetryRule::StaleConnection && can_repeat {
-                    tally.retried_stale();
-                    (attempts, only_fresh) = (attempts - 1, true);
-                    continue;
-                }
-                let allowed = fault.retry != RetryRule::Never && can_repeat && attempts <= rules.count_max;
-                if !allowed || !tally.may_retry(shard, upstream) {
-                    return Err(refused(fault, attempts, head_len, client, body));
-                }
-                tally.retried_after_fault();
-                None
+                tally.retried_stale();
+                (attempts, only_fresh) = (attempts - 1, true);
+                continue;
             }
+            Err(Failed::Fault(fault)) => after_fault(shard, tally, call, fault, can_repeat, attempts)?,
         };
-        let backoff_ms = retry::backoff_ms(
-            attempts,
-            rules.initial_backoff_ms,
-            rules.max_backoff_ms,
-            rules.backoff_factor_milli,
-            rules.jitter_milli,
-            shard.ids.random(),
-        );
-        pause(shard, client, pause_ms.unwrap_or(backoff_ms)).await?;
-        tally.begins_again();
+        match verdict {
+            Verdict::Answer(answered) => return Ok(answered),
+            Verdict::Again { pause_ms } => {
+                let backoff_ms = backoff_ms(call, attempts, shard.ids.random());
+                pause(shard, client, pause_ms.unwrap_or(backoff_ms)).await?;
+                tally.begins_again();
+            }
+        }
     }
 }
 
-/// The refusal after the last attempt. A body that was not read to its end closes the connection.
-fn refused(fault: Fault, attempts: u32, head_len: usize, client: &mut Client, body: &Body) -> Stop {
-    let mut refusal = Refusal::from_fault(fault);
-    refusal.was_retried = attempts > 1;
-    let is_complete = !matches!(body, Body::Streaming(inflow) if !inflow.is_ended());
-    let length = if let Body::Held(span) = body { head_len + span.len() } else { head_len };
-    if is_complete {
-        client.input.consume(length);
-    }
-    Stop::Refuse { refusal: Box::new(refusal), closes: !is_complete }
+fn backoff_ms(call: &Call, attempts: u32, random: u64) -> u64 {
+    let rules = &call.target.upstream.provider.retry;
+    let (initial_ms, max_ms) = (rules.initial_backoff_ms, rules.max_backoff_ms);
+    retry::backoff_ms(attempts, initial_ms, max_ms, rules.backoff_factor_milli, rules.jitter_milli, random)
 }
 
-/// What the provider's answer says about asking again.
-fn wished_ms(work: &Work, answered: &Answered) -> Option<u64> {
+/// Whether the provider's answer is the one, by its status, its own wish, and what retries are left.
+fn after_answer(
+    shard: &Shard,
+    work: &Work,
+    tally: &mut Tally,
+    call: &Call,
+    answered: Answered,
+    can_repeat: bool,
+) -> Verdict {
+    let rules = &call.target.upstream.provider.retry;
     let head = &answered.buffer.filled()[..answered.head_len];
     let value = |known: Known| work.response.headers.find(known).map(|span| span.of(head));
-    retry::wished_ms(value(Known::RetryAfterMs), value(Known::RetryAfter))
+    let pause_ms = retry::wished_ms(value(Known::RetryAfterMs), value(Known::RetryAfter), shard.wall_ms());
+    let status = work.response.status;
+    let is_retried = match value(Known::XShouldRetry) {
+        Some(b"true") => status >= 400,
+        Some(b"false") => false,
+        _ => rules.statuses.contains(&status),
+    };
+    let is_too_long = pause_ms.is_some_and(|ms| ms > rules.retry_after_ms_max);
+    let has_tries = answered.attempts <= rules.count_max;
+    let allowed = is_retried && !call.is_passthrough && can_repeat && !is_too_long && has_tries;
+    if !allowed || !tally.may_retry(shard, &call.target.upstream) {
+        return Verdict::Answer(answered);
+    }
+    tally.retried_after_status();
+    discard(shard, work, answered);
+    Verdict::Again { pause_ms }
+}
+
+/// Whether a fault may be followed by another attempt; the refusal when not.
+fn after_fault(
+    shard: &Shard,
+    tally: &mut Tally,
+    call: &Call,
+    fault: Fault,
+    can_repeat: bool,
+    attempts: u32,
+) -> Result<Verdict, Stop> {
+    tally.fault(fault.kind);
+    let count_max = call.target.upstream.provider.retry.count_max;
+    let is_harmless = call.is_repeatable || fault.kind.is_before_sending();
+    let allowed = fault.retry != RetryRule::Never && can_repeat && is_harmless && attempts <= count_max;
+    if !allowed || !tally.may_retry(shard, &call.target.upstream) {
+        let mut refusal = Refusal::from_fault(fault);
+        refusal.was_retried = attempts > 1;
+        return Err(refusal.into());
+    }
+    tally.retried_after_fault();
+    Ok(Verdict::Again { pause_ms: None })
 }
 
 async fn pause(shard: &Shard, client: &mut Client, ms: u64) -> Result<(), Stop> {
@@ -180,20 +195,29 @@ async fn pause(shard: &Shard, client: &mut Client, ms: u64) -> Result<(), Stop> 
     client.unless_gone(shard, alarm.late()).await.map_err(|_| Stop::Gone)
 }
 
-/// Ends an answer that nobody wants. Its connection is kept only when the whole answer is already here.
-pub fn discard(shard: &Shard, mut answered: Answered) {
+/// Ends an answer that nobody wants. Its connection is kept when the whole answer is already here.
+pub fn discard(shard: &Shard, work: &Work, mut answered: Answered) {
+    if let Some(length) = answered.whole_len {
+        answered.buffer.consume(length);
+        if work.response.keep_alive && answered.buffer.is_empty() {
+            return answered.keep(shard);
+        }
+    }
     answered.buffer.clear();
     shard.buffers.take_back(&mut answered.buffer);
 }
 
 impl Answered {
-    /// The answer was read to its end and nothing follows it: the connection may serve the next request.
+    /// The answer was read to its end and nothing follows it: the connection may serve the next request, if the provider
+    /// has all of this one.
     pub fn keep(self, shard: &Shard) {
-        let Answered { upstream, conn, mut buffer, busy, .. } = self;
+        let Answered { upstream, conn, mut buffer, request_is_whole, busy, .. } = self;
         drop(busy);
         shard.buffers.take_back(&mut buffer);
-        let limit = upstream.provider.limits.pool_idle_count_max;
-        upstream.pool.put(conn, shard.alarms.now_ms(), limit);
+        if request_is_whole {
+            let limit = upstream.provider.limits.pool_idle_count_max;
+            upstream.pool.put(conn, shard.alarms.now_ms(), limit);
+        }
     }
 }
 
@@ -214,44 +238,48 @@ impl One<'_> {
     async fn run(&mut self, body: &mut Body, head_len: usize, attempts: u32) -> Result<Answered, Failed> {
         let upstream = self.call.target.upstream.clone();
         let busy = Busy::begin(&upstream);
-        let pooled = match self.only_fresh {
-            true => None,
-            false => upstream.pool.take(),
-        };
+        let pooled = if self.only_fresh { None } else { upstream.pool.take() };
         let is_pooled = pooled.is_some();
         let mut conn = match pooled {
             Some(conn) => conn,
             None => self.connect(&upstream).await?,
         };
         let mut buffer = Buffer::default();
+        let sent_ms = self.shard.alarms.now_ms();
         let sent = self.send(&mut conn, &mut buffer, body, head_len).await;
+        self.tally.sent();
         let read = match sent {
-            Ok(()) => {
-                self.tally.sent();
-                self.read_head(&mut conn, &mut buffer).await
-            }
+            Ok(_) => self.read_head(&mut conn, &mut buffer).await,
             // The provider may have answered before it closed, as with a body that is too large.
             Err(Failed::Fault(fault)) if fault.kind == FaultKind::SendFailed => {
                 self.read_head(&mut conn, &mut buffer).await.map_err(|_| Failed::Fault(fault))
             }
-            Err(failed) => Err(failed),
+            Err(Failed::Fault(fault)) => Err(Failed::Fault(fault)),
+            Err(Failed::Gone) => Err(Failed::Gone),
         };
-        let nothing_answered = buffer.is_empty();
+        let is_fresh_close = self.shard.alarms.now_ms().saturating_sub(sent_ms) <= STALE_MS_MAX;
+        let may_be_stale = is_pooled && buffer.is_empty() && is_fresh_close && self.call.is_repeatable;
         let head_len = read.map_err(|failed| match failed {
-            Failed::Fault(fault) if is_pooled && nothing_answered && closed_on_us(fault.kind) => {
+            Failed::Fault(fault) if may_be_stale && closed_on_us(fault.kind) => {
                 Failed::Fault(Fault { retry: RetryRule::StaleConnection, ..fault })
             }
             other => other,
         })?;
-        let mut answered = Answered { upstream, conn, buffer, head_len, attempts, busy };
-        self.hold_small(&mut answered).await?;
+        self.tally.has_answer();
+        let request_is_whole = matches!(sent, Ok(Sent::Whole));
+        let mut answered =
+            Answered { upstream, conn, buffer, head_len, attempts, whole_len: None, request_is_whole, busy };
+        if !self.call.is_passthrough {
+            self.hold_small(&mut answered).await?;
+        }
         Ok(answered)
     }
 
     /// Opens a connection, unless the client leaves first.
     async fn connect(&mut self, upstream: &Rc<Upstream>) -> Result<Conn, Failed> {
         let started_us = clock::monotonic_us();
-        let connected = self.client.unless_gone(self.shard, open(self.shard, self.active, upstream)).await?;
+        let opening = reach::open(self.shard, self.active, upstream);
+        let connected = self.client.unless_gone(self.shard, opening).await?;
         self.tally.connected(clock::monotonic_us() - started_us);
         connected.map_err(|kind| match kind {
             FaultKind::TlsCertificate => kind.fatal().into(),
@@ -266,49 +294,44 @@ impl One<'_> {
         buffer: &mut Buffer,
         body: &mut Body,
         head_len: usize,
-    ) -> Result<(), Failed> {
-        let limits = &self.call.target.upstream.provider.limits;
-        let credential = self.call.target.upstream.next_credential();
+    ) -> Result<Sent, Failed> {
+        let upstream = &self.call.target.upstream;
+        let idle_ms = upstream.provider.limits.idle_timeout_ms;
         let Work { out, edits, .. } = &mut *self.work;
-        self.outgoing.write_head(&self.call.target.upstream.provider.credentials[credential], out);
+        self.outgoing.write_head(&upstream.provider.credentials[upstream.next_credential()], out);
+        let Client { peer, input, upstream_alarm, .. } = &mut *self.client;
+        let mut sending = Sending { shard: self.shard, peer, alarm: upstream_alarm, conn, buffer, idle_ms };
         let bytes: &[u8] = match &*body {
             Body::Streaming(inflow) => &inflow.peeked,
-            held => held.held(self.client),
+            held => held.held(input),
         };
-        let alarm = &self.client.upstream_alarm;
-        let is_plain = !matches!(&*body, Body::Streaming(_));
-        if is_plain && bytes.len() <= COPIED_BYTES_MAX {
+        let is_streaming = matches!(&*body, Body::Streaming(_));
+        if !is_streaming && bytes.len() <= COPIED_BYTES_MAX {
             // One copy and one plain send cost less than many pieces.
             edits.append_to(bytes, out);
-            send_all(conn, &mut [IoSlice::new(out)], alarm, limits.idle_timeout_ms).await?;
             self.tally.upstream_out(out.len());
-            return Ok(());
+            return sending.all(&mut [IoSlice::new(out)]).await;
         }
-        let mut pieces = Vec::with_capacity(8);
+        let is_chunked = self.outgoing.framing == OutFraming::Chunked;
+        let is_last = !matches!(&*body, Body::Streaming(inflow) if !inflow.is_ended());
+        let mut pieces = Vec::with_capacity(PIECES_USUAL);
         edits.pieces(bytes, &mut pieces);
-        if self.outgoing.framing == OutFraming::Chunked {
-            let size: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let size: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if is_chunked {
             if size > 0 {
                 write_chunk_head(size, out);
-                pieces.push(b"\r\n");
             }
-        }
-        let ends_chunked = matches!(&*body, Body::Streaming(i) if i.is_ended())
-            && self.outgoing.framing == OutFraming::Chunked;
-        if ends_chunked {
-            pieces.push(LAST_CHUNK);
+            pieces.push(chunk_tail(size, is_last));
         }
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(pieces.len() + 1);
         slices.push(IoSlice::new(out));
         slices.extend(pieces.iter().map(|piece| IoSlice::new(piece)));
-        let count: usize = slices.iter().map(|slice| slice.len()).sum();
-        send_all(conn, &mut slices, alarm, limits.idle_timeout_ms).await?;
-        self.tally.upstream_out(count);
-        match body {
-            Body::Streaming(inflow) if !inflow.is_ended() => {
+        self.tally.upstream_out(slices.iter().map(|slice| slice.len()).sum());
+        match (sending.all(&mut slices).await?, body) {
+            (Sent::Whole, Body::Streaming(inflow)) if !inflow.is_ended() => {
                 self.stream_body(conn, buffer, inflow, head_len).await
             }
-            _ => Ok(()),
+            (sent, _) => Ok(sent),
         }
     }
 
@@ -317,85 +340,79 @@ impl One<'_> {
         &mut self,
         conn: &mut Conn,
         buffer: &mut Buffer,
-        inflow: &mut super::body::Inflow,
+        inflow: &mut Inflow,
         head_len: usize,
-    ) -> Result<(), Failed> {
-        let server = &self.active.snapshot().server;
-        let alarm = self.shard.alarms.alarm();
+    ) -> Result<Sent, Failed> {
         inflow.has_flowed = true;
         let mut piece = Vec::with_capacity(BUFFER_BYTES);
-        while !inflow.is_ended() {
-            let (client, shard) = (&mut *self.client, self.shard);
-            if client.take_ahead(shard) {
-                // The watch for the client's leaving read on: those bytes come first.
-                self.pass_on(conn, &mut piece, inflow, head_len, &alarm).await?;
-                continue;
+        loop {
+            self.client.take_turn().await;
+            // What the watch for the client's leaving read on comes first.
+            if !self.client.take_ahead(self.shard)
+                && let Sent::Early = self.await_more(conn, buffer).await?
+            {
+                return Ok(Sent::Early);
             }
-            self.client.alarm.set_after(server.body_timeout_ms);
-            let client = &mut *self.client;
-            let event = poll_fn(|cx| {
-                if let Poll::Ready(result) = conn.poll_fill(cx, &shard.buffers, buffer, BUFFER_BYTES) {
-                    return Poll::Ready(Upload::Answer(result));
-                }
-                let filled = client.conn.poll_fill(cx, &shard.buffers, &mut client.input, BUFFER_BYTES);
-                if let Poll::Ready(result) = filled {
-                    return Poll::Ready(Upload::More(result));
-                }
-                client.alarm.poll_late(cx).map(|()| Upload::Late)
-            })
-            .await;
-            self.client.alarm.clear();
-            match event {
-                // An early answer ends the upload; the rest of the body is not wanted.
-                Upload::Answer(Ok(count)) if count > 0 => return Ok(()),
-                Upload::Answer(_) => return Err(FaultKind::SendFailed.fatal().into()),
-                Upload::Late => return Err(FaultKind::ClientBody.fatal().into()),
-                Upload::More(Ok(0) | Err(_)) => return Err(Failed::Gone),
-                Upload::More(Ok(_)) => {}
+            piece.clear();
+            inflow.take(self.client, head_len, &mut piece).map_err(|_| FaultKind::ClientBody.fatal())?;
+            let sent = self.send_piece(conn, buffer, &piece, inflow.is_ended()).await?;
+            if inflow.is_ended() || sent == Sent::Early {
+                return Ok(sent);
             }
-            self.pass_on(conn, &mut piece, inflow, head_len, &alarm).await?;
         }
-        Ok(())
     }
 
-    /// Passes on what the client's input holds of the body. `piece` is memory to work with.
-    async fn pass_on(
-        &mut self,
-        conn: &mut Conn,
-        piece: &mut Vec<u8>,
-        inflow: &mut super::body::Inflow,
-        head_len: usize,
-        alarm: &crate::net::alarm::Alarm,
-    ) -> Result<(), Failed> {
-        let idle_ms = self.call.target.upstream.provider.limits.idle_timeout_ms;
-        piece.clear();
-        inflow.take(self.client, head_len, piece).map_err(|_| FaultKind::ClientBody.fatal())?;
-        self.send_piece(conn, piece, inflow.is_ended(), alarm, idle_ms).await
+    /// Waits for more of the client's body, or for an early answer: the rest of the body is then not wanted.
+    async fn await_more(&mut self, conn: &mut Conn, buffer: &mut Buffer) -> Result<Sent, Failed> {
+        let (client, shard) = (&mut *self.client, self.shard);
+        client.alarm.set_after(self.active.snapshot().server.body_timeout_ms);
+        let event = poll_fn(|cx| {
+            if let Poll::Ready(result) = conn.poll_fill(cx, &shard.buffers, buffer, BUFFER_BYTES) {
+                return Poll::Ready(Upload::Answer(result));
+            }
+            let filled = client.peer.conn.poll_fill(cx, &shard.buffers, &mut client.input, BUFFER_BYTES);
+            if let Poll::Ready(result) = filled {
+                return Poll::Ready(Upload::More(result));
+            }
+            client.waited();
+            client.alarm.poll_late(cx).map(|()| Upload::Late)
+        })
+        .await;
+        client.alarm.clear();
+        match event {
+            Upload::Answer(Ok(count)) if count > 0 => Ok(Sent::Early),
+            Upload::Answer(_) => Err(FaultKind::SendFailed.fatal().into()),
+            Upload::Late => Err(FaultKind::ClientBody.fatal().into()),
+            Upload::More(Ok(0) | Err(_)) => Err(Failed::Gone),
+            Upload::More(Ok(_)) => Ok(Sent::Whole),
+        }
     }
 
     async fn send_piece(
         &mut self,
         conn: &mut Conn,
+        buffer: &mut Buffer,
         piece: &[u8],
         is_last: bool,
-        alarm: &crate::net::alarm::Alarm,
-        idle_ms: u64,
-    ) -> Result<(), Failed> {
-        let is_chunked = self.outgoing.framing == OutFraming::Chunked;
+    ) -> Result<Sent, Failed> {
         let mut chunk_head = Vec::new();
-        if is_chunked && !piece.is_empty() {
-            write_chunk_head(piece.len(), &mut chunk_head);
+        let mut end: &[u8] = b"";
+        if self.outgoing.framing == OutFraming::Chunked {
+            if !piece.is_empty() {
+                write_chunk_head(piece.len(), &mut chunk_head);
+            }
+            end = chunk_tail(piece.len(), is_last);
         }
-        let end: &[u8] = match (is_chunked, piece.is_empty(), is_last) {
-            (false, ..) | (true, true, false) => b"",
-            (true, false, false) => b"\r\n",
-            (true, true, true) => LAST_CHUNK,
-            (true, false, true) => b"\r\n0\r\n\r\n",
-        };
-        let mut slices = [IoSlice::new(&chunk_head), IoSlice::new(piece), IoSlice::new(end)];
-        send_all(conn, &mut slices, alarm, idle_ms).await.map_err(|fault| fault.kind.fatal())?;
         self.tally.upstream_out(chunk_head.len() + piece.len() + end.len());
-        Ok(())
+        let Client { peer, upstream_alarm, .. } = &mut *self.client;
+        let idle_ms = self.call.target.upstream.provider.limits.idle_timeout_ms;
+        let mut sending = Sending { shard: self.shard, peer, alarm: upstream_alarm, conn, buffer, idle_ms };
+        let mut slices = [IoSlice::new(&chunk_head), IoSlice::new(piece), IoSlice::new(end)];
+        sending.all(&mut slices).await.map_err(|failed| match failed {
+            // Part of the body has flowed: nothing is sent again.
+            Failed::Fault(fault) => fault.kind.fatal().into(),
+            Failed::Gone => Failed::Gone,
+        })
     }
 
     /// Reads the head of the final answer, past interim ones. Gives its length; the buffer begins with it.
@@ -418,11 +435,7 @@ impl One<'_> {
         Err(FaultKind::Malformed.retryable().into())
     }
 
-    async fn read_one_head(
-        &mut self,
-        conn: &mut Conn,
-        buffer: &mut Buffer,
-    ) -> Result<usize, Failed> {
+    async fn read_one_head(&mut self, conn: &mut Conn, buffer: &mut Buffer) -> Result<usize, Failed> {
         let (mut end, mut looked_at) = (EndOfHead::default(), 0);
         loop {
             match end.step(&buffer.filled()[looked_at..]) {
@@ -443,45 +456,102 @@ impl One<'_> {
     /// Waits for the rest of an answer that is small and no stream: a cut in it can then still be told, or tried again.
     async fn hold_small(&mut self, answered: &mut Answered) -> Result<(), Failed> {
         let response = &self.work.response;
-        let head = &answered.buffer.filled()[..answered.head_len];
+        let (head_len, framing) = (answered.head_len, response.body);
         let content_type = response.headers.find(Known::ContentType).unwrap_or_default();
-        if is_event_stream(content_type.of(head)) {
+        let is_stream = is_event_stream(content_type.of(&answered.buffer.filled()[..head_len]));
+        if is_stream || matches!(framing, ResponseBody::Length(l) if l > ANSWER_HELD_BYTES_MAX as u64) {
             return Ok(());
         }
-        let end = match response.body {
-            ResponseBody::None => return Ok(()),
-            ResponseBody::Length(length) if length > ANSWER_HELD_BYTES_MAX as u64 => return Ok(()),
-            ResponseBody::Length(length) => Some(answered.head_len + length as usize),
-            ResponseBody::Chunked | ResponseBody::UntilClose => None,
-        };
-        let is_chunked = response.body == ResponseBody::Chunked;
-        let (mut decoder, mut looked_at) = (Chunked::default(), answered.head_len);
+        let (mut decoder, mut looked_at) = (Chunked::default(), head_len);
         let idle_ms = answered.upstream.provider.limits.idle_timeout_ms;
         loop {
-            if is_chunked {
-                self.work.spans.clear();
-                match decoder.step(&answered.buffer.filled()[looked_at..], &mut self.work.spans) {
-                    Step::Done { .. } => return Ok(()),
-                    Step::Bad(bad) => return Err(of_malformed(bad).retryable().into()),
-                    Step::More => looked_at = answered.buffer.len(),
+            answered.whole_len = match framing {
+                ResponseBody::None => Some(head_len),
+                ResponseBody::Length(length) => Some(head_len + length as usize),
+                ResponseBody::UntilClose => None,
+                ResponseBody::Chunked => {
+                    self.work.spans.clear();
+                    match decoder.step(&answered.buffer.filled()[looked_at..], &mut self.work.spans) {
+                        Step::Done { used } => Some(looked_at + used),
+                        Step::Bad(bad) => return Err(of_malformed(bad).retryable().into()),
+                        Step::More => None,
+                    }
                 }
+            };
+            looked_at = answered.buffer.len();
+            if answered.whole_len.is_some_and(|length| looked_at >= length) {
+                return Ok(());
             }
-            let held = answered.buffer.len() - answered.head_len;
-            if end.is_some_and(|end| answered.buffer.len() >= end) || held >= ANSWER_HELD_BYTES_MAX {
+            let missing = answered.whole_len.take().map_or(BUFFER_BYTES, |length| length - looked_at);
+            if looked_at - head_len >= ANSWER_HELD_BYTES_MAX {
                 return Ok(());
             }
             self.client.upstream_alarm.set_after(idle_ms);
-            let room = end.map_or(BUFFER_BYTES, |end| end - answered.buffer.len()).max(1);
-            match fill(self.shard, self.client, &mut answered.conn, &mut answered.buffer, room).await
-            {
-                Turn::Bytes(Ok(count)) if count > 0 => self.tally.upstream_in(count),
+            // A byte more than is missing would spoil the connection, and shows only when there is room for it.
+            let room = (missing + 1).min(BUFFER_BYTES);
+            match fill(self.shard, self.client, &mut answered.conn, &mut answered.buffer, room).await {
+                Turn::Bytes(Ok(count)) if count > 0 => {
+                    self.tally.upstream_in(count);
+                    self.tally.has_more_of_answer();
+                }
                 // Without a length the end is the end; the relay judges whether it is a good one.
-                Turn::Bytes(Ok(_)) if self.work.response.body == ResponseBody::UntilClose => return Ok(()),
+                Turn::Bytes(Ok(_)) if framing == ResponseBody::UntilClose => return Ok(()),
                 Turn::Bytes(_) => return Err(FaultKind::ClosedInAnswer.retryable().into()),
                 Turn::Gone => return Err(Failed::Gone),
                 Turn::Late => return Err(FaultKind::IdleTimeout.fatal().into()),
             }
         }
+    }
+}
+
+/// How much of the request the provider took.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Whole,
+    /// It answered first and did not wait for the rest.
+    Early,
+}
+
+/// A send to the upstream, with all that may end it.
+struct Sending<'s> {
+    shard: &'s Shard,
+    peer: &'s mut Peer,
+    alarm: &'s Alarm,
+    conn: &'s mut Conn,
+    /// Takes the first bytes of an early answer.
+    buffer: &'s mut Buffer,
+    /// How long the upstream may take nothing.
+    idle_ms: u64,
+}
+
+impl Sending<'_> {
+    /// Sends all slices, unless an answer, the client's leaving or a standstill comes first.
+    async fn all(&mut self, slices: &mut [IoSlice<'_>]) -> Result<Sent, Failed> {
+        let mut left = slices;
+        let mut left_bytes = usize::MAX;
+        self.alarm.set_after(self.idle_ms);
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = self.conn.poll_send(cx, &mut left) {
+                let sent = result.map(|()| Sent::Whole);
+                return Poll::Ready(sent.map_err(|_| FaultKind::SendFailed.retryable().into()));
+            }
+            match self.conn.poll_fill(cx, &self.shard.buffers, self.buffer, BUFFER_BYTES) {
+                Poll::Ready(Ok(count)) if count > 0 => return Poll::Ready(Ok(Sent::Early)),
+                Poll::Ready(_) => return Poll::Ready(Err(FaultKind::SendFailed.retryable().into())),
+                Poll::Pending => {}
+            }
+            if self.peer.poll_gone(cx, &self.shard.buffers).is_ready() {
+                return Poll::Ready(Err(Failed::Gone));
+            }
+            let now_left: usize = left.iter().map(|slice| slice.len()).sum();
+            if now_left < left_bytes {
+                // It took something: the time begins anew.
+                left_bytes = now_left;
+                self.alarm.set_after(self.idle_ms);
+            }
+            self.alarm.poll_late(cx).map(|()| Err(FaultKind::SendTimeout.fatal().into()))
+        })
+        .await
     }
 }
 
@@ -511,164 +581,13 @@ pub async fn fill(
         if let Poll::Ready(result) = conn.poll_fill(cx, &shard.buffers, buffer, room) {
             return Poll::Ready(Turn::Bytes(result));
         }
-        if client.poll_gone(cx, shard).is_ready() {
+        client.waited();
+        if client.peer.poll_gone(cx, &shard.buffers).is_ready() {
             return Poll::Ready(Turn::Gone);
         }
         client.upstream_alarm.poll_late(cx).map(|()| Turn::Late)
     })
     .await
-}
-
-/// Sends all of it to the upstream.
-async fn send_all(
-    conn: &mut Conn,
-    slices: &mut [IoSlice<'_>],
-    alarm: &crate::net::alarm::Alarm,
-    timeout_ms: u64,
-) -> Result<(), Fault> {
-    let mut left = slices;
-    alarm.set_after(timeout_ms);
-    poll_fn(|cx| match conn.poll_send(cx, &mut left) {
-        Poll::Ready(result) => Poll::Ready(result.map_err(|_| FaultKind::SendFailed.retryable())),
-        Poll::Pending => alarm.poll_late(cx).map(|()| Err(FaultKind::IdleTimeout.fatal())),
-    })
-    .await
-}
-
-/// Opens a connection to a provider: its addresses first, then the dialling.
-async fn open(shard: &Shard, active: &Active, upstream: &Upstream) -> Result<Conn, FaultKind> {
-    let addresses = addresses(shard, active, upstream).await?;
-    let provider = &upstream.provider;
-    let authority = format!("{}:{}", provider.origin.host, provider.origin.port);
-    let tunnel = provider
-        .proxy
-        .as_ref()
-        .map(|proxy| Tunnel { authority: &authority, header_lines: proxy.header_lines.reveal() });
-    let way = Way {
-        addresses: &addresses,
-        tunnel,
-        tls: upstream.tls.as_ref().map(|name| (&active.compiled.client_tls, name)),
-        connect_timeout_ms: provider.limits.connect_timeout_ms,
-        tls_timeout_ms: provider.limits.tls_timeout_ms,
-    };
-    dial::dial(&way, &shard.alarms).await
-}
-
-/// The addresses of a provider. Old ones are used while new ones are looked up; only the first look-up is waited for.
-async fn addresses(
-    shard: &Shard,
-    active: &Active,
-    upstream: &Upstream,
-) -> Result<Rc<[std::net::SocketAddr]>, FaultKind> {
-    let names = &upstream.names;
-    let ask = || {
-        if names.ask() {
-            let (host, port) = (names.host.clone(), names.port);
-            shard.offload.tell(ToOffload::Resolve { shard: shard.id, host, port });
-        }
-    };
-    let alarm = shard.alarms.alarm();
-    alarm.set_after(upstream.provider.limits.connect_timeout_ms);
-    poll_fn(|cx| match names.look_up(shard.alarms.now_ms(), active.snapshot().dns_refresh_ms) {
-        Lookup::Known { addresses, is_old } => {
-            if is_old {
-                ask();
-            }
-            Poll::Ready(Ok(addresses))
-        }
-        Lookup::Failed => Poll::Ready(Err(FaultKind::Dns)),
-        Lookup::Unknown => {
-            ask();
-            shard.wait(cx);
-            alarm.poll_late(cx).map(|()| Err(FaultKind::Dns))
-        }
-    })
-    .await
-}
-
-impl Outgoing {
-    /// Writes what is the same in every attempt.
-    pub fn write(head: &[u8], work: &Work, call: &Call, target: &[u8], body: &Body, held: usize) -> Outgoing {
-        let provider = &call.target.upstream.provider;
-        let request = &work.request;
-        let framing = match body {
-            Body::None if matches!(request.method, Method::Post | Method::Put | Method::Patch) => {
-                OutFraming::Length(0)
-            }
-            Body::None => OutFraming::None,
-            Body::Held(_) | Body::Decoded(_) => OutFraming::Length(work.edits.body_len(held) as u64),
-            Body::Streaming(inflow) => match inflow.length.and_then(|length| usize::try_from(length).ok()) {
-                Some(length) => OutFraming::Length(work.edits.body_len(length) as u64),
-                None => OutFraming::Chunked,
-            },
-        };
-        let mut first = Vec::with_capacity(512);
-        let mut writer = HeadWriter::request(&mut first, request.method.as_str(), &[target]);
-        writer.checked_header(b"host", provider.origin.authority.as_bytes());
-        writer.checked_header(b"accept-encoding", b"identity");
-        writer.checked_header(b"x-request-id", work.request_id.as_bytes());
-        for field in &request.headers.fields {
-            let name = field.name.of(head);
-            let passes = match call.is_passthrough {
-                true => passes_through(field.known, name),
-                false => is_forwarded(field.known, name) || is_listed(&provider.forward_headers, name),
-            };
-            if passes && !named_by_connection(&request.headers, head, name) {
-                writer.checked_header(name, field.value.of(head));
-            }
-        }
-        Outgoing { method: request.method, first, framing }
-    }
-
-    fn write_head(&self, credential: &crate::provider::Credential, out: &mut Vec<u8>) {
-        out.clear();
-        out.extend_from_slice(&self.first);
-        let mut writer = HeadWriter::continuing(out);
-        writer.ready_lines(credential.header_lines.reveal().as_bytes());
-        match self.framing {
-            OutFraming::None => {}
-            OutFraming::Length(length) => writer.number(b"content-length", length),
-            OutFraming::Chunked => writer.checked_header(b"transfer-encoding", b"chunked"),
-        }
-        writer.finish();
-    }
-}
-
-fn named_by_connection(headers: &Headers, head: &[u8], name: &[u8]) -> bool {
-    headers.named_by_connection(head, name)
-}
-
-/// The headers that go to a provider on the endpoints that we know.
-fn is_forwarded(known: Known, name: &[u8]) -> bool {
-    const OTHERS: [&str; 4] = ["idempotency-key", "traceparent", "tracestate", "x-client-request-id"];
-    match known {
-        Known::Accept | Known::ContentType | Known::UserAgent => true,
-        Known::Other => OTHERS.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes())),
-        _ => false,
-    }
-}
-
-fn is_listed(list: &[String], name: &[u8]) -> bool {
-    list.iter().any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()))
-}
-
-/// The headers that go along on paths that we do not know: all but those of this hop, and those that name the caller.
-fn passes_through(known: Known, name: &[u8]) -> bool {
-    const OURS: [&str; 6] =
-        ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
-    let is_ours = matches!(
-        known,
-        Known::Host
-            | Known::Authorization
-            | Known::XApiKey
-            | Known::ApiKey
-            | Known::XGoogApiKey
-            | Known::Cookie
-            | Known::Expect
-            | Known::AcceptEncoding
-            | Known::XRequestId
-    );
-    !is_ours && !known.is_hop_by_hop() && !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
 }
 
 /// Whether an answer is a stream of server-sent events.
@@ -692,111 +611,5 @@ fn closed_on_us(kind: FaultKind) -> bool {
     matches!(kind, FaultKind::SendFailed | FaultKind::ClosedBeforeAnswer)
 }
 
-/// One GET to a provider without any client behind it: status and body. For questions of the gateway's own.
-pub async fn get(
-    shard: &Shard,
-    active: &Active,
-    upstream: &Rc<Upstream>,
-    target: &str,
-    bytes_max: usize,
-) -> Result<(u16, Vec<u8>), FaultKind> {
-    let mut conn = open(shard, active, upstream).await?;
-    let _busy = Busy::begin(upstream);
-    let provider = &upstream.provider;
-    let mut out = Vec::new();
-    let mut head = HeadWriter::request(&mut out, "GET", &[target.as_bytes()]);
-    head.checked_header(b"host", provider.origin.authority.as_bytes());
-    head.checked_header(b"accept-encoding", b"identity");
-    head.checked_header(b"connection", b"close");
-    head.ready_lines(provider.credentials[upstream.next_credential()].header_lines.reveal().as_bytes());
-    head.finish();
-    let alarm = shard.alarms.alarm();
-    send_all(&mut conn, &mut [IoSlice::new(&out)], &alarm, OWN_QUESTION_MS_MAX)
-        .await
-        .map_err(|fault| fault.kind)?;
-    alarm.set_after(OWN_QUESTION_MS_MAX);
-    let mut buffer = Buffer::default();
-    let (mut end, mut looked_at) = (EndOfHead::default(), 0);
-    let head_len = loop {
-        match end.step(&buffer.filled()[looked_at..]) {
-            Step::Done { used } => break looked_at + used,
-            Step::Bad(bad) => return Err(of_malformed(bad)),
-            Step::More => looked_at = buffer.len(),
-        }
-        if !more(shard, &mut conn, &mut buffer, &alarm).await? {
-            return Err(FaultKind::ClosedBeforeAnswer);
-        }
-    };
-    let mut response = crate::wire::response::ResponseHead::default();
-    read_response(&buffer.filled()[..head_len], Method::Get, &mut response).map_err(of_malformed)?;
-    let body = read_body(shard, &mut conn, &mut buffer, head_len, response.body, bytes_max, &alarm).await?;
-    Ok((response.status, body))
-}
-
-/// Reads a whole body of at most `bytes_max` bytes.
-async fn read_body(
-    shard: &Shard,
-    conn: &mut Conn,
-    buffer: &mut Buffer,
-    head_len: usize,
-    framing: ResponseBody,
-    bytes_max: usize,
-    alarm: &crate::net::alarm::Alarm,
-) -> Result<Vec<u8>, FaultKind> {
-    buffer.consume(head_len);
-    let (mut body, mut decoder, mut spans) = (Vec::new(), Chunked::default(), Vec::new());
-    loop {
-        let here = buffer.filled();
-        let is_end = match framing {
-            ResponseBody::None => true,
-            ResponseBody::Length(length) => {
-                body.extend_from_slice(here);
-                body.len() as u64 >= length
-            }
-            ResponseBody::UntilClose => {
-                body.extend_from_slice(here);
-                false
-            }
-            ResponseBody::Chunked => {
-                spans.clear();
-                let step = decoder.step(here, &mut spans);
-                spans.iter().for_each(|span| body.extend_from_slice(span.of(here)));
-                match step {
-                    Step::More => false,
-                    Step::Done { .. } => true,
-                    Step::Bad(bad) => return Err(of_malformed(bad)),
-                }
-            }
-        };
-        buffer.clear();
-        if is_end {
-            return Ok(body);
-        }
-        if body.len() > bytes_max {
-            return Err(FaultKind::EventTooLarge);
-        }
-        if !more(shard, conn, buffer, alarm).await? {
-            let is_end = framing == ResponseBody::UntilClose;
-            return if is_end { Ok(body) } else { Err(FaultKind::ClosedInAnswer) };
-        }
-    }
-}
-
-/// Reads more of an own question's answer; false at the end of the connection.
-async fn more(
-    shard: &Shard,
-    conn: &mut Conn,
-    buffer: &mut Buffer,
-    alarm: &crate::net::alarm::Alarm,
-) -> Result<bool, FaultKind> {
-    match dial::within(alarm, |cx| conn.poll_fill(cx, &shard.buffers, buffer, BUFFER_BYTES)).await {
-        None => Err(FaultKind::FirstByteTimeout),
-        Some(Err(_)) => Err(FaultKind::ClosedInAnswer),
-        Some(Ok(count)) => Ok(count > 0),
-    }
-}
-
-/// A request body up to this size is copied behind its head.
-const COPIED_BYTES_MAX: usize = 8 * 1024;
-/// A question of the gateway's own, from its sending to its answer's end.
-const OWN_QUESTION_MS_MAX: u64 = 10_000;
+/// Room for the pieces of a body with the usual edits.
+const PIECES_USUAL: usize = 8;

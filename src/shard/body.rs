@@ -6,9 +6,12 @@ use std::borrow::Cow;
 use super::Shard;
 use super::client::{Client, Fill};
 use super::exchange::Stop;
+use super::work::{Held, Work};
 use crate::base::fault::FaultKind;
-use crate::base::limits::{BODY_PEEK_BYTES, BODY_READ_BYTES, BUFFER_BYTES};
+use crate::base::limits::{BODY_BYTES_PER_SECOND_MIN, BODY_PEEK_BYTES, BODY_READ_BYTES, BUFFER_BYTES};
 use crate::base::{Refusal, RefusalKind, Span};
+use crate::config::Server;
+use crate::net::buffer::Buffer;
 use crate::wire::Step;
 use crate::wire::chunked::Chunked;
 use crate::wire::request::RequestBody;
@@ -41,57 +44,89 @@ enum Framing {
 
 impl Body {
     /// The bytes of a held body; empty for others.
-    pub fn held<'b>(&'b self, client: &'b Client) -> &'b [u8] {
+    pub fn held<'b>(&'b self, input: &'b Buffer) -> &'b [u8] {
         match self {
-            Body::Held(span) => span.of(client.input.filled()),
+            Body::Held(span) => span.of(input.filled()),
             Body::Decoded(bytes) => bytes,
             Body::None | Body::Streaming(_) => b"",
         }
     }
+
+    /// All of it was read: what follows it is the next request.
+    pub fn is_complete(&self) -> bool {
+        !matches!(self, Body::Streaming(inflow) if !inflow.is_ended())
+    }
 }
 
-/// Reads the whole body, which may have `bytes_max` bytes.
+/// Reads the whole body, which may have as many bytes as the settings say.
 pub async fn read_held(
     shard: &Shard,
     client: &mut Client,
+    work: &mut Work,
+    server: &Server,
     head_len: usize,
-    framing: RequestBody,
-    bytes_max: usize,
-    timeout_ms: u64,
 ) -> Result<Body, Stop> {
-    match framing {
+    let mut pace = Pace::begin(shard, server.body_timeout_ms);
+    match work.request.body {
         RequestBody::None => Ok(Body::None),
         RequestBody::Length(length) => {
-            let length = usize::try_from(length).ok().filter(|&length| length <= bytes_max);
-            let end = head_len + length.ok_or_else(|| too_large(bytes_max))?;
+            let length = usize::try_from(length).ok().filter(|&length| length <= server.body_bytes_max);
+            let length = length.ok_or_else(|| too_large(server.body_bytes_max))?;
+            hold(shard, server, work, length)?;
+            tell_to_go_on(client, work, server, head_len).await?;
+            let end = head_len + length;
             while client.input.len() < end {
                 let room = (end - client.input.len()).min(BODY_READ_BYTES.max(client.input.len()));
-                more(shard, client, room, timeout_ms).await?;
+                pace.more(shard, client, room).await?;
             }
+            work.request_len = end;
             Ok(Body::Held(Span::new(head_len, end)))
         }
-        RequestBody::Chunked => read_chunked(shard, client, head_len, bytes_max, timeout_ms).await,
+        RequestBody::Chunked => {
+            tell_to_go_on(client, work, server, head_len).await?;
+            let (mut decoder, mut body) = (Chunked::default(), Vec::new());
+            loop {
+                let before = body.len();
+                let is_done = decode(client, head_len, &mut decoder, &mut body)?;
+                if body.len() > server.body_bytes_max {
+                    return Err(too_large(server.body_bytes_max));
+                }
+                hold(shard, server, work, body.len() - before)?;
+                if is_done {
+                    return Ok(Body::Decoded(body));
+                }
+                pace.more(shard, client, BODY_READ_BYTES).await?;
+            }
+        }
     }
 }
 
-async fn read_chunked(
-    shard: &Shard,
-    client: &mut Client,
-    head_len: usize,
-    bytes_max: usize,
-    timeout_ms: u64,
-) -> Result<Body, Stop> {
-    let (mut decoder, mut body) = (Chunked::default(), Vec::new());
-    loop {
-        let is_done = decode(client, head_len, &mut decoder, &mut body)?;
-        if body.len() > bytes_max {
-            return Err(too_large(bytes_max));
-        }
-        if is_done {
-            return Ok(Body::Decoded(body));
-        }
-        more(shard, client, BODY_READ_BYTES, timeout_ms).await?;
+/// Counts memory for a body, or refuses the request when the shard holds as much as it may.
+fn hold(shard: &Shard, server: &Server, work: &mut Work, bytes: usize) -> Result<(), Stop> {
+    let bytes_max = server.held_bytes_max / shard.peers.len().max(1);
+    work.held = Held::grown(work.held.take(), &shard.held_bytes, bytes, bytes_max);
+    if work.held.is_some() {
+        return Ok(());
     }
+    let message = "The gateway holds as many request bodies as it may; ask again in a moment.";
+    let mut refusal = Refusal::new(503, RefusalKind::Server, "overloaded", message);
+    refusal.retry_after_s = Some(1);
+    Err(Stop::refuse_and_close(refusal))
+}
+
+/// A client that waits to be told is told to send its body (RFC 9110 §10.1.1), unless it has begun already.
+async fn tell_to_go_on(
+    client: &mut Client,
+    work: &Work,
+    server: &Server,
+    head_len: usize,
+) -> Result<(), Stop> {
+    const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+    if !work.request.expects_continue || client.input.len() > head_len {
+        return Ok(());
+    }
+    let sent = client.send(&mut [std::io::IoSlice::new(CONTINUE)], server.write_timeout_ms).await;
+    sent.map_err(|_| Stop::Gone)
 }
 
 /// Takes the framed bytes behind the head out of the input and appends their data; true at the body's end. What follows
@@ -125,16 +160,18 @@ fn take_out(client: &mut Client, head_len: usize, count: usize) {
 pub async fn begin_streaming(
     shard: &Shard,
     client: &mut Client,
+    work: &Work,
+    server: &Server,
     head_len: usize,
-    framing: RequestBody,
-    timeout_ms: u64,
     is_enough: impl Fn(&[u8]) -> bool,
 ) -> Result<Body, Stop> {
-    let (framing, length) = match framing {
+    let (framing, length) = match work.request.body {
         RequestBody::None => return Ok(Body::None),
         RequestBody::Length(length) => (Framing::Length(length), Some(length)),
         RequestBody::Chunked => (Framing::Chunked(Chunked::default()), None),
     };
+    tell_to_go_on(client, work, server, head_len).await?;
+    let mut pace = Pace::begin(shard, server.body_timeout_ms);
     let mut inflow = Inflow { peeked: Vec::new(), framing, length, has_flowed: false };
     loop {
         let mut fresh = Vec::new();
@@ -144,7 +181,7 @@ pub async fn begin_streaming(
         if inflow.is_ended() || is_full || is_enough(&inflow.peeked) {
             return Ok(Body::Streaming(inflow));
         }
-        more(shard, client, BUFFER_BYTES, timeout_ms).await?;
+        pace.more(shard, client, BUFFER_BYTES).await?;
     }
 }
 
@@ -177,14 +214,33 @@ impl Inflow {
     }
 }
 
-async fn more(shard: &Shard, client: &mut Client, room: usize, timeout_ms: u64) -> Result<(), Stop> {
-    client.alarm.set_after(timeout_ms);
-    let fill = client.fill(shard, room).await;
-    client.alarm.clear();
-    match fill {
-        Fill::Got(_) => Ok(()),
-        Fill::Late => Err(Stop::refuse_and_close(Refusal::from_fault(FaultKind::ClientBody.fatal()))),
-        Fill::End | Fill::Draining => Err(Stop::Gone),
+/// How fast a body has to come: no pause longer than the setting, and not slower on the whole than
+/// [`BODY_BYTES_PER_SECOND_MIN`].
+struct Pace {
+    begun_ms: u64,
+    timeout_ms: u64,
+    got: u64,
+}
+
+impl Pace {
+    fn begin(shard: &Shard, timeout_ms: u64) -> Pace {
+        Pace { begun_ms: shard.alarms.now_ms(), timeout_ms, got: 0 }
+    }
+
+    async fn more(&mut self, shard: &Shard, client: &mut Client, room: usize) -> Result<(), Stop> {
+        let earned_ms = self.got.saturating_mul(1000) / BODY_BYTES_PER_SECOND_MIN;
+        let end_ms = self.begun_ms.saturating_add(self.timeout_ms).saturating_add(earned_ms);
+        client.alarm.set_at(end_ms.min(shard.alarms.now_ms().saturating_add(self.timeout_ms)));
+        let fill = client.fill(shard, room).await;
+        client.alarm.clear();
+        match fill {
+            Fill::Got(count) => {
+                self.got += count as u64;
+                Ok(())
+            }
+            Fill::Late => Err(Stop::refuse_and_close(Refusal::from_fault(FaultKind::ClientBody.fatal()))),
+            Fill::End | Fill::Draining => Err(Stop::Gone),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The client's side of a connection: its bytes, its deadline, and whether it is still there.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::IoSlice;
 use std::pin::pin;
@@ -7,24 +8,32 @@ use std::task::{Context, Poll};
 
 use super::Shard;
 use crate::base::fault::FaultKind;
-use crate::base::limits::BUFFER_BYTES;
+use crate::base::limits::{BUFFER_BYTES, TURNS_MAX};
 use crate::net::alarm::{Alarm, Alarms};
-use crate::net::buffer::Buffer;
+use crate::net::buffer::{Buffer, Buffers};
 use crate::net::conn::Conn;
+use crate::net::driver;
 
 /// A client connection on its shard.
 pub struct Client {
-    pub conn: Conn,
+    pub peer: Peer,
     /// The current request: its head and, where it is held, its body.
     pub input: Buffer,
-    /// What came after it while it was being answered.
-    ahead: Buffer,
     pub alarm: Alarm,
     /// The deadline of what is waited for from an upstream.
     pub upstream_alarm: Alarm,
-    is_gone: bool,
     /// Bytes of answers that the kernel took.
     pub bytes_out: u64,
+    /// Pieces of work that were done without having to wait once.
+    turns: Cell<u32>,
+}
+
+/// The connection, and what is known of the other end while its request is being served.
+pub struct Peer {
+    pub conn: Conn,
+    /// What came behind the request while it was being answered.
+    ahead: Buffer,
+    is_gone: bool,
 }
 
 /// How a wait for bytes ended.
@@ -40,59 +49,14 @@ pub enum Fill {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gone;
 
-impl Client {
-    pub fn new(conn: Conn, alarms: &Alarms) -> Client {
-        let (alarm, upstream_alarm) = (alarms.alarm(), alarms.alarm());
-        Client {
-            conn,
-            input: Buffer::default(),
-            ahead: Buffer::default(),
-            alarm,
-            upstream_alarm,
-            is_gone: false,
-            bytes_out: 0,
-        }
-    }
-
-    /// Appends to the current request; at most `room` bytes. The deadline is the caller's.
-    pub async fn fill(&mut self, shard: &Shard, room: usize) -> Fill {
-        let Client { conn, input, alarm, .. } = self;
-        poll_fn(|cx| {
-            if let Poll::Ready(result) = conn.poll_fill(cx, &shard.buffers, input, room) {
-                return Poll::Ready(match result {
-                    Ok(0) | Err(_) => Fill::End,
-                    Ok(count) => Fill::Got(count),
-                });
-            }
-            alarm.poll_late(cx).map(|()| Fill::Late)
-        })
-        .await
-    }
-
-    /// Waits for the first bytes of the next request; a drain ends the wait.
-    pub async fn fill_idle(&mut self, shard: &Shard) -> Fill {
-        let Client { conn, input, alarm, .. } = self;
-        poll_fn(|cx| {
-            if let Poll::Ready(result) = conn.poll_fill(cx, &shard.buffers, input, BUFFER_BYTES) {
-                return Poll::Ready(match result {
-                    Ok(0) | Err(_) => Fill::End,
-                    Ok(count) => Fill::Got(count),
-                });
-            }
-            if shard.is_draining.get() {
-                return Poll::Ready(Fill::Draining);
-            }
-            alarm.poll_late(cx).map(|()| Fill::Late)
-        })
-        .await
-    }
-
-    /// Ready when the client has closed its side, which we take as leaving. Reads ahead what it sends meanwhile, up to a
-    /// buffer; beyond that a client is not watched, and its leaving shows when we write.
-    pub fn poll_gone(&mut self, cx: &mut Context<'_>, shard: &Shard) -> Poll<()> {
+impl Peer {
+    /// Ready when the client has closed its side, which we take as leaving: a client that only ended its sending cannot be
+    /// told from one that is gone until we write. Reads ahead what it sends meanwhile, up to a buffer; beyond that a client
+    /// is not watched, and its leaving shows when we write.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>, stock: &Buffers) -> Poll<()> {
         while !self.is_gone && self.ahead.len() < BUFFER_BYTES {
             let room = BUFFER_BYTES - self.ahead.len();
-            match self.conn.poll_fill(cx, &shard.buffers, &mut self.ahead, room) {
+            match self.conn.poll_fill(cx, stock, &mut self.ahead, room) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(count)) if count > 0 => {}
                 Poll::Ready(_) => self.is_gone = true,
@@ -100,13 +64,57 @@ impl Client {
         }
         if self.is_gone { Poll::Ready(()) } else { Poll::Pending }
     }
+}
+
+impl Client {
+    pub fn new(conn: Conn, alarms: &Alarms) -> Client {
+        Client {
+            peer: Peer { conn, ahead: Buffer::default(), is_gone: false },
+            input: Buffer::default(),
+            alarm: alarms.alarm(),
+            upstream_alarm: alarms.alarm(),
+            bytes_out: 0,
+            turns: Cell::new(0),
+        }
+    }
+
+    /// Appends to the current request; at most `room` bytes. The deadline is the caller's.
+    pub async fn fill(&mut self, shard: &Shard, room: usize) -> Fill {
+        self.fill_unless(shard, room, || false).await
+    }
+
+    /// Waits for the first bytes of the next request; a drain ends the wait.
+    pub async fn fill_idle(&mut self, shard: &Shard) -> Fill {
+        self.fill_unless(shard, BUFFER_BYTES, || shard.is_draining.get()).await
+    }
+
+    async fn fill_unless(&mut self, shard: &Shard, room: usize, is_draining: impl Fn() -> bool) -> Fill {
+        let Client { peer, input, alarm, turns, .. } = self;
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = peer.conn.poll_fill(cx, &shard.buffers, input, room) {
+                return Poll::Ready(match result {
+                    Ok(0) | Err(_) => Fill::End,
+                    Ok(count) => Fill::Got(count),
+                });
+            }
+            turns.set(0);
+            if is_draining() {
+                return Poll::Ready(Fill::Draining);
+            }
+            alarm.poll_late(cx).map(|()| Fill::Late)
+        })
+        .await
+    }
 
     /// What the future gives, unless the client leaves first.
     pub async fn unless_gone<F: Future>(&mut self, shard: &Shard, future: F) -> Result<F::Output, Gone> {
         let mut future = pin!(future);
         poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => self.poll_gone(cx, shard).map(|()| Err(Gone)),
+            Poll::Pending => {
+                self.turns.set(0);
+                self.peer.poll_gone(cx, &shard.buffers).map(|()| Err(Gone))
+            }
         })
         .await
     }
@@ -118,9 +126,10 @@ impl Client {
         let mut left_bytes = usize::MAX;
         self.alarm.set_after(timeout_ms);
         let result = poll_fn(|cx| {
-            if let Poll::Ready(result) = self.conn.poll_send(cx, &mut left) {
+            if let Poll::Ready(result) = self.peer.conn.poll_send(cx, &mut left) {
                 return Poll::Ready(result.map_err(|_| FaultKind::ClientGone));
             }
+            self.turns.set(0);
             let now_left: usize = left.iter().map(|slice| slice.len()).sum();
             if now_left < left_bytes {
                 // It took something: the time begins anew.
@@ -137,6 +146,21 @@ impl Client {
         result
     }
 
+    /// Counts a piece of work. A connection that never has to wait makes a pause now and then, so that the others of its
+    /// shard get their turn.
+    pub async fn take_turn(&self) {
+        self.turns.set(self.turns.get() + 1);
+        if self.turns.get() >= TURNS_MAX {
+            self.turns.set(0);
+            driver::give_way().await;
+        }
+    }
+
+    /// The connection had to wait: the others had their turn.
+    pub fn waited(&self) {
+        self.turns.set(0);
+    }
+
     /// The request of `length` bytes is done with: its bytes go, and those of the next one move up.
     pub fn release(&mut self, shard: &Shard, length: usize) {
         self.input.consume(length);
@@ -146,18 +170,19 @@ impl Client {
 
     /// Moves what came while the client was watched behind the rest of its input; true when there was something.
     pub fn take_ahead(&mut self, shard: &Shard) -> bool {
-        if self.ahead.is_empty() {
+        let ahead = &mut self.peer.ahead;
+        if ahead.is_empty() {
             return false;
         }
         shard.buffers.equip(&mut self.input);
         self.input.compact();
-        self.input.vec().extend_from_slice(self.ahead.filled());
-        self.ahead.clear();
-        shard.buffers.take_back(&mut self.ahead);
+        self.input.vec().extend_from_slice(ahead.filled());
+        ahead.clear();
+        shard.buffers.take_back(ahead);
         true
     }
 
     pub fn is_gone(&self) -> bool {
-        self.is_gone
+        self.peer.is_gone
     }
 }

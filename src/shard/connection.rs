@@ -8,7 +8,6 @@ use super::exchange::{self, Next};
 use super::{Shard, answer};
 use crate::base::limits::BUFFER_BYTES;
 use crate::base::{Refusal, RefusalKind};
-use crate::config::Server;
 use crate::net::barrier::{Panicked, barrier};
 use crate::net::conn::Conn;
 use crate::net::tls;
@@ -27,14 +26,15 @@ pub async fn serve(shard: &Shard, conn: Conn) {
         return Box::pin(turn_away(shard, &mut client)).await;
     }
     loop {
+        client.take_turn().await;
         match next_head(shard, &mut client).await {
             Head::Whole(head_len) => match exchange_behind_barrier(shard, &mut client, head_len).await {
                 Next::KeepAlive => {}
                 Next::Linger => return Box::pin(answer::linger(shard, &mut client)).await,
-                Next::Close => return client.conn.close_write(),
-                Next::Abort => return client.conn.abort(),
+                Next::Close => return client.peer.conn.close_write(),
+                Next::Abort => return client.peer.conn.abort(),
             },
-            Head::None => return client.conn.close_write(),
+            Head::None => return client.peer.conn.close_write(),
             Head::Bad(bad) => {
                 return Box::pin(refuse_head(shard, &mut client, &answer::of_malformed(bad))).await;
             }
@@ -51,10 +51,10 @@ pub async fn serve(shard: &Shard, conn: Conn) {
 async fn start_tls(shard: &Shard, client: &mut Client) -> Result<(), ()> {
     let active = shard.active();
     let Some(config) = &active.compiled.server_tls else { return Ok(()) };
-    client.conn.start_tls(tls::server_session(config).map_err(drop)?);
+    client.peer.conn.start_tls(tls::server_session(config).map_err(drop)?);
     client.alarm.set_after(active.snapshot().server.head_timeout_ms);
-    let Client { conn, alarm, .. } = client;
-    poll_fn(|cx| match conn.poll_handshake(cx) {
+    let Client { peer, alarm, .. } = client;
+    poll_fn(|cx| match peer.conn.poll_handshake(cx) {
         Poll::Ready(result) => Poll::Ready(result.map_err(drop)),
         Poll::Pending => alarm.poll_late(cx).map(|()| Err(())),
     })
@@ -75,6 +75,7 @@ enum Head {
 async fn next_head(shard: &Shard, client: &mut Client) -> Head {
     let active = shard.active();
     let server = &active.snapshot().server;
+    client.take_ahead(shard);
     if client.input.is_empty() {
         client.alarm.set_after(server.idle_timeout_ms);
         match client.fill_idle(shard).await {
@@ -123,11 +124,11 @@ async fn exchange_behind_barrier(shard: &Shard, client: &mut Client, head_len: u
 
 /// Refuses what is no request, or no longer one, and closes.
 async fn refuse_head(shard: &Shard, client: &mut Client, refusal: &Refusal) {
-    let timeout_ms = write_timeout_ms(&shard.active().snapshot().server);
+    let timeout_ms = shard.active().snapshot().server.write_timeout_ms;
     let mut work = shard.works.lend();
     work.request = RequestHead::default();
     work.request_id.set_from_client(b"");
-    if answer::refuse(shard, client, &mut work, refusal, false, timeout_ms).await.is_ok() {
+    if answer::refuse(shard, client, &mut work, refusal, timeout_ms).await.is_ok() {
         answer::linger(shard, client).await;
     }
     shard.works.give_back(work);
@@ -140,8 +141,4 @@ async fn turn_away(shard: &Shard, client: &mut Client) {
     let mut refusal = Refusal::new(503, RefusalKind::Server, "too_many_connections", message);
     refusal.retry_after_s = Some(1);
     refuse_head(shard, client, &refusal).await;
-}
-
-fn write_timeout_ms(server: &Server) -> u64 {
-    server.write_timeout_ms
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::active::{Active, Upstream};
-use super::attempt;
+use super::reach;
 use crate::base::limits::MODEL_LIST_BYTES_MAX;
 use crate::dialect::endpoint::Endpoint;
 use crate::net::barrier;
@@ -29,8 +29,7 @@ pub async fn forever(shard: Rc<Shard>) {
             if shard.active().compiled.generation != generation {
                 return std::task::Poll::Ready(());
             }
-            shard.wait(cx);
-            alarm.poll_late(cx)
+            alarm.poll_late_listening(cx)
         })
         .await;
     }
@@ -40,7 +39,7 @@ pub async fn forever(shard: Rc<Shard>) {
 async fn ask(shard: Rc<Shard>, active: Rc<Active>, upstream: Rc<Upstream>) {
     let target =
         upstream.provider.route(Endpoint::Models).map(|route| route.target.clone()).unwrap_or_default();
-    let result = attempt::get(&shard, &active, &upstream, &target, MODEL_LIST_BYTES_MAX).await;
+    let result = reach::get(&shard, &active, &upstream, &target, MODEL_LIST_BYTES_MAX).await;
     let body = match result {
         Ok((200, body)) => Some(body),
         Ok((status, _)) => {

@@ -6,15 +6,16 @@ use std::task::Poll;
 
 use super::active::Active;
 use super::answer::{self, Answer};
-use super::attempt::{self, Outgoing};
+use super::attempt;
 use super::body::{self, Body};
 use super::client::Client;
+use super::outgoing::{self, Outgoing};
 use super::relay::{self, Relayed};
 use super::route::{self, Asked, Target};
 use super::tally::{Tally, WasWaitedFor};
 use super::work::Work;
 use super::{Shard, stream};
-use crate::base::limits::{CATALOGUE_WAIT_MS_MAX, REQUEST_ID_BYTES_MAX};
+use crate::base::limits::{CATALOGUE_WAIT_MS_MAX, HOPS_MAX, REQUEST_ID_BYTES_MAX};
 use crate::base::{Refusal, RefusalKind, Span};
 use crate::dialect::endpoint::Endpoint;
 use crate::policy::admit;
@@ -70,6 +71,8 @@ pub struct Call {
     pub hides_usage: bool,
     /// The path goes to the provider as it came, and so do its errors.
     pub is_passthrough: bool,
+    /// Sending it a second time does no harm, even when the provider has seen it.
+    pub is_repeatable: bool,
     /// Fields that the provider's file made us change, for a header.
     pub edited: Vec<String>,
 }
@@ -78,26 +81,34 @@ pub struct Call {
 pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Next {
     let active = shard.active();
     let mut work = shard.works.lend();
+    work.request_len = head_len;
     let mut tally = Tally::begin(client.bytes_out);
     let result = straight(shard, &active, client, &mut work, &mut tally, head_len).await;
     let next = match result {
         Ok(next) => next,
         Err(Stop::Gone) => Next::Abort,
         Err(Stop::Refuse { refusal, closes }) => {
-            let keeps_alive = !closes && work.request.keep_alive && !shard.is_draining.get();
+            work.request.keep_alive &= !closes && !shard.is_draining.get();
             let timeout_ms = active.snapshot().server.write_timeout_ms;
-            let sent = answer::refuse(shard, client, &mut work, &refusal, keeps_alive, timeout_ms).await;
+            let sent = answer::refuse(shard, client, &mut work, &refusal, timeout_ms).await;
             tally.refused(refusal.status);
-            match (sent, keeps_alive) {
+            match (sent, work.request.keep_alive) {
                 (Err(_), _) => Next::Abort,
                 (Ok(()), true) => Next::KeepAlive,
                 (Ok(()), false) => Next::Linger,
             }
         }
     };
+    release(shard, client, &mut work);
     tally.settle(shard, client);
     shard.works.give_back(work);
     next
+}
+
+/// Gives the request's bytes and memory back, once: what follows them is the next request.
+fn release(shard: &Shard, client: &mut Client, work: &mut Work) {
+    client.release(shard, std::mem::take(&mut work.request_len));
+    work.held = None;
 }
 
 async fn straight(
@@ -110,19 +121,32 @@ async fn straight(
 ) -> Result<Next, Stop> {
     work.request_id.set_from_client(b"");
     let head = &client.input.filled()[..head_len];
-    work.request.keep_alive = false;
+    // What stands here is another request's, until this one is read.
+    (work.request.keep_alive, work.request.method) = (false, Method::Get);
     read_request(head, &mut work.request).map_err(|bad| Stop::refuse_and_close(answer::of_malformed(bad)))?;
     name_request(shard, head, work);
     tally.has_head(head_len);
     let asked = route::read(head, &work.request, &active.snapshot().metrics.path);
     let asked = asked.map_err(|allowed| not_served(head, work, allowed))?;
     admit(active, asked, head, work)?;
+    refuse_loop(head, work)?;
     match asked {
         Asked::Api(..) | Asked::Passthrough { .. } => {
             through_provider(shard, active, client, work, tally, head_len, asked).await
         }
-        own => answer_own(shard, active, client, work, head_len, own).await,
+        own => answer_own(shard, active, client, work, own).await,
     }
+}
+
+/// A gateway that is its own provider, by itself or through others, would ask itself until its descriptors end.
+fn refuse_loop(head: &[u8], work: &mut Work) -> Result<(), Stop> {
+    let passed = work.request.headers.find(Known::XRingwayHops).map_or(&b"0"[..], |value| value.of(head));
+    work.hops = std::str::from_utf8(passed).ok().and_then(|text| text.parse().ok()).unwrap_or(HOPS_MAX);
+    if work.hops < HOPS_MAX {
+        return Ok(());
+    }
+    let message = "The request has passed too many gateways: one of them is its own provider.";
+    Err(stop_before_body(work, Refusal::new(508, RefusalKind::Server, "loop_detected", message)))
 }
 
 /// Takes over the client's request id, if it can be shown, or makes one.
@@ -170,27 +194,18 @@ fn admit(active: &Active, asked: Asked, head: &[u8], work: &Work) -> Result<(), 
     admit::admit(&snapshot.keys, presented).map_err(|refusal| stop_before_body(work, refusal))
 }
 
-/// Answers what needs no provider.
+/// Answers what needs no provider. A body means nothing here and is not waited for.
 async fn answer_own(
     shard: &Shard,
     active: &Active,
     client: &mut Client,
     work: &mut Work,
-    head_len: usize,
     asked: Asked,
 ) -> Result<Next, Stop> {
-    let server = &active.snapshot().server;
-    // A body means nothing here; it is read so that the next request is found behind it.
-    let framing = work.request.body;
-    let ignored =
-        body::read_held(shard, client, head_len, framing, server.body_bytes_max, server.body_timeout_ms)
-            .await?;
-    let request_len = head_len + if let Body::Held(span) = ignored { span.len() } else { 0 };
-    let keeps_alive = work.request.keep_alive && !shard.is_draining.get();
-    let is_head = work.request.method == Method::Head;
+    work.request.keep_alive &= work.request.body == RequestBody::None && !shard.is_draining.get();
     let catalogue = shard.catalogue.borrow().clone();
     let metrics;
-    let mut answer = match asked {
+    let answer = match asked {
         Asked::Health => Answer::json(br#"{"status":"ok"}"#),
         Asked::Ready if shard.is_draining.get() => {
             Answer { status: 503, ..Answer::json(br#"{"status":"draining"}"#) }
@@ -215,15 +230,14 @@ async fn answer_own(
         }
         Asked::Model(id) => {
             let id = route::model_id(id.of(client.input.filled())).unwrap_or_default();
-            let entry = catalogue.entry(&id).ok_or_else(|| route::unknown_model(&id, Endpoint::Models))?;
+            let entry = catalogue.entry(&id).ok_or_else(|| route::unknown_model(&id))?;
             Answer::json(entry)
         }
         _ => Answer::json(&catalogue.list),
     };
-    (answer.is_head, answer.keeps_alive) = (is_head, keeps_alive);
-    answer::send(client, work, &answer, server.write_timeout_ms).await.map_err(|_| Stop::Gone)?;
-    client.release(shard, request_len);
-    Ok(if keeps_alive { Next::KeepAlive } else { Next::Linger })
+    let timeout_ms = active.snapshot().server.write_timeout_ms;
+    answer::send(client, work, &answer, timeout_ms).await.map_err(|_| Stop::Gone)?;
+    Ok(if work.request.keep_alive { Next::KeepAlive } else { Next::Linger })
 }
 
 async fn metrics_page(shard: &Shard, active: &Active) -> Result<String, Stop> {
@@ -253,12 +267,29 @@ async fn through_provider(
     let mut body = take_body(shard, active, client, work, head_len, asked).await?;
     let was_waited_for = if client.input.len() == here_before { WasWaitedFor::No } else { WasWaitedFor::Yes };
     tally.has_body(&body, was_waited_for);
-    let call = understand(shard, active, client, work, head_len, asked, &body).await?;
+    let result = ask_and_relay(shard, active, client, work, tally, head_len, asked, &mut body).await;
+    result.map_err(|stop| match stop {
+        // The rest of the body is still to come, where a request would be looked for.
+        Stop::Refuse { refusal, closes } => Stop::Refuse { refusal, closes: closes || !body.is_complete() },
+        Stop::Gone => Stop::Gone,
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
+async fn ask_and_relay(
+    shard: &Shard,
+    active: &Rc<Active>,
+    client: &mut Client,
+    work: &mut Work,
+    tally: &mut Tally,
+    head_len: usize,
+    asked: Asked,
+    body: &mut Body,
+) -> Result<Next, Stop> {
+    let call = understand(shard, active, client, work, head_len, asked, body).await?;
     tally.names(&call);
-    let outgoing = outgoing(client, work, head_len, asked, &call, &body)?;
-    let server = &active.snapshot().server;
-    let result =
-        attempt::attempt(shard, active, client, work, tally, &call, &outgoing, &mut body, head_len).await;
+    let outgoing = prepare_outgoing(client, work, head_len, asked, &call, body)?;
+    let result = attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len).await;
     let answered = match result {
         Ok(answered) => answered,
         Err(stop) => {
@@ -266,53 +297,27 @@ async fn through_provider(
             return Err(stop);
         }
     };
-    let is_replaced = relay::replacement(&call, work, &answered);
-    if let Some(refusal) = is_replaced {
-        attempt::discard(shard, answered);
+    if let Some(refusal) = relay::replacement(&call, work, &answered) {
         tally.answered(work.response.status);
+        attempt::discard(shard, work, answered);
         tally.takes_model(call);
-        return finish_request(shard, client, head_len, &body, Err(refusal.into()));
+        return Err(refusal.into());
     }
     // A byte of the answer is about to leave: from here on the request is never sent again.
-    let is_complete = release_request(shard, client, head_len, &body);
+    work.request.keep_alive &= body.is_complete() && !shard.is_draining.get();
+    if let Body::Decoded(_) = body {
+        *body = Body::None;
+    }
+    release(shard, client, work);
+    let server = &active.snapshot().server;
     let relayed = relay::relay(shard, server, client, work, tally, &call, answered).await;
     tally.takes_model(call);
     Ok(match relayed {
-        Relayed::Whole if is_complete && work.request.keep_alive && !shard.is_draining.get() => {
-            Next::KeepAlive
-        }
+        Relayed::Whole if work.request.keep_alive => Next::KeepAlive,
         Relayed::Whole => Next::Linger,
         Relayed::UntilClose => Next::Close,
         Relayed::Cut => Next::Abort,
     })
-}
-
-/// Gives the request's bytes back. False when not all of them were read, so that what follows is no request.
-fn release_request(shard: &Shard, client: &mut Client, head_len: usize, body: &Body) -> bool {
-    let (length, is_complete) = match body {
-        Body::Held(span) => (head_len + span.len(), true),
-        Body::None | Body::Decoded(_) => (head_len, true),
-        Body::Streaming(inflow) => (head_len, inflow.is_ended()),
-    };
-    client.release(shard, length);
-    is_complete
-}
-
-/// Ends a request whose answer is ours.
-fn finish_request(
-    shard: &Shard,
-    client: &mut Client,
-    head_len: usize,
-    body: &Body,
-    result: Result<Next, Stop>,
-) -> Result<Next, Stop> {
-    let is_complete = release_request(shard, client, head_len, body);
-    match result {
-        Err(Stop::Refuse { refusal, closes }) => {
-            Err(Stop::Refuse { refusal, closes: closes || !is_complete })
-        }
-        other => other,
-    }
 }
 
 /// Takes the body in the way that the endpoint needs: whole when it must be looked into, else as a stream of which the
@@ -326,42 +331,32 @@ async fn take_body(
     asked: Asked,
 ) -> Result<Body, Stop> {
     let server = &active.snapshot().server;
-    let framing = work.request.body;
-    let content_type = work.request.headers.find(Known::ContentType).unwrap_or_default();
-    let is_json = is_json(content_type.of(client.input.filled()));
+    let head = &client.input.filled()[..head_len];
+    let content_type = work.request.headers.find(Known::ContentType).unwrap_or_default().of(head);
     let is_encoded = work.request.headers.find(Known::ContentEncoding).is_some();
+    let is_json = is_json(content_type) && !is_encoded;
     let is_known = matches!(asked, Asked::Api(endpoint, _) if endpoint != Endpoint::Other);
     if is_known && is_encoded {
         let message = "Compressed request bodies are not taken here.";
         let refusal = Refusal::new(415, RefusalKind::InvalidRequest, "content_encoding", message);
         return Err(stop_before_body(work, refusal.about("content-encoding")));
     }
-    if work.request.expects_continue && client.input.len() == head_len {
-        const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-        let sent = client.send(&mut [std::io::IoSlice::new(CONTINUE)], server.write_timeout_ms).await;
-        sent.map_err(|_| Stop::Gone)?;
-    }
-    let is_small = matches!(framing, RequestBody::Length(length) if length <= server.body_bytes_max as u64);
-    if is_known || (is_json && !is_encoded && is_small && matches!(asked, Asked::Api(..))) {
-        return body::read_held(
-            shard,
-            client,
-            head_len,
-            framing,
-            server.body_bytes_max,
-            server.body_timeout_ms,
-        )
-        .await;
-    }
-    let boundary = multipart::boundary(content_type.of(client.input.filled())).map(<[u8]>::to_vec);
     let needs_model = matches!(asked, Asked::Api(..));
+    // A body that is too long to be looked into streams through all the same, when it need not name its provider.
+    let is_long = matches!(work.request.body, RequestBody::Length(n) if n > server.body_bytes_max as u64);
+    let names_itself = active.snapshot().default_provider.is_some()
+        || path::query_value(work.request.query.of(head), "provider").is_some();
+    if is_known || (needs_model && is_json && !(is_long && names_itself)) {
+        return body::read_held(shard, client, work, server, head_len).await;
+    }
+    let boundary = multipart::boundary(content_type).map(<[u8]>::to_vec);
     let is_enough = |peeked: &[u8]| match &boundary {
         Some(boundary) if needs_model => {
             multipart::find_field(peeked, boundary, "model") != FieldSearch::NotYet
         }
-        _ => !needs_model || !is_json,
+        _ => true,
     };
-    body::begin_streaming(shard, client, head_len, framing, server.body_timeout_ms, is_enough).await
+    body::begin_streaming(shard, client, work, server, head_len, is_enough).await
 }
 
 fn is_json(content_type: &[u8]) -> bool {
@@ -381,18 +376,20 @@ async fn understand(
 ) -> Result<Call, Stop> {
     work.edits.clear();
     work.object.clear();
-    let Asked::Api(endpoint, _) = asked else { return passthrough(active, client, asked) };
+    let Asked::Api(endpoint, _) = asked else { return passthrough(active, client, work, head_len, asked) };
     let head = &client.input.filled()[..head_len];
     let hint = path::query_value(work.request.query.of(head), "provider").map(|hint| hint.into_owned());
     let model = named_model(client, work, head_len, endpoint, body)?;
     let model_at = model.as_ref().map(|(_, at)| *at);
-    let target = find_target(shard, active, client, model.map(|(name, _)| name), hint, endpoint).await?;
+    let target = find_target(shard, active, client, model.map(|(name, _)| name), hint).await?;
+    let is_passthrough = endpoint == Endpoint::Other;
     let mut call = Call {
         endpoint,
         target,
         wants_stream: false,
         hides_usage: false,
-        is_passthrough: endpoint == Endpoint::Other,
+        is_passthrough,
+        is_repeatable: !is_passthrough || is_repeatable(client, work, head_len),
         edited: Vec::new(),
     };
     if let (Some(at), true) = (model_at, call.target.is_qualified) {
@@ -409,15 +406,30 @@ async fn understand(
     Ok(call)
 }
 
-fn passthrough(active: &Active, client: &Client, asked: Asked) -> Result<Call, Stop> {
+fn passthrough(
+    active: &Active,
+    client: &Client,
+    work: &Work,
+    head_len: usize,
+    asked: Asked,
+) -> Result<Call, Stop> {
     let Asked::Passthrough { provider, .. } = asked else { unreachable!("the caller matched the endpoints") };
     let name = provider.of(client.input.filled());
-    let upstream =
-        active.by_name(name).ok_or_else(|| Stop::refuse_and_close(route::unknown_provider(name)))?;
-    let target =
-        Target { upstream: upstream.clone(), model: String::new(), is_qualified: false, is_known: false };
-    let (endpoint, edited) = (Endpoint::Other, Vec::new());
-    Ok(Call { endpoint, target, wants_stream: false, hides_usage: false, is_passthrough: true, edited })
+    let upstream = active.by_name(name).ok_or_else(|| Stop::from(route::unknown_provider(name)))?;
+    Ok(Call {
+        endpoint: Endpoint::Other,
+        target: Target { upstream: upstream.clone(), model: String::new(), is_qualified: false, is_known: false },
+        wants_stream: false,
+        hides_usage: false,
+        is_passthrough: true,
+        is_repeatable: is_repeatable(client, work, head_len),
+        edited: Vec::new(),
+    })
+}
+
+fn is_repeatable(client: &Client, work: &Work, head_len: usize) -> bool {
+    let head = &client.input.filled()[..head_len];
+    outgoing::is_repeatable(work.request.method, &work.request.headers, head)
 }
 
 /// The model that the body names, with its place in the body. Bodies of known endpoints must be objects; others may be
@@ -445,7 +457,7 @@ fn named_model(
             FieldSearch::Absent | FieldSearch::NotYet => Ok(None),
         };
     }
-    let document = body.held(client);
+    let document = body.held(&client.input);
     if let Err(fault) = json::scan_object(document, &mut work.members) {
         work.members.clear();
         let is_ambiguous = matches!(fault, json::JsonFault::DuplicateKey { .. });
@@ -471,11 +483,10 @@ async fn find_target(
     client: &mut Client,
     model: Option<String>,
     hint: Option<Vec<u8>>,
-    endpoint: Endpoint,
 ) -> Result<Target, Stop> {
     let look = || {
         let catalogue = shard.catalogue.borrow().clone();
-        route::target(active, &catalogue, model.as_deref().map(Into::into), hint.as_deref(), endpoint)
+        route::target(active, &catalogue, model.as_deref().map(Into::into), hint.as_deref())
     };
     if let Some(found) = look() {
         return found.map_err(Stop::from);
@@ -486,11 +497,10 @@ async fn find_target(
         if let Some(found) = look() {
             return Poll::Ready(Some(found));
         }
-        shard.wait(cx);
-        alarm.poll_late(cx).map(|()| None)
+        alarm.poll_late_listening(cx).map(|()| None)
     });
     let found = client.unless_gone(shard, settled).await.map_err(|_| Stop::Gone)?;
-    let unknown = || Err(route::unknown_model(model.as_deref().unwrap_or_default(), endpoint));
+    let unknown = || Err(route::unknown_model(model.as_deref().unwrap_or_default()));
     found.unwrap_or_else(unknown).map_err(Stop::from)
 }
 
@@ -507,7 +517,7 @@ fn prepare_edits(
         let message = format!("The provider `{}` has no {} endpoint.", provider.name, call.endpoint.name());
         return Err(Refusal::invalid("unsupported_endpoint", message).into());
     }
-    let document = body.held(client);
+    let document = body.held(&client.input);
     let Work { members, edits, object, .. } = work;
     call.edited = edit::apply(&provider.edits, document, members, edits, object);
     let is_true =
@@ -523,7 +533,7 @@ fn prepare_edits(
 }
 
 /// The request as it goes to the provider, but for the credential.
-fn outgoing(
+fn prepare_outgoing(
     client: &Client,
     work: &mut Work,
     head_len: usize,
@@ -543,15 +553,13 @@ fn outgoing(
             let again = if provider.base_path.ends_with("/v1") { rest.strip_prefix(b"/v1") } else { None };
             target.extend_from_slice(provider.base_path.as_bytes());
             target.extend_from_slice(again.filter(|rest| rest.starts_with(b"/")).unwrap_or(rest));
-            add_query(&mut target, provider.query.as_bytes());
-            add_query(&mut target, query);
+            add_queries(&mut target, provider.query.as_bytes(), query);
         }
         Asked::Api(Endpoint::Other, rest) => {
             check_path(rest.of(head))?;
             target.extend_from_slice(provider.base_path.as_bytes());
             target.extend_from_slice(rest.of(head));
-            add_query(&mut target, provider.query.as_bytes());
-            add_query(&mut target, &without_hint(query));
+            add_queries(&mut target, provider.query.as_bytes(), &without_hint(query));
         }
         _ => {
             let route = provider.route(call.endpoint);
@@ -559,7 +567,7 @@ fn outgoing(
             add_query(&mut target, &without_hint(query));
         }
     }
-    let held = body.held(client).len();
+    let held = body.held(&client.input).len();
     Ok(Outgoing::write(head, work, call, &target, body, held))
 }
 
@@ -571,6 +579,19 @@ fn without_hint(query: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
     path::query_without(query, "provider", &mut kept);
     kept
+}
+
+/// The provider's own query, then the client's without what the provider's has.
+fn add_queries(target: &mut Vec<u8>, own: &[u8], of_client: &[u8]) {
+    add_query(target, own);
+    let mut rest = of_client.to_vec();
+    for pair in own.split(|&b| b == b'&').filter(|pair| !pair.is_empty()) {
+        let name = String::from_utf8_lossy(pair.split(|&b| b == b'=').next().unwrap_or_default());
+        let mut kept = Vec::new();
+        path::query_without(&rest, &name, &mut kept);
+        rest = kept;
+    }
+    add_query(target, &rest);
 }
 
 fn add_query(target: &mut Vec<u8>, query: &[u8]) {

@@ -10,6 +10,8 @@ mod client;
 mod connection;
 mod discover;
 mod exchange;
+mod outgoing;
+mod reach;
 mod relay;
 mod route;
 mod stream;
@@ -23,7 +25,6 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Waker;
 
 use crate::base::clock;
 use crate::base::id::Ids;
@@ -105,8 +106,8 @@ pub(crate) struct Shard {
     peers: Vec<Mailbox<ToShard>>,
     loads: Arc<Loads>,
     is_draining: Cell<bool>,
-    /// Tasks that wait for an address, a catalogue or the end of the last connection.
-    waiting: RefCell<Vec<Waker>>,
+    /// Bytes of request bodies that are held.
+    held_bytes: Rc<Cell<usize>>,
     questions: RefCell<Questions>,
     /// The wall clock less the monotonic one, in milliseconds.
     wall_offset_ms: Cell<u64>,
@@ -149,15 +150,15 @@ async fn serve(plan: Plan) -> io::Result<()> {
         peers: plan.peers,
         loads: plan.loads,
         is_draining: Cell::new(false),
-        waiting: RefCell::default(),
+        held_bytes: Rc::default(),
         questions: RefCell::default(),
         wall_offset_ms: Cell::new(0),
     });
     barrier::spawn(alarms.tick_forever());
     barrier::spawn(keep_house(shard.clone()));
     let mut acceptors = Vec::new();
-    for (index, fd) in plan.listeners.into_iter().enumerate() {
-        acceptors.push(accept::start(&shard, index, fd)?);
+    for fd in plan.listeners {
+        acceptors.push(accept::start(&shard, fd)?);
     }
     if shard.id == 0 {
         barrier::spawn(discover::forever(shard.clone()));
@@ -172,12 +173,16 @@ async fn hear_until_drained(
     acceptors: Vec<accept::Acceptor>,
 ) -> io::Result<()> {
     let mut acceptors = Some(acceptors);
+    // Never set: it is there to hear the news that the last connection is gone.
+    let alarm = shard.alarms.alarm();
     loop {
         let heard = std::future::poll_fn(|cx| {
             if shard.is_draining.get() && shard.loads.of(shard.id) == 0 {
                 return std::task::Poll::Ready(None);
             }
-            shard.wait(cx);
+            if alarm.poll_late_listening(cx).is_ready() {
+                return std::task::Poll::Ready(None);
+            }
             inbox.poll_next(cx).map(Some)
         });
         match heard.await {
@@ -195,19 +200,19 @@ async fn hear_until_drained(
 
 fn hear(shard: &Rc<Shard>, message: ToShard) {
     match message {
-        ToShard::Accepted { fd, listener } => accept::take(shard, fd, listener),
+        ToShard::Accepted { fd } => accept::take(shard, fd),
         ToShard::Resolved { host, port, addresses } => {
             shard.active().resolved(&host, port, addresses, shard.alarms.now_ms());
-            shard.wake_waiting();
+            shard.alarms.tell_news();
         }
         ToShard::Catalogue(catalogue) => {
             *shard.catalogue.borrow_mut() = catalogue;
-            shard.wake_waiting();
+            shard.alarms.tell_news();
         }
         ToShard::Settings(compiled) => {
             let before = shard.active();
             *shard.active.borrow_mut() = Rc::new(Active::new(compiled, Some(&before)));
-            shard.wake_waiting();
+            shard.alarms.tell_news();
         }
         ToShard::Report(reply) => {
             let report = shard.report();
@@ -218,7 +223,7 @@ fn hear(shard: &Rc<Shard>, message: ToShard) {
             if let Some(answer) = shard.questions.borrow_mut().open.get_mut(&ticket) {
                 *answer = Some(text);
             }
-            shard.wake_waiting();
+            shard.alarms.tell_news();
         }
         ToShard::Drain => {}
     }
@@ -247,19 +252,6 @@ impl Shard {
         self.alarms.now_ms() + self.wall_offset_ms.get()
     }
 
-    /// Remembers the task for the next [`Shard::wake_waiting`].
-    fn wait(&self, cx: &std::task::Context<'_>) {
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
-    }
-
-    fn wake_waiting(&self) {
-        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
-        waiting.into_iter().for_each(Waker::wake);
-    }
-
     /// Asks the offload thread for the metrics page; `None` when it does not answer in time.
     async fn ask_for_metrics(&self, within_ms: u64) -> Option<String> {
         let ticket = {
@@ -274,10 +266,9 @@ impl Shard {
         let asked = self.offload.tell(ToOffload::Scrape { shard: self.id, ticket });
         let answer = std::future::poll_fn(|cx| {
             let answer = self.questions.borrow_mut().open.get_mut(&ticket).and_then(Option::take);
-            if answer.is_some() || !asked || alarm.poll_late(cx).is_ready() {
+            if answer.is_some() || !asked || alarm.poll_late_listening(cx).is_ready() {
                 return std::task::Poll::Ready(answer);
             }
-            self.wait(cx);
             std::task::Poll::Pending
         });
         let answer = answer.await;

@@ -7,19 +7,19 @@ use super::Shard;
 use super::attempt::{Answered, Turn, fill, is_event_stream, of_malformed};
 use super::client::Client;
 use super::exchange::Call;
-use super::stream::Watcher;
+use super::stream::{Tail, Watcher};
 use super::tally::Tally;
 use super::work::Work;
 use crate::base::fault::FaultKind;
-use crate::base::limits::{BUFFER_BYTES, ERROR_TEXT_BYTES_MAX};
+use crate::base::limits::{BUFFER_BYTES, COPIED_BYTES_MAX, ERROR_TEXT_BYTES_MAX};
 use crate::base::{Refusal, RefusalKind, Span};
 use crate::config::Server;
 use crate::dialect::endpoint::Endpoint;
 use crate::dialect::openai;
 use crate::ledger::usage::Usage;
 use crate::wire::Step;
-use crate::wire::chunked::{Chunked, LAST_CHUNK, write_chunk_head};
-use crate::wire::head::{Known, Version};
+use crate::wire::chunked::{Chunked, chunk_tail, write_chunk_head};
+use crate::wire::head::{Field, Known, Version};
 use crate::wire::json::{self, Capture, Kind};
 use crate::wire::request::Method;
 use crate::wire::response::ResponseBody;
@@ -51,14 +51,16 @@ pub fn replacement(call: &Call, work: &Work, answered: &Answered) -> Option<Refu
     } else if !matches!(value(Known::ContentEncoding), b"" | b"identity") {
         Refusal::from_fault(FaultKind::ContentEncoded.fatal())
     } else if response.status >= 400 && !is_json(value(Known::ContentType)) {
-        let text = error_text(work, answered);
+        let text = error_text(call, work, answered);
         Refusal::new(response.status, RefusalKind::Upstream, "upstream_error", text)
     } else {
         return None;
     };
     refusal.was_retried = answered.attempts > 1;
-    refusal.retry_after_s =
-        std::str::from_utf8(value(Known::RetryAfter)).ok().and_then(|text| text.trim().parse().ok());
+    let mut writer = HeadWriter::continuing(&mut refusal.header_lines);
+    let of_body = [Known::ContentType, Known::ContentEncoding, Known::Date, Known::WwwAuthenticate];
+    let kept = response.headers.fields.iter().filter(|field| !of_body.contains(&field.known));
+    kept.for_each(|field| pass_header(&mut writer, work, head, field));
     Some(refusal)
 }
 
@@ -67,7 +69,7 @@ fn is_json(content_type: &[u8]) -> bool {
 }
 
 /// What a provider said in another shape than JSON, as far as it is here.
-fn error_text(work: &Work, answered: &Answered) -> String {
+fn error_text(call: &Call, work: &Work, answered: &Answered) -> String {
     let rest = &answered.buffer.filled()[answered.head_len..];
     let mut spans = Vec::new();
     let text = match work.response.body {
@@ -77,7 +79,13 @@ fn error_text(work: &Work, answered: &Answered) -> String {
         }
         _ => rest.to_vec(),
     };
-    let text = String::from_utf8_lossy(&text[..text.len().min(ERROR_TEXT_BYTES_MAX)]).trim().to_owned();
+    let mut text = String::from_utf8_lossy(&text[..text.len().min(ERROR_TEXT_BYTES_MAX)]).trim().to_owned();
+    // A page that shows the request it got would show the gateway's key.
+    for key in call.target.upstream.provider.credentials.iter().map(|credential| credential.key.reveal()) {
+        if !key.is_empty() {
+            text = text.replace(key, "****");
+        }
+    }
     let status = work.response.status;
     if text.is_empty() { format!("The provider answered with status {status}.") } else { text }
 }
@@ -102,8 +110,10 @@ enum Outward {
 /// What is learnt from a body on its way.
 enum Watch {
     Nothing,
-    /// The events of a stream.
+    /// The events of a chat or completions stream.
     Events(Box<Watcher>),
+    /// Where the lines of any other stream end.
+    Tail(Tail),
     /// The usage in a JSON answer.
     Json(Option<Box<Capture>>),
 }
@@ -121,6 +131,7 @@ pub async fn relay(
     tally.answered(work.response.status);
     let mut passing = begin(server, work, call, &answered);
     write_head(work, call, &answered, passing.outward);
+
     answered.buffer.consume(answered.head_len);
     let result = passing.pass(shard, server, client, work, tally, &mut answered).await;
     passing.tell_usage(tally, work.response.status);
@@ -163,13 +174,13 @@ fn begin(server: &Server, work: &Work, call: &Call, answered: &Answered) -> Pass
     let is_success = (200..300).contains(&response.status);
     let is_stream = is_event_stream(content_type.of(head)) && response.body != ResponseBody::None;
     let is_known = call.endpoint != Endpoint::Other;
-    let watch = if is_stream {
-        let is_chat = call.endpoint.streams() && is_success;
-        Watch::Events(Box::new(Watcher::new(is_chat, call.hides_usage, server.event_bytes_max)))
-    } else if is_known && is_success {
-        Watch::Json(None)
-    } else {
-        Watch::Nothing
+    let watch = match (is_stream, is_known && is_success) {
+        (true, true) if call.endpoint.streams() => {
+            Watch::Events(Box::new(Watcher::new(call.hides_usage, server.event_bytes_max)))
+        }
+        (true, _) => Watch::Tail(Tail::default()),
+        (false, true) => Watch::Json(None),
+        (false, false) => Watch::Nothing,
     };
     let inward = match response.body {
         ResponseBody::None => Inward::None,
@@ -177,9 +188,12 @@ fn begin(server: &Server, work: &Work, call: &Call, answered: &Answered) -> Pass
         ResponseBody::Chunked => Inward::Chunked(Chunked::default()),
         ResponseBody::UntilClose => Inward::UntilClose,
     };
+    // Where neither framing nor content tells a cut from the end, the client must not be told that it was the end.
+    let tells_its_end = matches!(watch, Watch::Events(_) | Watch::Json(_));
     let outward = match (&inward, work.request.version) {
         (Inward::None, _) => Outward::None,
-        (Inward::Length(_), _) if !is_stream => Outward::Length,
+        (Inward::Length(_), _) if !matches!(watch, Watch::Events(_)) => Outward::Length,
+        (Inward::UntilClose, _) if !tells_its_end => Outward::UntilClose,
         (_, Version::V11) => Outward::Chunked,
         (_, Version::V10) => Outward::UntilClose,
     };
@@ -188,22 +202,24 @@ fn begin(server: &Server, work: &Work, call: &Call, answered: &Answered) -> Pass
 
 /// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
 fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outward) {
-    let Work { out, response, request, request_id, .. } = work;
+    let mut out = std::mem::take(&mut work.out);
+    let (response, request) = (&work.response, &work.request);
     let head = &answered.buffer.filled()[..answered.head_len];
     out.clear();
-    let mut writer = HeadWriter::response(out, response.status);
+    let mut writer = HeadWriter::response(&mut out, response.status);
+    let has_tried = answered.attempts > 1 && response.status >= 400;
     for field in &response.headers.fields {
-        let name = field.name.of(head);
-        let is_length_of_nothing = field.known == Known::ContentLength && outward == Outward::None;
-        if is_length_of_nothing || (passes(field.known) && !response.headers.named_by_connection(head, name))
-        {
-            writer.checked_header(name, field.value.of(head));
-        } else if field.known == Known::XRequestId {
-            writer.checked_header(b"x-upstream-request-id", field.value.of(head));
+        // The length that an answer to HEAD, or one of "not modified", would have had.
+        let is_told_length =
+            field.known == Known::ContentLength && outward == Outward::None && response.status != 204;
+        if is_told_length {
+            writer.checked_header(field.name.of(head), field.value.of(head));
+        } else if !(has_tried && field.known == Known::XShouldRetry) {
+            pass_header(&mut writer, work, head, field);
         }
     }
-    writer.checked_header(b"x-request-id", request_id.as_bytes());
-    if answered.attempts > 1 && response.status >= 400 {
+    writer.checked_header(b"x-request-id", work.request_id.as_bytes());
+    if has_tried {
         writer.checked_header(b"x-should-retry", b"false");
     }
     if !call.edited.is_empty() {
@@ -219,16 +235,34 @@ fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outwar
         }
         _ => {}
     }
-    if !request.keep_alive || outward == Outward::UntilClose {
-        writer.checked_header(b"connection", b"close");
-    }
+    writer.connection(request.version, request.keep_alive && outward != Outward::UntilClose);
     writer.finish();
+    work.out = out;
 }
 
-/// The headers of a provider that reach the client. Cookies and transport policies of its host are not the gateway's.
-fn passes(known: Known) -> bool {
-    !known.is_hop_by_hop()
-        && !matches!(known, Known::SetCookie | Known::AltSvc | Known::XRequestId | Known::Server)
+/// Writes a header of the provider's answer, if it is one that passes.
+fn pass_header(writer: &mut HeadWriter<'_>, work: &Work, head: &[u8], field: &Field) {
+    let name = field.name.of(head);
+    if passes(field.known, name) && !work.response.headers.named_by_connection(head, name) {
+        writer.checked_header(name, field.value.of(head));
+    } else if field.known == Known::XRequestId {
+        writer.checked_header(b"x-upstream-request-id", field.value.of(head));
+    }
+}
+
+/// The headers of a provider that reach the client. Its cookies, its host's transport policies and its permissions for
+/// browsers are not the gateway's.
+fn passes(known: Known, name: &[u8]) -> bool {
+    const POLICIES: [&[u8]; 3] = [b"strict-transport-security", b"clear-site-data", b"nel"];
+    let is_policy = || {
+        let is = |prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
+        POLICIES.iter().any(|policy| name.eq_ignore_ascii_case(policy)) || is(b"access-control-")
+    };
+    match known {
+        Known::Other => !is_policy(),
+        Known::SetCookie | Known::AltSvc | Known::XRequestId | Known::Server | Known::XRingwayHops => false,
+        _ => !known.is_hop_by_hop(),
+    }
 }
 
 impl Passing {
@@ -250,6 +284,7 @@ impl Passing {
             self.send_piece(server, client, work, answered, is_end).await?;
             answered.buffer.consume(used);
             shard.buffers.take_back(&mut answered.buffer);
+            client.take_turn().await;
             tally.passed_on(self.is_stream);
             if is_end {
                 return self.judge_end();
@@ -281,6 +316,7 @@ impl Passing {
         self.stage.clear();
         match &mut self.watch {
             Watch::Nothing => {}
+            Watch::Tail(tail) => spans.iter().for_each(|span| tail.take(span.of(input))),
             Watch::Json(capture) => watch_json(capture, &mut self.usage, input, spans, members, is_end),
             Watch::Events(watcher) => {
                 for span in spans.iter() {
@@ -292,25 +328,20 @@ impl Passing {
                 }
             }
         }
-        let data_len =
-            if self.is_stream { self.stage.len() } else { spans.iter().map(|span| span.len()).sum() };
+        let is_staged = matches!(self.watch, Watch::Events(_));
+        let data_len = if is_staged { self.stage.len() } else { spans.iter().map(|span| span.len()).sum() };
         let is_chunked = self.outward == Outward::Chunked;
         if is_chunked && data_len > 0 {
             write_chunk_head(data_len, out);
         }
         let ends_well = is_end && self.judge_end().is_ok();
-        let tail: &[u8] = match (is_chunked, data_len > 0, ends_well) {
-            (false, ..) | (true, false, false) => b"",
-            (true, true, false) => b"\r\n",
-            (true, false, true) => LAST_CHUNK,
-            (true, true, true) => b"\r\n0\r\n\r\n",
-        };
+        let tail = if is_chunked { chunk_tail(data_len, ends_well) } else { b"" };
         if out.is_empty() && data_len == 0 && tail.is_empty() {
             return Ok(());
         }
         if data_len <= COPIED_BYTES_MAX {
             // One copy and one plain send cost less than many pieces.
-            if self.is_stream {
+            if is_staged {
                 out.extend_from_slice(&self.stage);
             } else {
                 spans.iter().for_each(|span| out.extend_from_slice(span.of(input)));
@@ -322,7 +353,7 @@ impl Passing {
         }
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(spans.len() + 2);
         slices.push(IoSlice::new(out));
-        if self.is_stream {
+        if is_staged {
             slices.push(IoSlice::new(&self.stage));
         } else {
             slices.extend(spans.iter().map(|span| IoSlice::new(span.of(input))));
@@ -339,7 +370,7 @@ impl Passing {
     /// Whether the end that the framing shows is a good one.
     fn judge_end(&self) -> Result<(), FaultKind> {
         let is_good = match &self.watch {
-            Watch::Nothing => true,
+            Watch::Nothing | Watch::Tail(_) => true,
             Watch::Events(watcher) => watcher.has_ended(),
             // Without a length, the end of the connection may be a cut: the JSON tells.
             Watch::Json(capture) => {
@@ -356,21 +387,26 @@ impl Passing {
         if matches!(kind, FaultKind::ClientGone | FaultKind::ClientStalled) {
             return;
         }
-        if self.is_stream {
+        // With a length no event of ours has room in the body.
+        if self.is_stream && matches!(self.outward, Outward::Chunked | Outward::UntilClose) {
             self.stage.clear();
+            if let Watch::Tail(tail) = &self.watch {
+                self.stage.extend_from_slice(tail.missing_end());
+            }
             let refusal = Refusal::from_fault(kind.fatal());
             openai::write_error_event(&refusal, &mut self.stage);
             let is_chunked = self.outward == Outward::Chunked;
             if is_chunked {
                 write_chunk_head(self.stage.len(), &mut work.out);
             }
-            let tail: &[u8] = if is_chunked { b"\r\n" } else { b"" };
+            let tail = if is_chunked { chunk_tail(self.stage.len(), false) } else { b"" };
             let mut slices = [IoSlice::new(&work.out), IoSlice::new(&self.stage), IoSlice::new(tail)];
             // A client that is gone by now will not miss it.
             let _ = client.send(&mut slices, server.write_timeout_ms).await;
-        } else if self.outward == Outward::UntilClose {
-            // To an HTTP/1.0 client an orderly close would be the end of the body.
-            client.conn.reset_on_close();
+        }
+        if self.outward == Outward::UntilClose && !self.is_stream {
+            // An orderly close would be the end of the body.
+            client.peer.conn.reset_on_close();
         }
     }
 
@@ -383,7 +419,8 @@ impl Passing {
         {
             self.usage.merge(openai::read_usage(value));
         }
-        let is_expected = !matches!(self.watch, Watch::Nothing) && (200..300).contains(&status);
+        let is_read = matches!(self.watch, Watch::Events(_) | Watch::Json(_));
+        let is_expected = is_read && (200..300).contains(&status);
         tally.usage(self.usage, is_expected);
     }
 
@@ -453,7 +490,5 @@ fn watch_json(
     spans.iter().for_each(|span| capture.step(span.of(input)));
 }
 
-/// Data up to this size is copied behind what goes in front of it.
-const COPIED_BYTES_MAX: usize = 8 * 1024;
 /// Memory that a stream keeps between its events.
 const STAGE_BYTES_KEPT_MAX: usize = 4 * 1024;

@@ -33,7 +33,7 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
     let path = request.path.of(head);
     let behind = |prefix: usize| Span::new(request.path.start as usize + prefix, request.path.end as usize);
     let is_read = matches!(request.method, Method::Get | Method::Head);
-    if request.method == Method::Options {
+    if request.method == Method::Options && !path.starts_with(b"/p/") {
         return Ok(Asked::Options);
     }
     let only_read = |asked: Asked| if is_read { Ok(asked) } else { Err("GET, HEAD, OPTIONS") };
@@ -82,7 +82,6 @@ pub fn target(
     catalogue: &Catalogue,
     model: Option<Cow<'_, str>>,
     hint: Option<&[u8]>,
-    endpoint: Endpoint,
 ) -> Option<Result<Target, Refusal>> {
     if active.upstreams.is_empty() {
         return Some(Err(no_providers()));
@@ -105,12 +104,11 @@ pub fn target(
         && let Some(upstream) = active.by_name(name.as_bytes())
         && !rest.is_empty()
     {
-        let is_known = catalogue.offers(upstream.index, rest);
+        let is_known = catalogue.offers(&upstream.provider.name, rest);
         return Some(Ok(of(upstream, rest.to_owned(), true, is_known)));
     }
-    let listed = catalogue.provider_of(&model).filter(|&index| index < active.upstreams.len());
-    if let Some(index) = listed {
-        return Some(Ok(of(&active.upstreams[index], model.into_owned(), false, true)));
+    if let Some(upstream) = catalogue.provider_of(&model).and_then(|name| active.by_name(name.as_bytes())) {
+        return Some(Ok(of(upstream, model.into_owned(), false, true)));
     }
     if let Some(index) = active.snapshot().default_provider {
         return Some(Ok(of(&active.upstreams[index], model.into_owned(), false, false)));
@@ -118,7 +116,7 @@ pub fn target(
     if !catalogue.is_settled {
         return None;
     }
-    Some(Err(unknown_model(&model, endpoint)))
+    Some(Err(unknown_model(&model)))
 }
 
 /// The provider was named in the query; its name may stand in front of the model as well.
@@ -126,7 +124,7 @@ fn hinted(catalogue: &Catalogue, upstream: &Rc<Upstream>, model: Option<Cow<'_, 
     let model = model.unwrap_or_default();
     let own = model.strip_prefix(upstream.provider.name.as_str()).and_then(|rest| rest.strip_prefix('/'));
     let (name, is_qualified) = (own.unwrap_or(&model), own.is_some());
-    of(upstream, name.to_owned(), is_qualified, catalogue.offers(upstream.index, name))
+    of(upstream, name.to_owned(), is_qualified, catalogue.offers(&upstream.provider.name, name))
 }
 
 fn of(upstream: &Rc<Upstream>, model: String, is_qualified: bool, is_known: bool) -> Target {
@@ -144,7 +142,7 @@ pub fn unknown_provider(name: &[u8]) -> Refusal {
 }
 
 /// OpenAI's own answer to a model that it does not know is a 404 of this code.
-pub fn unknown_model(model: &str, _endpoint: Endpoint) -> Refusal {
+pub fn unknown_model(model: &str) -> Refusal {
     let message = format!("The model `{model}` does not exist: no provider here offers it.");
     Refusal::new(404, RefusalKind::InvalidRequest, "model_not_found", message).about("model")
 }

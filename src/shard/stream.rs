@@ -1,4 +1,5 @@
-//! What is special about streams of the OpenAI dialect: asking for usage, and watching events go by.
+//! What is special about streams of the OpenAI dialect: asking for usage, and watching events go by. Of streams that we do
+//! not know, only where a line ends.
 
 use std::ops::Range;
 
@@ -53,8 +54,6 @@ pub struct Watcher {
     /// Bytes of the event that is not complete yet.
     held: Vec<u8>,
     hides_usage: bool,
-    /// The events are those of chat or completions; of others only their bounds are known.
-    is_chat: bool,
     event_bytes_max: usize,
     pub usage: Usage,
     pub is_done: bool,
@@ -68,13 +67,12 @@ pub struct Watcher {
 pub struct EventTooLarge;
 
 impl Watcher {
-    pub fn new(is_chat: bool, hides_usage: bool, event_bytes_max: usize) -> Watcher {
+    pub fn new(hides_usage: bool, event_bytes_max: usize) -> Watcher {
         Watcher {
             events: Events::default(),
             members: Vec::new(),
             held: Vec::new(),
             hides_usage,
-            is_chat,
             event_bytes_max,
             usage: Usage::default(),
             is_done: false,
@@ -148,9 +146,6 @@ impl Watcher {
             self.is_done = true;
             return false;
         }
-        if !self.is_chat {
-            return false;
-        }
         let facts = openai::read_event(data, &mut self.members);
         self.has_finish |= facts.is_finish;
         self.has_error |= facts.is_error;
@@ -162,7 +157,30 @@ impl Watcher {
 
     /// Whether the stream came to an end of its own: its marker, a finish reason or an error of the provider's.
     pub fn has_ended(&self) -> bool {
-        !self.is_chat || self.is_done || self.has_finish || self.has_error
+        self.is_done || self.has_finish || self.has_error
+    }
+}
+
+/// The last bytes of a stream that passes unread: an event of ours can only stand behind a blank line.
+#[derive(Default)]
+pub struct Tail {
+    last: [u8; 4],
+    count: usize,
+}
+
+impl Tail {
+    pub fn take(&mut self, bytes: &[u8]) {
+        for &byte in &bytes[bytes.len().saturating_sub(4)..] {
+            self.last.rotate_left(1);
+            self.last[3] = byte;
+        }
+        self.count = self.count.saturating_add(bytes.len());
+    }
+
+    /// What must be sent before another event can begin.
+    pub fn missing_end(&self) -> &'static [u8] {
+        let is_between = self.last.ends_with(b"\n\n") || self.last.ends_with(b"\r\r") || self.last == *b"\r\n\r\n";
+        if self.count == 0 || is_between { b"" } else { b"\n\n" }
     }
 }
 
@@ -221,7 +239,7 @@ mod tests {
         let hidden = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\n";
         for (hides, want) in [(true, STREAM.replace(hidden, "")), (false, STREAM.to_owned())] {
             for cut in 0..=STREAM.len() {
-                let mut watcher = Watcher::new(true, hides, 1 << 20);
+                let mut watcher = Watcher::new(hides, 1 << 20);
                 let mut out = Vec::new();
                 watcher.take(&STREAM.as_bytes()[..cut], &mut out).expect("small events");
                 watcher.take(&STREAM.as_bytes()[cut..], &mut out).expect("small events");
@@ -241,7 +259,7 @@ mod tests {
             ("data: [DONE]", "data: [DONE]"),
             ("\n", "\n"),
         ] {
-            let mut watcher = Watcher::new(true, true, 1 << 20);
+            let mut watcher = Watcher::new(true, 1 << 20);
             let mut out = Vec::new();
             watcher.take(rest.as_bytes(), &mut out).expect("small events");
             watcher.finish(&mut out);
@@ -250,8 +268,27 @@ mod tests {
     }
 
     #[test]
+    fn an_event_of_ours_stands_behind_a_blank_line_wherever_the_stream_was_cut() {
+        for (text, want) in [
+            ("", ""),
+            ("data: x\n\n", ""),
+            ("data: x\r\n\r\n", ""),
+            ("data: x\r\r", ""),
+            ("data: x\n", "\n\n"),
+            ("da", "\n\n"),
+        ] {
+            for cut in 0..=text.len() {
+                let mut tail = Tail::default();
+                tail.take(&text.as_bytes()[..cut]);
+                tail.take(&text.as_bytes()[cut..]);
+                assert_eq!(tail.missing_end(), want.as_bytes(), "{text:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
     fn an_event_that_grows_too_large_is_told() {
-        let mut watcher = Watcher::new(true, true, 100);
+        let mut watcher = Watcher::new(true, 100);
         let mut out = Vec::new();
         assert_eq!(watcher.take(&[b'x'; 100], &mut out), Ok(()));
         assert_eq!(watcher.take(b"x", &mut out), Err(EventTooLarge));

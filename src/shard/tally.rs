@@ -19,6 +19,7 @@ pub struct Tally {
     /// The request was whole and its work began.
     ready_us: u64,
     sent_us: u64,
+    answered_us: u64,
     first_byte_us: Option<u64>,
     first_token_us: Option<u64>,
     /// Time since `ready_us` in which the gateway waited for others.
@@ -68,6 +69,7 @@ impl Tally {
             begun_us: now_us,
             ready_us: now_us,
             sent_us: now_us,
+            answered_us: now_us,
             first_byte_us: None,
             first_token_us: None,
             waited_us: 0,
@@ -129,12 +131,21 @@ impl Tally {
         self.sent_us = clock::monotonic_us();
     }
 
-    /// The upstream's answer has begun; what passed since it was asked was not our time.
+    /// The head of the upstream's answer is here.
+    pub fn has_answer(&mut self) {
+        self.answered_us = clock::monotonic_us();
+        self.first_byte_us = Some(self.answered_us.saturating_sub(self.sent_us));
+    }
+
+    /// More of the answer was waited for behind its head.
+    pub fn has_more_of_answer(&mut self) {
+        self.answered_us = clock::monotonic_us();
+    }
+
+    /// The upstream's answer is the one that is passed on; what passed since it was asked was not our time.
     pub fn answered(&mut self, status: u16) {
-        let now_us = clock::monotonic_us();
         self.status = status;
-        self.waited_us += now_us.saturating_sub(self.sent_us);
-        self.first_byte_us = Some(now_us.saturating_sub(self.sent_us));
+        self.waited_us += self.answered_us.saturating_sub(self.sent_us);
     }
 
     /// The first bytes of the answer are with the client: the gateway's own part is over.

@@ -1,7 +1,8 @@
 //! What an exchange works with and does not keep: tables and scratch buffers, lent from the shard's stock so that a
 //! request in steady state allocates next to nothing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use crate::base::Span;
 use crate::base::id::IdText;
@@ -23,6 +24,37 @@ pub struct Work {
     /// The head, or head and framing, of what is sent next.
     pub out: Vec<u8>,
     pub request_id: RequestId,
+    /// Bytes at the front of the client's input that belong to the request: its head, and its body where that is held.
+    pub request_len: usize,
+    /// Gateways of this kind that the request has passed before.
+    pub hops: u64,
+    /// What the request holds of the shard's memory for bodies.
+    pub held: Option<Held>,
+}
+
+/// Memory for a held body, in the shard's count until it is dropped.
+pub struct Held {
+    count: Rc<Cell<usize>>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Takes `bytes` more than `held` has; `None` when that goes beyond `bytes_max` of the whole shard.
+    pub fn grown(held: Option<Held>, count: &Rc<Cell<usize>>, bytes: usize, bytes_max: usize) -> Option<Held> {
+        let mut held = held.unwrap_or_else(|| Held { count: count.clone(), bytes: 0 });
+        if count.get().saturating_add(bytes) > bytes_max {
+            return None;
+        }
+        count.set(count.get() + bytes);
+        held.bytes += bytes;
+        Some(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.count.set(self.count.get() - self.bytes);
+    }
 }
 
 /// The id of a request: the client's own, or one of ours.
@@ -65,6 +97,7 @@ impl Works {
         work.out.clear();
         work.edits.clear();
         work.object.clear();
+        work.held = None;
         let mut stock = self.stock.borrow_mut();
         if stock.len() < WORKS_KEPT_MAX {
             stock.push(work);

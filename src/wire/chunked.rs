@@ -1,6 +1,7 @@
 //! Chunked bodies (RFC 9112 §7.1): framing in, places of data out. Keeps no bytes; extensions and trailers are dropped.
 
 use super::head::is_control;
+use super::write::is_token_byte;
 use super::{Malformed, Step};
 use crate::base::Span;
 use crate::base::limits::{
@@ -133,8 +134,9 @@ impl Chunked {
         if starts_line {
             self.line_bytes = 0;
         }
-        let is_bad_start = starts_line && (byte == b':' || byte == b' ' || byte == b'\t');
-        let is_bad = is_bad_start || (is_control(byte) && byte != b'\t' && byte != b'\r');
+        let in_name = self.line_bytes != COLON_SEEN;
+        let is_bad_name = in_name && !is_token_byte(byte) && (starts_line || !matches!(byte, b':' | b'\r'));
+        let is_bad = is_bad_name || (is_control(byte) && byte != b'\t' && byte != b'\r');
         if is_bad || self.trailer_bytes > TRAILER_BYTES_MAX {
             return Err(Malformed::Trailer);
         }
@@ -160,6 +162,17 @@ pub fn write_chunk_head(size: usize, out: &mut Vec<u8>) {
         out.push(b"0123456789abcdef"[size >> (4 * index) & 15]);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// What follows a piece of `size` bytes in a chunked body: the end of its chunk, where it made one, and the body's end
+/// behind the last.
+pub fn chunk_tail(size: usize, is_last: bool) -> &'static [u8] {
+    match (size > 0, is_last) {
+        (false, false) => b"",
+        (true, false) => b"\r\n",
+        (false, true) => LAST_CHUNK,
+        (true, true) => b"\r\n0\r\n\r\n",
+    }
 }
 
 /// The end of a chunked body without trailers.

@@ -105,9 +105,11 @@ pub enum Known {
     TransferEncoding,
     Upgrade,
     UserAgent,
+    WwwAuthenticate,
     XApiKey,
     XGoogApiKey,
     XRequestId,
+    XRingwayHops,
     XShouldRetry,
 }
 
@@ -142,13 +144,16 @@ impl Known {
             14 => &[
                 ("content-length", Known::ContentLength),
                 ("x-goog-api-key", Known::XGoogApiKey),
+                ("x-ringway-hops", Known::XRingwayHops),
                 ("retry-after-ms", Known::RetryAfterMs),
                 ("x-should-retry", Known::XShouldRetry),
             ],
             15 => &[("accept-encoding", Known::AcceptEncoding)],
-            16 => {
-                &[("content-encoding", Known::ContentEncoding), ("proxy-connection", Known::ProxyConnection)]
-            }
+            16 => &[
+                ("content-encoding", Known::ContentEncoding),
+                ("proxy-connection", Known::ProxyConnection),
+                ("www-authenticate", Known::WwwAuthenticate),
+            ],
             17 => &[("transfer-encoding", Known::TransferEncoding)],
             18 => &[("proxy-authenticate", Known::ProxyAuthenticate)],
             19 => &[("proxy-authorization", Known::ProxyAuthorization)],
@@ -158,6 +163,14 @@ impl Known {
         let first = name.first().map_or(0, |byte| byte | 0x20);
         let is_it = |word: &[u8]| word[0] == first && (word == name || word.eq_ignore_ascii_case(name));
         candidates.iter().find(|(word, _)| is_it(word.as_bytes())).map_or(Known::Other, |&(_, known)| known)
+    }
+
+    /// Whether the header shows who the caller is to the server it was meant for.
+    pub fn names_caller(self) -> bool {
+        matches!(
+            self,
+            Known::Authorization | Known::XApiKey | Known::ApiKey | Known::XGoogApiKey | Known::Cookie
+        )
     }
 
     /// Whether the header speaks about one connection only (RFC 9110 §7.6.1) or about framing, and so never passes.

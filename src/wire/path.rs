@@ -16,7 +16,9 @@ pub fn check_forwardable(path: &[u8]) -> Result<(), Malformed> {
         decode_segment(&rest[..end], &mut segment)?;
         // An empty segment is one slash too many, but for the start and the end of the path.
         let is_edge = rest.len() == path.len() || is_last;
-        if segment == b"." || segment == b".." || (segment.is_empty() && !is_edge) {
+        // Some servers take what follows a semicolon for a parameter of the segment.
+        let name = segment.split(|&b| b == b';').next().unwrap_or_default();
+        if name == b"." || name == b".." || (segment.is_empty() && !is_edge) {
             return Err(Malformed::Path);
         }
         if is_last {
@@ -135,6 +137,8 @@ mod tests {
             "/a%zz",
             "/%252e%252e/a",
             "/a/%7f",
+            "/..;/a",
+            "/a/..;x=1",
         ];
         for bad in bad {
             assert_eq!(check_forwardable(bad.as_bytes()), Err(Malformed::Path), "{bad}");

@@ -46,7 +46,12 @@ pub fn read_response(head: &[u8], to: Method, out: &mut ResponseHead) -> Result<
     out.reason = place(head, parsed.reason.unwrap_or_default().as_bytes());
     out.headers.take_over(head, parsed.headers)?;
     out.body = body(head, to, out)?;
+    // A body where none may be would be taken for the next answer.
+    let has_forbidden_body = matches!(out.status, 204)
+        && (out.headers.count(Known::TransferEncoding) > 0
+            || out.headers.content_length(head)?.is_some_and(|length| length > 0));
     out.keep_alive = out.body != ResponseBody::UntilClose
+        && !has_forbidden_body
         && match out.version {
             Version::V11 => !out.headers.connection_has(head, "close"),
             Version::V10 => out.headers.connection_has(head, "keep-alive"),

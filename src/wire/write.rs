@@ -1,7 +1,7 @@
 //! The one place that writes heads. Nothing that could end a line early gets through here.
 
 use super::Malformed;
-use super::head::is_control;
+use super::head::{Version, is_control};
 
 /// Writes a head into a buffer: first line, headers, [`HeadWriter::finish`].
 pub struct HeadWriter<'a> {
@@ -66,6 +66,15 @@ impl<'a> HeadWriter<'a> {
         self.out.extend_from_slice(b": ");
         write_decimal(value, self.out);
         self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// Says what becomes of the connection, where the version does not already (RFC 9112 §9.3).
+    pub fn connection(&mut self, version: Version, keeps_alive: bool) {
+        match (version, keeps_alive) {
+            (Version::V11, true) => {}
+            (Version::V10, true) => self.checked_header(b"connection", b"keep-alive"),
+            (_, false) => self.checked_header(b"connection", b"close"),
+        }
     }
 
     /// The blank line.

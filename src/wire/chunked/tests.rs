@@ -34,8 +34,9 @@ fn trailers_end(mut rest: &[u8]) -> bool {
         if line.is_empty() {
             return true;
         }
-        let is_bad_start = matches!(line[0], b':' | b' ' | b'\t');
-        if is_bad_start || !line.contains(&b':') || line.iter().any(|&b| is_control(b) && b != b'\t') {
+        let Some(colon) = line.iter().position(|&b| b == b':') else { return false };
+        let is_name = colon > 0 && line[..colon].iter().copied().all(crate::wire::write::is_token_byte);
+        if !is_name || line.iter().any(|&b| is_control(b) && b != b'\t') {
             return false;
         }
         rest = &rest[end + 2..];

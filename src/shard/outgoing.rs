@@ -1,0 +1,129 @@
+//! The request as it goes to a provider: its line, the headers that pass, the credential, the framing. What names the
+//! caller or this hop stays behind.
+
+use super::body::Body;
+use super::exchange::Call;
+use super::work::Work;
+use crate::provider::{Credential, Provider};
+use crate::wire::head::{Headers, Known};
+use crate::wire::request::Method;
+use crate::wire::write::HeadWriter;
+
+/// The head as every attempt sends it, but for the credential, and how long the body is.
+pub struct Outgoing {
+    pub method: Method,
+    pub framing: OutFraming,
+    /// Request line and common headers.
+    first: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutFraming {
+    None,
+    Length(u64),
+    Chunked,
+}
+
+impl Outgoing {
+    /// Writes what is the same in every attempt. `held` is the length of a body that is held.
+    pub fn write(head: &[u8], work: &Work, call: &Call, target: &[u8], body: &Body, held: usize) -> Outgoing {
+        let provider = &call.target.upstream.provider;
+        let request = &work.request;
+        let mut first = Vec::with_capacity(FIRST_BYTES_USUAL);
+        let mut writer = HeadWriter::request(&mut first, request.method.as_str(), &[target]);
+        writer.checked_header(b"host", provider.origin.authority.as_bytes());
+        writer.checked_header(b"accept-encoding", b"identity");
+        writer.checked_header(b"x-request-id", work.request_id.as_bytes());
+        writer.number(b"x-ringway-hops", work.hops + 1);
+        for field in &request.headers.fields {
+            let name = field.name.of(head);
+            let passes = match call.is_passthrough {
+                true => passes_through(provider, field.known, name),
+                false => is_forwarded(field.known, name) || is_listed(&provider.forward_headers, name),
+            };
+            if passes && !request.headers.named_by_connection(head, name) {
+                writer.checked_header(name, field.value.of(head));
+            }
+        }
+        Outgoing { method: request.method, framing: framing(work, body, held), first }
+    }
+
+    /// Writes the whole head of one attempt.
+    pub fn write_head(&self, credential: &Credential, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(&self.first);
+        let mut writer = HeadWriter::continuing(out);
+        writer.ready_lines(credential.header_lines.reveal().as_bytes());
+        match self.framing {
+            OutFraming::None => {}
+            OutFraming::Length(length) => writer.number(b"content-length", length),
+            OutFraming::Chunked => writer.checked_header(b"transfer-encoding", b"chunked"),
+        }
+        writer.finish();
+    }
+}
+
+fn framing(work: &Work, body: &Body, held: usize) -> OutFraming {
+    match body {
+        Body::None if matches!(work.request.method, Method::Post | Method::Put | Method::Patch) => {
+            OutFraming::Length(0)
+        }
+        Body::None => OutFraming::None,
+        Body::Held(_) | Body::Decoded(_) => OutFraming::Length(work.edits.body_len(held) as u64),
+        Body::Streaming(inflow) => match inflow.length.and_then(|length| usize::try_from(length).ok()) {
+            Some(length) => OutFraming::Length(work.edits.body_len(length) as u64),
+            None => OutFraming::Chunked,
+        },
+    }
+}
+
+/// Whether sending the request a second time can do no harm on a path that we do not know (RFC 9110 §9.2.2), or the client
+/// has said so.
+pub fn is_repeatable(method: Method, headers: &Headers, head: &[u8]) -> bool {
+    !matches!(method, Method::Post | Method::Patch) || headers.get(head, "idempotency-key").is_some()
+}
+
+/// The headers that go to a provider on the endpoints that we know.
+fn is_forwarded(known: Known, name: &[u8]) -> bool {
+    const OTHERS: [&str; 4] = ["idempotency-key", "traceparent", "tracestate", "x-client-request-id"];
+    match known {
+        Known::Accept | Known::ContentType | Known::UserAgent => true,
+        Known::Other => OTHERS.iter().any(|other| name.eq_ignore_ascii_case(other.as_bytes())),
+        _ => false,
+    }
+}
+
+fn is_listed(list: &[String], name: &[u8]) -> bool {
+    list.iter().any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()))
+}
+
+/// The headers that go along on paths that we do not know: all but those of this hop, those that name the caller, those
+/// that rewrite the path for some servers, and those that the provider gets from us.
+fn passes_through(provider: &Provider, known: Known, name: &[u8]) -> bool {
+    const OURS: [&str; 8] = [
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "via",
+        "x-original-url",
+        "x-rewrite-url",
+    ];
+    let is_ours = known.names_caller()
+        || known.is_hop_by_hop()
+        || matches!(known, Known::Host | Known::Expect | Known::AcceptEncoding)
+        || matches!(known, Known::XRequestId | Known::XRingwayHops);
+    let is_disguised = || {
+        // Some servers read an underscore as a dash.
+        let dashed: Vec<u8> = name.iter().map(|&b| if b == b'_' { b'-' } else { b }).collect();
+        dashed != name && Known::of(&dashed) != Known::Other
+    };
+    !is_ours
+        && !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
+        && !(name.contains(&b'_') && is_disguised())
+        && !is_listed(&provider.own_headers, name)
+}
+
+/// Room for a request line and the usual headers.
+const FIRST_BYTES_USUAL: usize = 512;

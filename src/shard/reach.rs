@@ -1,0 +1,191 @@
+//! Reaching a provider: its addresses, a new connection, and questions of the gateway's own.
+
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::rc::Rc;
+use std::task::Poll;
+
+use super::Shard;
+use super::active::{Active, Lookup, Upstream};
+use super::attempt::{Busy, of_malformed};
+use crate::base::fault::FaultKind;
+use crate::base::limits::BUFFER_BYTES;
+use crate::net::alarm::Alarm;
+use crate::net::buffer::Buffer;
+use crate::net::conn::Conn;
+use crate::net::dial::{self, Tunnel, Way};
+use crate::offload::ToOffload;
+use crate::wire::Step;
+use crate::wire::chunked::Chunked;
+use crate::wire::head::EndOfHead;
+use crate::wire::request::Method;
+use crate::wire::response::{ResponseBody, ResponseHead, read_response};
+use crate::wire::write::HeadWriter;
+
+/// Opens a connection to a provider: its addresses first, then the dialling.
+pub async fn open(shard: &Shard, active: &Active, upstream: &Upstream) -> Result<Conn, FaultKind> {
+    let addresses = addresses(shard, active, upstream).await?;
+    let provider = &upstream.provider;
+    let authority = format!("{}:{}", provider.origin.host, provider.origin.port);
+    let tunnel = provider
+        .proxy
+        .as_ref()
+        .map(|proxy| Tunnel { authority: &authority, header_lines: proxy.header_lines.reveal() });
+    let way = Way {
+        addresses: &addresses,
+        tunnel,
+        tls: upstream.tls.as_ref().map(|name| (&active.compiled.client_tls, name)),
+        connect_timeout_ms: provider.limits.connect_timeout_ms,
+        tls_timeout_ms: provider.limits.tls_timeout_ms,
+    };
+    dial::dial(&way, &shard.alarms).await
+}
+
+/// The addresses of a provider. Old ones are used while new ones are looked up; only the first look-up is waited for.
+async fn addresses(
+    shard: &Shard,
+    active: &Active,
+    upstream: &Upstream,
+) -> Result<Rc<[std::net::SocketAddr]>, FaultKind> {
+    let names = &upstream.names;
+    let ask = || {
+        let tell = || {
+            let (host, port) = (names.host.clone(), names.port);
+            shard.offload.tell(ToOffload::Resolve { shard: shard.id, host, port })
+        };
+        names.ask(shard.alarms.now_ms(), tell);
+    };
+    let alarm = shard.alarms.alarm();
+    alarm.set_after(upstream.provider.limits.connect_timeout_ms);
+    poll_fn(|cx| match names.look_up(shard.alarms.now_ms(), active.snapshot().dns_refresh_ms) {
+        Lookup::Known { addresses, is_old } => {
+            if is_old {
+                ask();
+            }
+            Poll::Ready(Ok(addresses))
+        }
+        Lookup::Failed => Poll::Ready(Err(FaultKind::Dns)),
+        Lookup::Unknown => {
+            ask();
+            alarm.poll_late_listening(cx).map(|()| Err(FaultKind::Dns))
+        }
+    })
+    .await
+}
+
+/// One GET to a provider without any client behind it: status and body.
+pub async fn get(
+    shard: &Shard,
+    active: &Active,
+    upstream: &Rc<Upstream>,
+    target: &str,
+    bytes_max: usize,
+) -> Result<(u16, Vec<u8>), FaultKind> {
+    let mut conn = open(shard, active, upstream).await?;
+    let _busy = Busy::begin(upstream);
+    let provider = &upstream.provider;
+    let mut out = Vec::new();
+    let mut head = HeadWriter::request(&mut out, "GET", &[target.as_bytes()]);
+    head.checked_header(b"host", provider.origin.authority.as_bytes());
+    head.checked_header(b"accept-encoding", b"identity");
+    head.checked_header(b"connection", b"close");
+    head.ready_lines(provider.credentials[upstream.next_credential()].header_lines.reveal().as_bytes());
+    head.finish();
+    let mut question = Question { shard, conn: &mut conn, buffer: Buffer::default(), alarm: shard.alarms.alarm() };
+    question.alarm.set_after(OWN_QUESTION_MS_MAX);
+    question.send(&out).await?;
+    let (status, framing) = question.head().await?;
+    Ok((status, question.body(framing, bytes_max).await?))
+}
+
+/// A question of the gateway's own, on its way.
+struct Question<'q> {
+    shard: &'q Shard,
+    conn: &'q mut Conn,
+    buffer: Buffer,
+    /// The end of the whole question.
+    alarm: Alarm,
+}
+
+impl Question<'_> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), FaultKind> {
+        let mut slices = [IoSlice::new(bytes)];
+        let mut left = &mut slices[..];
+        match dial::within(&self.alarm, |cx| self.conn.poll_send(cx, &mut left)).await {
+            None => Err(FaultKind::SendTimeout),
+            Some(result) => result.map_err(|_| FaultKind::SendFailed),
+        }
+    }
+
+    /// Reads the head, which leaves the buffer: status, and how the body ends.
+    async fn head(&mut self) -> Result<(u16, ResponseBody), FaultKind> {
+        let (mut end, mut looked_at) = (EndOfHead::default(), 0);
+        let head_len = loop {
+            match end.step(&self.buffer.filled()[looked_at..]) {
+                Step::Done { used } => break looked_at + used,
+                Step::Bad(bad) => return Err(of_malformed(bad)),
+                Step::More => looked_at = self.buffer.len(),
+            }
+            if !self.more().await? {
+                return Err(FaultKind::ClosedBeforeAnswer);
+            }
+        };
+        let mut response = ResponseHead::default();
+        read_response(&self.buffer.filled()[..head_len], Method::Get, &mut response).map_err(of_malformed)?;
+        self.buffer.consume(head_len);
+        Ok((response.status, response.body))
+    }
+
+    /// Reads a whole body of at most `bytes_max` bytes.
+    async fn body(&mut self, framing: ResponseBody, bytes_max: usize) -> Result<Vec<u8>, FaultKind> {
+        let (mut body, mut decoder, mut spans) = (Vec::new(), Chunked::default(), Vec::new());
+        loop {
+            let here = self.buffer.filled();
+            let is_end = match framing {
+                ResponseBody::None => true,
+                ResponseBody::Chunked => {
+                    spans.clear();
+                    let step = decoder.step(here, &mut spans);
+                    spans.iter().for_each(|span| body.extend_from_slice(span.of(here)));
+                    match step {
+                        Step::More => false,
+                        Step::Done { .. } => true,
+                        Step::Bad(bad) => return Err(of_malformed(bad)),
+                    }
+                }
+                ResponseBody::Length(length) => {
+                    body.extend_from_slice(here);
+                    body.len() as u64 >= length
+                }
+                ResponseBody::UntilClose => {
+                    body.extend_from_slice(here);
+                    false
+                }
+            };
+            self.buffer.clear();
+            if is_end {
+                return Ok(body);
+            }
+            if body.len() > bytes_max {
+                return Err(FaultKind::EventTooLarge);
+            }
+            if !self.more().await? {
+                let is_end = framing == ResponseBody::UntilClose;
+                return if is_end { Ok(body) } else { Err(FaultKind::ClosedInAnswer) };
+            }
+        }
+    }
+
+    /// Reads more; false at the end of the connection.
+    async fn more(&mut self) -> Result<bool, FaultKind> {
+        let Question { shard, conn, buffer, alarm } = self;
+        match dial::within(alarm, |cx| conn.poll_fill(cx, &shard.buffers, buffer, BUFFER_BYTES)).await {
+            None => Err(FaultKind::FirstByteTimeout),
+            Some(Err(_)) => Err(FaultKind::ClosedInAnswer),
+            Some(Ok(count)) => Ok(count > 0),
+        }
+    }
+}
+
+/// A question of the gateway's own, from its sending to its answer's end.
+const OWN_QUESTION_MS_MAX: u64 = 10_000;
