@@ -212,10 +212,12 @@ fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outwar
     match (outward, response.body) {
         (Outward::Length, ResponseBody::Length(length)) => writer.number(b"content-length", length),
         (Outward::Chunked, _) => writer.checked_header(b"transfer-encoding", b"chunked"),
-        (Outward::None, _) if request.method != Method::Head && !matches!(response.status, 204 | 304) => {
-            if response.headers.find(Known::ContentLength).is_none() {
-                writer.number(b"content-length", 0);
-            }
+        (Outward::None, _)
+            if request.method != Method::Head
+                && !matches!(response.status, 204 | 304)
+                && response.headers.find(Known::ContentLength).is_none() =>
+        {
+            writer.number(b"content-length", 0);
         }
         _ => {}
     }

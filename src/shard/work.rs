@@ -48,6 +48,7 @@ impl RequestId {
 }
 
 /// The shard's stock.
+#[expect(clippy::vec_box, reason = "lent and given back as boxes: a move is a pointer")]
 #[derive(Default)]
 pub struct Works {
     stock: RefCell<Vec<Box<Work>>>,

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 /// The place of the first quote, backslash, control byte or non-ASCII byte; the length when there is none.
+#[expect(clippy::manual_range_contains, reason = "without branches, so that it becomes vector code")]
 pub(super) fn find_plain_end(bytes: &[u8]) -> usize {
     find(bytes, |b| (b == b'"') | (b == b'\\') | (b < 0x20) | (b >= 0x80), HIGH_BITS)
 }
