@@ -216,9 +216,9 @@ impl Running {
     fn refuse_opening(&self, new: Snapshot) -> Result<Snapshot, String> {
         let is_guarded = !new.keys.is_open() || new.server.allow_unauthenticated;
         match self.addresses.iter().find(|address| !address.ip().is_loopback()) {
-            Some(address) if !is_guarded => {
-                Err(format!("the new settings have no key, and {address} is listened on until the next start"))
-            }
+            Some(address) if !is_guarded => Err(format!(
+                "the new settings have no key, and {address} is listened on until the next start"
+            )),
             _ => Ok(new),
         }
     }
@@ -248,7 +248,8 @@ impl Running {
                 is_told
             });
             if !heard {
-                self.offload.log(Level::Error, format!("shard {id} does not empty its inbox: it was not told"));
+                self.offload
+                    .log(Level::Error, format!("shard {id} does not empty its inbox: it was not told"));
             }
         }
     }
@@ -261,7 +262,6 @@ impl Running {
         }
     }
 }
-
 
 #[expect(clippy::disallowed_methods, reason = "joining blocks; the main thread hears signals meanwhile")]
 fn watch_shards(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::discover::Found;
+use super::interpolate::interpolate;
 use super::mistake::{Mistakes, nearest};
 use super::values::{Meaning, Values};
 use super::yaml::Node;
@@ -73,7 +74,7 @@ pub fn provider(
         return None;
     };
     let query = query(file, own, &base_path);
-    let static_lines = static_lines(instance, file, mistakes);
+    let static_lines = static_lines(instance, file, env, mistakes);
     let own_headers = own_headers(&file.auth, &static_lines);
     Some(Provider {
         name: instance.name.to_owned(),
@@ -89,7 +90,7 @@ pub fn provider(
         models: models(own),
         limits: limits(own, values),
         retry: retry(own, values),
-        proxy: proxy(instance, values, &origin, env, mistakes),
+        proxy: proxy(instance, values, &origin, mistakes),
         origin,
     })
 }
@@ -152,16 +153,27 @@ fn routes(file: &ProviderFile, base_path: &str, query: &str) -> [Option<Route>; 
 }
 
 /// The header lines of every request: the file's, then the instance's.
-fn static_lines(instance: &Instance<'_>, file: &ProviderFile, mistakes: &mut Mistakes) -> Vec<u8> {
+fn static_lines(
+    instance: &Instance<'_>,
+    file: &ProviderFile,
+    env: &BTreeMap<String, String>,
+    mistakes: &mut Mistakes,
+) -> Vec<u8> {
     let mut lines = Vec::new();
     let mut head = HeadWriter::continuing(&mut lines);
     for (name, value) in &file.headers {
         let _ = head.header(name.to_lowercase().as_bytes(), value.as_bytes());
     }
     for (name, key, value) in instance.headers.and_then(Node::members).into_iter().flatten() {
-        let text = value.text().unwrap_or_default();
+        let setting = format!("providers.{}.headers.{name}", instance.name);
+        let text = match interpolate(value.text().unwrap_or_default(), env) {
+            Ok(text) => text,
+            Err(what) => {
+                mistakes.add(&value.place, &setting, what, "");
+                continue;
+            }
+        };
         if head.header(name.to_lowercase().as_bytes(), text.as_bytes()).is_err() {
-            let setting = format!("providers.{}.headers.{name}", instance.name);
             mistakes.add(
                 &key.place,
                 &setting,
@@ -259,7 +271,6 @@ fn proxy(
     instance: &Instance<'_>,
     values: &Values,
     origin: &Origin,
-    env: &BTreeMap<String, String>,
     mistakes: &mut Mistakes,
 ) -> Option<Proxy> {
     let own = instance.own.text("proxy_url");
@@ -269,7 +280,6 @@ fn proxy(
         Some((user, rest)) => (Some(user), format!("http://{rest}")),
         None => (None, url.to_owned()),
     };
-    let _ = env;
     match split_url(&plain) {
         Some((proxy, path)) if !proxy.tls && path.is_empty() => {
             let mut lines = Vec::new();

@@ -37,5 +37,12 @@ pub fn builtin_provider_kinds() -> Vec<&'static str> {
     provider_file::BUILTIN.iter().map(|(name, _)| *name).collect()
 }
 
+/// The provider files that are built in, for the documents made from them.
+pub fn builtin_provider_files() -> Result<Vec<crate::provider::file::ProviderFile>, Vec<Mistake>> {
+    let mut mistakes = mistake::Mistakes::default();
+    let files = provider_file::read_all(None, &mut mistakes);
+    if mistakes.list.is_empty() { Ok(files) } else { Err(mistakes.list) }
+}
+
 #[cfg(test)]
 mod tests;

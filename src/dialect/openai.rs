@@ -112,7 +112,8 @@ fn has_finish(data: &[u8]) -> bool {
     const WORD: &[u8] = b"\"finish_reason\"";
     memchr::memmem::find_iter(data, WORD).any(|at| {
         let behind = data[at + WORD.len()..].trim_ascii_start();
-        let value = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start).and_then(|v| v.strip_prefix(b"\""));
+        let value =
+            behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start).and_then(|v| v.strip_prefix(b"\""));
         // Some providers spell "not yet" as an empty text or as the text "null".
         value.is_some_and(|value| !value.starts_with(b"\"") && !value.starts_with(b"null\""))
     })
@@ -179,7 +180,10 @@ mod tests {
         assert_eq!(facts(r#"{"choices":[{"delta":{"content":"\"usage\":{ \"error\""}}]}"#), plain);
         assert!(facts(r#"{"choices":[{"delta":{},"finish_reason": "stop"}]}"#).is_finish);
         for not_yet in ["\"\"", "\"null\"", "null"] {
-            assert!(!facts(&format!(r#"{{"choices":[{{"finish_reason" : {not_yet}}}]}}"#)).is_finish, "{not_yet}");
+            assert!(
+                !facts(&format!(r#"{{"choices":[{{"finish_reason" : {not_yet}}}]}}"#)).is_finish,
+                "{not_yet}"
+            );
         }
         assert!(facts(r#"{"error":{"message":"x"}}"#).is_error);
         assert!(!facts(r#"{"error":null,"choices":[]}"#).is_error);

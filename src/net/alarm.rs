@@ -70,7 +70,8 @@ impl Alarms {
     /// Wakes the tasks that wait for news with [`Alarm::poll_late_listening`].
     pub fn tell_news(&self) {
         let mut slots = self.inner.slots.borrow_mut();
-        let heard = |slot: &mut Slot| std::mem::take(&mut slot.is_listening).then(|| slot.waker.take()).flatten();
+        let heard =
+            |slot: &mut Slot| std::mem::take(&mut slot.is_listening).then(|| slot.waker.take()).flatten();
         let wakers: Vec<Waker> = slots.iter_mut().filter_map(heard).collect();
         drop(slots);
         wakers.into_iter().for_each(Waker::wake);

@@ -106,6 +106,7 @@ mod tests {
     use crate::net::driver::{self, Driver};
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the other thread of this test")]
     fn every_message_of_another_thread_arrives_in_order() {
         for driver in [driver::probe().driver, Driver::Epoll] {
             let (mailbox, unopened) = mailbox::<u32>().expect("a socket pair");

@@ -58,8 +58,9 @@ pub fn send_slices(fd: RawFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
 pub fn send(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     let (no_address, none) = (std::ptr::null::<libc::sockaddr>(), 0_usize);
     // SAFETY: `bytes` is a readable slice, borrowed for the whole call; a null address means the connected peer.
-    let sent =
-        unsafe { libc::syscall(libc::SYS_sendto, fd, bytes.as_ptr(), bytes.len(), SEND_FLAGS, no_address, none) };
+    let sent = unsafe {
+        libc::syscall(libc::SYS_sendto, fd, bytes.as_ptr(), bytes.len(), SEND_FLAGS, no_address, none)
+    };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 

@@ -117,7 +117,7 @@ impl Builder {
 /// Whether the provider's own list is asked for at all.
 pub fn is_asked(provider: &crate::provider::Provider, mode: ConfiguredMode) -> bool {
     let has_list = provider.route(crate::dialect::endpoint::Endpoint::Models).is_some();
-    has_list && !(mode == ConfiguredMode::Allowlist && !provider.models.is_empty())
+    has_list && (mode != ConfiguredMode::Allowlist || provider.models.is_empty())
 }
 
 impl Listed {

@@ -142,7 +142,8 @@ impl OfProvider {
 
     /// The counters of a model that the provider is known to offer; all others share the label `other`.
     pub fn model(&mut self, name: &str, is_known: bool) -> &mut OfModel {
-        let is_labelled = is_known && (self.models.len() < MODELS_LABELLED_MAX || self.models.contains_key(name));
+        let is_labelled =
+            is_known && (self.models.len() < MODELS_LABELLED_MAX || self.models.contains_key(name));
         let label = if is_labelled { name } else { OTHER };
         if !self.models.contains_key(label) {
             self.models.insert(label.to_owned(), OfModel::default());

@@ -88,9 +88,12 @@ pub fn conflict(list: &[BodyEdit]) -> Option<String> {
     for (index, edit) in list.iter().enumerate() {
         for field in targets(edit) {
             let is_map = |edit: &BodyEdit| matches!(edit, BodyEdit::Map { .. });
-            let meets = |other: &BodyEdit| targets(other).contains(&field) && !(is_map(edit) && is_map(other));
+            let meets =
+                |other: &BodyEdit| targets(other).contains(&field) && !(is_map(edit) && is_map(other));
             let same_value = |other: &BodyEdit| match (edit, other) {
-                (BodyEdit::Map { field: a, from: x, .. }, BodyEdit::Map { field: b, from: y, .. }) => a == b && x == y,
+                (BodyEdit::Map { field: a, from: x, .. }, BodyEdit::Map { field: b, from: y, .. }) => {
+                    a == b && x == y
+                }
                 _ => false,
             };
             let is_taken = list[..index].iter().any(|other| meets(other) || same_value(other));

@@ -166,7 +166,8 @@ impl Names {
     /// Starts a look-up by `tell`, unless one is under way; one that was never answered is asked for again.
     pub fn ask(&self, now_ms: u64, tell: impl FnOnce() -> bool) {
         let mut state = self.state.borrow_mut();
-        let is_under_way = state.asked_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < DNS_ASK_AGAIN_MS);
+        let is_under_way =
+            state.asked_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < DNS_ASK_AGAIN_MS);
         if !is_under_way && tell() {
             state.asked_ms = Some(now_ms);
         }

@@ -25,12 +25,7 @@ pub struct Answer<'a> {
 impl Answer<'_> {
     /// A JSON answer of status 200.
     pub fn json(body: &[u8]) -> Answer<'_> {
-        Answer {
-            status: 200,
-            content_type: "application/json",
-            body,
-            header_lines: b"",
-        }
+        Answer { status: 200, content_type: "application/json", body, header_lines: b"" }
     }
 }
 

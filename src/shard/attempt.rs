@@ -85,7 +85,9 @@ impl From<Fault> for Failed {
 enum Verdict {
     Answer(Answered),
     /// Once more, after a pause when the provider or our own rules ask for one.
-    Again { pause_ms: Option<u64> },
+    Again {
+        pause_ms: Option<u64>,
+    },
 }
 
 /// Asks the provider until there is an answer that need not be asked for again, or no further attempt is allowed.

@@ -140,8 +140,10 @@ impl Client {
         })
         .await;
         self.alarm.clear();
-        if result.is_ok() {
-            self.bytes_out += count as u64;
+        match result {
+            Ok(()) => self.bytes_out += count as u64,
+            Err(FaultKind::ClientGone) => self.is_gone = true,
+            Err(_) => {}
         }
         result
     }

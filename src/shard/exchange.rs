@@ -418,7 +418,12 @@ fn passthrough(
     let upstream = active.by_name(name).ok_or_else(|| Stop::from(route::unknown_provider(name)))?;
     Ok(Call {
         endpoint: Endpoint::Other,
-        target: Target { upstream: upstream.clone(), model: String::new(), is_qualified: false, is_known: false },
+        target: Target {
+            upstream: upstream.clone(),
+            model: String::new(),
+            is_qualified: false,
+            is_known: false,
+        },
         wants_stream: false,
         hides_usage: false,
         is_passthrough: true,

@@ -91,7 +91,8 @@ pub async fn get(
     head.checked_header(b"connection", b"close");
     head.ready_lines(provider.credentials[upstream.next_credential()].header_lines.reveal().as_bytes());
     head.finish();
-    let mut question = Question { shard, conn: &mut conn, buffer: Buffer::default(), alarm: shard.alarms.alarm() };
+    let mut question =
+        Question { shard, conn: &mut conn, buffer: Buffer::default(), alarm: shard.alarms.alarm() };
     question.alarm.set_after(OWN_QUESTION_MS_MAX);
     question.send(&out).await?;
     let (status, framing) = question.head().await?;

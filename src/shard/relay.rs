@@ -228,10 +228,12 @@ fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outwar
     match (outward, response.body) {
         (Outward::Length, ResponseBody::Length(length)) => writer.number(b"content-length", length),
         (Outward::Chunked, _) => writer.checked_header(b"transfer-encoding", b"chunked"),
-        (Outward::None, _) if request.method != Method::Head && !matches!(response.status, 204 | 304) => {
-            if response.headers.find(Known::ContentLength).is_none() {
-                writer.number(b"content-length", 0);
-            }
+        (Outward::None, _)
+            if request.method != Method::Head
+                && !matches!(response.status, 204 | 304)
+                && response.headers.find(Known::ContentLength).is_none() =>
+        {
+            writer.number(b"content-length", 0);
         }
         _ => {}
     }
@@ -255,7 +257,8 @@ fn pass_header(writer: &mut HeadWriter<'_>, work: &Work, head: &[u8], field: &Fi
 fn passes(known: Known, name: &[u8]) -> bool {
     const POLICIES: [&[u8]; 3] = [b"strict-transport-security", b"clear-site-data", b"nel"];
     let is_policy = || {
-        let is = |prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
+        let is =
+            |prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
         POLICIES.iter().any(|policy| name.eq_ignore_ascii_case(policy)) || is(b"access-control-")
     };
     match known {

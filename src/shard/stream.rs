@@ -179,7 +179,8 @@ impl Tail {
 
     /// What must be sent before another event can begin.
     pub fn missing_end(&self) -> &'static [u8] {
-        let is_between = self.last.ends_with(b"\n\n") || self.last.ends_with(b"\r\r") || self.last == *b"\r\n\r\n";
+        let is_between =
+            self.last.ends_with(b"\n\n") || self.last.ends_with(b"\r\r") || self.last == *b"\r\n\r\n";
         if self.count == 0 || is_between { b"" } else { b"\n\n" }
     }
 }

@@ -40,7 +40,12 @@ pub struct Held {
 
 impl Held {
     /// Takes `bytes` more than `held` has; `None` when that goes beyond `bytes_max` of the whole shard.
-    pub fn grown(held: Option<Held>, count: &Rc<Cell<usize>>, bytes: usize, bytes_max: usize) -> Option<Held> {
+    pub fn grown(
+        held: Option<Held>,
+        count: &Rc<Cell<usize>>,
+        bytes: usize,
+        bytes_max: usize,
+    ) -> Option<Held> {
         let mut held = held.unwrap_or_else(|| Held { count: count.clone(), bytes: 0 });
         if count.get().saturating_add(bytes) > bytes_max {
             return None;
@@ -80,6 +85,7 @@ impl RequestId {
 }
 
 /// The shard's stock.
+#[expect(clippy::vec_box, reason = "lent and given back as boxes: a move is a pointer")]
 #[derive(Default)]
 pub struct Works {
     stock: RefCell<Vec<Box<Work>>>,

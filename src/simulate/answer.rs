@@ -77,7 +77,7 @@ impl<'b> Asked<'b> {
             return Says::Text(schema::instance(schema).to_string());
         }
         Says::Text(match self.behaviour.events {
-            Some(events) => (0..events).map(|index| word(index)).collect(),
+            Some(events) => (0..events).map(word).collect(),
             None => TEXT.to_owned(),
         })
     }

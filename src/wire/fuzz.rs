@@ -193,7 +193,7 @@ mod testing {
     fn unescaped(text: &str) -> Vec<u8> {
         let (mut out, mut rest) = (Vec::new(), text);
         while let Some(at) = rest.find('\\') {
-            out.extend_from_slice(rest[..at].as_bytes());
+            out.extend_from_slice(&rest.as_bytes()[..at]);
             let kind = rest.as_bytes()[at + 1];
             rest = &rest[at + 2..];
             match kind {
@@ -221,8 +221,11 @@ mod testing {
     #[expect(clippy::disallowed_methods, reason = "a test reads recordings")]
     pub fn recorded_streams() -> Vec<Vec<u8>> {
         let folder = format!("{}/../shared/fixtures", env!("CARGO_MANIFEST_DIR"));
-        let Ok(manifest) = std::fs::read_to_string(format!("{folder}/manifest.jsonl")) else { return Vec::new() };
-        let entries = manifest.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let Ok(manifest) = std::fs::read_to_string(format!("{folder}/manifest.jsonl")) else {
+            return Vec::new();
+        };
+        let entries =
+            manifest.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         let raw = entries.filter(|entry| entry["format"] == "sse-or-raw" && entry["streaming"] == true);
         raw.filter_map(|entry| std::fs::read(format!("{folder}/{}", entry["file"].as_str()?)).ok()).collect()
     }
@@ -243,6 +246,7 @@ mod tests {
     ];
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
     fn every_target_holds_on_its_corpus() {
         for (name, body) in TARGETS {
             let folder = format!("{}/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -251,7 +255,6 @@ mod tests {
             assert!(!entries.is_empty(), "{folder} holds seeds");
             for entry in entries {
                 let path = entry.expect("a readable folder").path();
-                #[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
                 let seed = std::fs::read(path).expect("a readable seed");
                 for cut in [0, 1, 64, 128, 200, 255] {
                     body(&[&[cut], &seed[..]].concat());

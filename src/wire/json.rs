@@ -149,10 +149,12 @@ fn refuse_duplicates(document: &[u8], members: &[Member]) -> Result<(), JsonFaul
         return Err(JsonFault::TooManyKeys);
     }
     if members.len() > KEYS_COMPARED_MAX || members.iter().any(|member| member.key_is_escaped) {
-        let mut keys: Vec<Cow<'_, str>> = members.iter().map(|m| text::unescaped(m.key.of(document))).collect();
+        let mut keys: Vec<Cow<'_, str>> =
+            members.iter().map(|m| text::unescaped(m.key.of(document))).collect();
         keys.sort_unstable();
         let twice = keys.windows(2).find(|pair| pair[0] == pair[1]);
-        return twice.map_or(Ok(()), |pair| Err(JsonFault::DuplicateKey { key: pair[0].clone().into_owned() }));
+        return twice
+            .map_or(Ok(()), |pair| Err(JsonFault::DuplicateKey { key: pair[0].clone().into_owned() }));
     }
     let mut seen = 0_u64;
     for (index, member) in members.iter().enumerate() {

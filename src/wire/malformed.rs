@@ -33,6 +33,35 @@ pub enum Malformed {
 }
 
 impl Malformed {
+    pub const ALL: [Malformed; 26] = [
+        Malformed::HeadTooLarge,
+        Malformed::LineTooLong,
+        Malformed::TooManyHeaders,
+        Malformed::BareLineFeed,
+        Malformed::BareCarriageReturn,
+        Malformed::RequestLine,
+        Malformed::StatusLine,
+        Malformed::Method,
+        Malformed::Version,
+        Malformed::Target,
+        Malformed::TargetHost,
+        Malformed::HeaderName,
+        Malformed::HeaderValue,
+        Malformed::Host,
+        Malformed::HostMissing,
+        Malformed::HostTwice,
+        Malformed::ContentLength,
+        Malformed::ContentLengthTwice,
+        Malformed::TransferEncoding,
+        Malformed::LengthAndEncoding,
+        Malformed::Expectation,
+        Malformed::ChunkSize,
+        Malformed::ChunkExtension,
+        Malformed::ChunkEnd,
+        Malformed::Trailer,
+        Malformed::Path,
+    ];
+
     /// The status that a client gets; the connection is closed after it.
     pub fn status(self) -> u16 {
         match self {

@@ -58,10 +58,17 @@ fn bodies() -> Vec<String> {
     .collect();
     for depth in [10, 40, 60] {
         bodies.push(format!(r#"{{"model":"{{M}}","deep":{}0{}}}"#, "[".repeat(depth), "]".repeat(depth)));
-        bodies.push(format!(r#"{{"deep":{}0{},"model":"{{M}}"}}"#, "{\"a\":".repeat(depth), "}".repeat(depth)));
+        bodies.push(format!(
+            r#"{{"deep":{}0{},"model":"{{M}}"}}"#,
+            "{\"a\":".repeat(depth),
+            "}".repeat(depth)
+        ));
     }
     for size in [15, 16, 17, 31, 32, 33, 1000, 16_300, 16_384, 65_536, 1 << 20] {
-        bodies.push(format!(r#"{{"model":"{{M}}","messages":[{{"role":"user","content":"{}"}}]}}"#, "a\\n".repeat(size / 3)));
+        bodies.push(format!(
+            r#"{{"model":"{{M}}","messages":[{{"role":"user","content":"{}"}}]}}"#,
+            "a\\n".repeat(size / 3)
+        ));
         bodies.push(format!(r#"{{"text":"{}","model":"{{M}}"}}"#, "é".repeat(size / 2)));
     }
     bodies
@@ -86,7 +93,11 @@ fn requests_reach_the_upstream_byte_for_byte_but_for_the_model() {
             assert_eq!(answer.status, 200, "{sent:.200}: {}", answer.text());
             assert_eq!(answer.text(), CHAT);
             let got = upstream.requests().pop().expect("a request").body;
-            assert!(got == wanted.as_bytes(), "{wanted:.200}\nbecame\n{:.200}", String::from_utf8_lossy(&got));
+            assert!(
+                got == wanted.as_bytes(),
+                "{wanted:.200}\nbecame\n{:.200}",
+                String::from_utf8_lossy(&got)
+            );
         }
         upstream.seen.lock().unwrap().clear();
     }
@@ -131,7 +142,9 @@ fn escaped_spellings_of_the_model_are_understood() {
 fn a_key_that_stands_twice_is_refused_with_its_name() {
     let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
     let gateway = Gateway::start(upstream.port, "");
-    for body in [r#"{"model":"up/m","model":"up/n"}"#, r#"{"model":"up/m","stream":true,"str\u0065am":false}"#] {
+    for body in
+        [r#"{"model":"up/m","model":"up/n"}"#, r#"{"model":"up/m","stream":true,"str\u0065am":false}"#]
+    {
         let answer = gateway.chat(body);
         assert_eq!((answer.status, answer.error_code().as_str()), (400, "duplicate_key"), "{body}");
         assert!(answer.text().contains("\"param\":\""));
@@ -145,7 +158,8 @@ fn streams() -> Vec<Vec<u8>> {
     let manifest = std::fs::read_to_string(format!("{folder}/manifest.jsonl")).unwrap_or_default();
     let entries = manifest.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let recorded = entries.filter(|entry| entry["format"] == "sse-or-raw" && entry["streaming"] == true);
-    let recorded = recorded.filter_map(|entry| std::fs::read(format!("{folder}/{}", entry["file"].as_str()?)).ok());
+    let recorded =
+        recorded.filter_map(|entry| std::fs::read(format!("{folder}/{}", entry["file"].as_str()?)).ok());
     let own = [STREAM.as_bytes().to_vec(), STREAM.replace('\n', "\r\n").into_bytes()];
     own.into_iter().chain(recorded.filter(|stream| !stream.is_empty()).take(120)).collect()
 }
@@ -182,7 +196,9 @@ fn answers_of_every_framing_come_back_as_they_were() {
         let chunked = chunked.replace("text/event-stream", "application/json");
         let until_close = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{body}");
         let length = String::from_utf8(json_answer(200, "", body)).unwrap();
-        for (bytes, after) in [(length, After::KeepAlive), (chunked, After::KeepAlive), (until_close, After::Close)] {
+        for (bytes, after) in
+            [(length, After::KeepAlive), (chunked, After::KeepAlive), (until_close, After::Close)]
+        {
             let upstream = Upstream::answering(bytes, after);
             let gateway = Gateway::start(upstream.port, "");
             let answer = gateway.chat(ASK);

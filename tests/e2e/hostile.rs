@@ -22,7 +22,7 @@ fn cases() -> Vec<Case> {
 fn unescaped(text: &str) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::new(), text);
     while let Some(at) = rest.find('\\') {
-        out.extend_from_slice(rest[..at].as_bytes());
+        out.extend_from_slice(&rest.as_bytes()[..at]);
         let kind = rest.as_bytes()[at + 1];
         rest = &rest[at + 2..];
         match kind {
@@ -49,7 +49,8 @@ fn unescaped(text: &str) -> Vec<u8> {
 #[test]
 fn hostile_requests_are_refused_and_never_reach_the_upstream() {
     let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
-    let settings = format!("server: {{head_timeout: 300ms, body_timeout: 300ms}}\nauth: {{keys: [{}]}}", "test-key");
+    let settings =
+        format!("server: {{head_timeout: 300ms, body_timeout: 300ms}}\nauth: {{keys: [{}]}}", "test-key");
     let gateway = Gateway::start(upstream.port, &settings);
     let cases = cases();
     assert!(cases.len() >= 200, "{} cases", cases.len());
@@ -79,7 +80,15 @@ fn hostile_requests_are_refused_and_never_reach_the_upstream() {
 fn paths_that_hide_others_are_refused() {
     let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
     let gateway = Gateway::start(upstream.port, "");
-    for path in ["/p/up/../x", "/p/up/a/%2e%2e/b", "/p/up//a", "/p/up/a%2fb", "/v1/files/..", "/v1/%2e%2e/x", "/v1/a%00"] {
+    for path in [
+        "/p/up/../x",
+        "/p/up/a/%2e%2e/b",
+        "/p/up//a",
+        "/p/up/a%2fb",
+        "/v1/files/..",
+        "/v1/%2e%2e/x",
+        "/v1/a%00",
+    ] {
         let answer = gateway.call(&get(path));
         assert_eq!((answer.status, answer.error_code().as_str()), (400, "bad_path"), "{path}");
     }

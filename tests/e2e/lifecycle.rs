@@ -101,11 +101,15 @@ fn reloads_under_load_drop_nothing_and_a_broken_file_changes_nothing() {
         let before = done.load(Ordering::Relaxed);
         eventually("traffic", || done.load(Ordering::Relaxed) > before + 10);
     }
-    std::fs::write(&gateway.config, "providers:\n  up: {type: nonsense}\nserver: {driver: 7}\nunknown: 1\n").unwrap();
+    std::fs::write(
+        &gateway.config,
+        "providers:\n  up: {type: nonsense}\nserver: {shards: many}\nunknown: 1\n",
+    )
+    .unwrap();
     gateway.signal(HUP);
     gateway.wait_for_line("the old ones stay active");
     let said = gateway.stderr();
-    for text in ["there is no provider type `nonsense`", "server.driver", "unknown: is not a setting"] {
+    for text in ["there is no provider type `nonsense`", "server.shards", "unknown: is not a setting"] {
         assert!(said.contains(text), "{text}: {said}");
     }
     let answer = gateway.chat(&ASK.replace("up/", "extra20/"));
@@ -121,7 +125,8 @@ fn settings_with_many_mistakes_list_them_all_with_their_lines() {
                 default_provider: nobody\n";
     let config = temp_file(text);
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
-    let output = command.args(["check", "--config"]).arg(&config).env("RINGWAY_TYPO", "1").output().unwrap();
+    command.args(["check", "--config"]).arg(&config).env("RINGWAY_TYPO", "1").env_remove("RINGWAY_DRIVER");
+    let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
     let file = config.display().to_string();
@@ -162,11 +167,18 @@ fn providers_are_found_in_the_environment() {
         ("VLLM_GPU_2_MODELS", "a,b"),
     ];
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
-    let output = command.arg("check").env_clear().envs(env).current_dir(std::env::temp_dir()).output().unwrap();
+    let output =
+        command.arg("check").env_clear().envs(env).current_dir(std::env::temp_dir()).output().unwrap();
     let plan = String::from_utf8_lossy(&output.stdout).into_owned();
-    let names: Vec<&str> =
-        plan.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(" (type ").map(|(name, _)| name)).collect();
-    assert_eq!(names, ["openai", "openai-east", "azure", "groq", "xai", "oracle", "ollama", "vllm-gpu-2"], "{plan}");
+    let names: Vec<&str> = plan
+        .lines()
+        .filter_map(|line| line.strip_prefix("  ")?.split_once(" (type ").map(|(name, _)| name))
+        .collect();
+    assert_eq!(
+        names,
+        ["openai", "openai-east", "azure", "groq", "xai", "oracle", "ollama", "vllm-gpu-2"],
+        "{plan}"
+    );
     for text in ["https://east.example/v1", "****6789", "models    a, b"] {
         assert!(plan.contains(text), "{text}: {plan}");
     }
@@ -180,7 +192,10 @@ fn start_without(calls: &str, upstream: u16) -> Gateway {
     let mut command = Command::new("python3");
     command.arg(format!("{}/tests/e2e/deny.py", env!("CARGO_MANIFEST_DIR"))).arg(calls);
     command.arg(env!("CARGO_BIN_EXE_ringway")).args(["serve", "--config"]).arg(&config);
-    command.env("RINGWAY_SERVER_LISTEN", "127.0.0.1:0").env("RINGWAY_MASTER_KEY", KEY).env("RINGWAY_DRIVER", "auto");
+    command
+        .env("RINGWAY_SERVER_LISTEN", "127.0.0.1:0")
+        .env("RINGWAY_MASTER_KEY", KEY)
+        .env("RINGWAY_DRIVER", "auto");
     Gateway::from(command, config)
 }
 

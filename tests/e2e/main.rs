@@ -1,6 +1,11 @@
 //! End-to-end tests: the real binary on loopback between a raw client and a scripted upstream. `RINGWAY_DRIVER` chooses
 //! the event loop, so the same tests run on io_uring and on epoll.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, reason = "tests use threads, files and clocks")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "tests use threads, files and clocks"
+)]
 
 mod api;
 mod fidelity;

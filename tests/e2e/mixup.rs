@@ -3,8 +3,8 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -29,9 +29,16 @@ fn chaos(number: usize, seen: &Seen, stream: &mut TcpStream) -> After {
     let id = body["id"].as_str().expect("an id").to_owned();
     let answer = if body["stream"] == true {
         let event = format!("data: {{\"id\":\"{id}\",\"choices\":[{{\"finish_reason\":\"stop\"}}]}}\n\n");
-        stream_answer(format!("{}data: [DONE]\n\n", event.repeat(5)).as_bytes(), &[1 + random.below(90) as usize])
+        stream_answer(
+            format!("{}data: [DONE]\n\n", event.repeat(5)).as_bytes(),
+            &[1 + random.below(90) as usize],
+        )
     } else {
-        json_answer(200, "", &format!(r#"{{"id":"{id}","fill":"{}"}}"#, "x".repeat(random.below(3000) as usize)))
+        json_answer(
+            200,
+            "",
+            &format!(r#"{{"id":"{id}","fill":"{}"}}"#, "x".repeat(random.below(3000) as usize)),
+        )
     };
     let is_cut = random.below(20) == 0;
     let end = if is_cut { random.below(answer.len() as u64) as usize } else { answer.len() };
@@ -52,7 +59,8 @@ fn client(port: u16, thread: u64, count: usize, good: &AtomicUsize) {
     let mut link = Link::to(port);
     for turn in 0..count {
         let (id, is_stream) = (format!("id-{thread}-{turn}"), random.below(3) == 0);
-        let request = post("/v1/chat/completions", &format!(r#"{{"model":"m","id":"{id}","stream":{is_stream}}}"#));
+        let request =
+            post("/v1/chat/completions", &format!(r#"{{"model":"m","id":"{id}","stream":{is_stream}}}"#));
         if random.below(25) == 0 {
             // This client leaves in the middle, or half-way through its request.
             link.send(&request[..random.below(request.len() as u64) as usize]);
@@ -81,11 +89,15 @@ fn client(port: u16, thread: u64, count: usize, good: &AtomicUsize) {
 
 #[test]
 fn no_answer_reaches_another_client_and_nothing_is_left_behind() {
-    let wanted: usize = std::env::var("RINGWAY_MIXUP_REQUESTS").map_or(20_000, |count| count.parse().expect("a count"));
+    let wanted: usize =
+        std::env::var("RINGWAY_MIXUP_REQUESTS").map_or(20_000, |count| count.parse().expect("a count"));
     let threads = 32;
     let upstream = Upstream::start(chaos);
     let recorded = upstream.seen.clone();
-    let gateway = Gateway::start(upstream.port, "retry: {max_retries: 1, initial_backoff: 1ms, budget_per_second: 100000}");
+    let gateway = Gateway::start(
+        upstream.port,
+        "retry: {max_retries: 1, initial_backoff: 1ms, budget_per_second: 100000}",
+    );
     let good = Arc::new(AtomicUsize::new(0));
     let run = |count: usize| {
         let clients: Vec<_> = (0..threads)
@@ -108,7 +120,11 @@ fn no_answer_reaches_another_client_and_nothing_is_left_behind() {
     let (rss, _) = settled();
     run(wanted);
     let (rss_after, fds_after) = settled();
-    assert!(good.load(Ordering::Relaxed) * 10 > wanted * 7, "{} of {wanted} answered", good.load(Ordering::Relaxed));
+    assert!(
+        good.load(Ordering::Relaxed) * 10 > wanted * 7,
+        "{} of {wanted} answered",
+        good.load(Ordering::Relaxed)
+    );
     assert!(rss_after < rss + 6 * 1024, "{rss} KiB became {rss_after} KiB");
     assert!(fds_after < 200, "{fds_after} descriptors");
 }

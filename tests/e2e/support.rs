@@ -24,7 +24,8 @@ pub struct Gateway {
 impl Gateway {
     /// Starts the binary with one provider `up` at this port, and further settings in YAML.
     pub fn start(upstream: u16, settings: &str) -> Gateway {
-        let provider = format!("type: openai, base_url: 'http://127.0.0.1:{upstream}/v1', api_key: {UPSTREAM_KEY}");
+        let provider =
+            format!("type: openai, base_url: 'http://127.0.0.1:{upstream}/v1', api_key: {UPSTREAM_KEY}");
         Gateway::start_with(&format!("providers:\n  up: {{{provider}}}\n{settings}"), &[])
     }
 
@@ -186,8 +187,8 @@ impl Answer {
 
     /// The code of the error object; fails when the body is none.
     pub fn error_code(&self) -> String {
-        let value: serde_json::Value =
-            serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {} {}", self.head, self.text()));
+        let value: serde_json::Value = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{e}: {} {}", self.head, self.text()));
         for member in ["message", "type", "param", "code"] {
             assert!(value["error"].get(member).is_some(), "{member} is missing in {value}");
         }
@@ -286,7 +287,8 @@ impl Link {
                     None => return false,
                 }
             };
-            let size = usize::from_str_radix(std::str::from_utf8(&self.rest[..line_end]).unwrap(), 16).expect("a size");
+            let size = usize::from_str_radix(std::str::from_utf8(&self.rest[..line_end]).unwrap(), 16)
+                .expect("a size");
             self.rest.drain(..line_end + 2);
             while self.rest.len() < size + 2 && self.more() {}
             if self.rest.len() < size + 2 {
@@ -345,14 +347,16 @@ impl Upstream {
     pub fn start(script: impl Fn(usize, &Seen, &mut TcpStream) -> After + Send + Sync + 'static) -> Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().unwrap().port();
-        let upstream = Upstream { port, seen: Arc::default(), connections: Arc::default(), released: Arc::default() };
+        let upstream =
+            Upstream { port, seen: Arc::default(), connections: Arc::default(), released: Arc::default() };
         let (seen, connections, released) =
             (upstream.seen.clone(), upstream.connections.clone(), upstream.released.clone());
         let (script, number) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 connections.fetch_add(1, Ordering::SeqCst);
-                let (seen, script, number, released) = (seen.clone(), script.clone(), number.clone(), released.clone());
+                let (seen, script, number, released) =
+                    (seen.clone(), script.clone(), number.clone(), released.clone());
                 thread::spawn(move || serve(stream, &seen, &number, &released, &*script));
             }
         });
@@ -385,7 +389,8 @@ fn serve(
     let mut rest = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut rest) {
         if request.head.starts_with("GET /v1/models ") {
-            let body = r#"{"object":"list","data":[{"id":"m","object":"model"},{"id":"org/n","object":"model"}]}"#;
+            let body =
+                r#"{"object":"list","data":[{"id":"m","object":"model"},{"id":"org/n","object":"model"}]}"#;
             let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
             let _ = stream.write_all(answer.as_bytes());
             continue;
@@ -450,7 +455,8 @@ fn read_request(stream: &mut TcpStream, rest: &mut Vec<u8>) -> Option<Seen> {
                 }
             }
             let line_end = find(rest, b"\r\n").unwrap();
-            let size = usize::from_str_radix(std::str::from_utf8(&rest[..line_end]).unwrap(), 16).expect("a good size");
+            let size = usize::from_str_radix(std::str::from_utf8(&rest[..line_end]).unwrap(), 16)
+                .expect("a good size");
             while rest.len() < line_end + 2 + size + 2 {
                 if !more(rest) {
                     return None;
@@ -468,12 +474,17 @@ fn read_request(stream: &mut TcpStream, rest: &mut Vec<u8>) -> Option<Seen> {
 
 /// An answer of JSON with a length.
 pub fn json_answer(status: u16, lines: &str, body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{lines}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{lines}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 /// A stream of events in chunks of these sizes.
 pub fn stream_answer(body: &[u8], sizes: &[usize]) -> Vec<u8> {
-    let mut out = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    let mut out =
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     let (mut rest, mut turn) = (body, 0);
     while !rest.is_empty() {
         let (piece, behind) = rest.split_at(sizes[turn % sizes.len()].min(rest.len()));

@@ -11,7 +11,8 @@ fn twin(mut rest: &[u8]) -> Option<Vec<u8>> {
         let (line, behind) = (&rest[..end], &rest[end + 2..]);
         let digits = line.split(|&b| b == b';').next()?;
         let zeros = digits.iter().take_while(|&&b| b == b'0').count();
-        let is_size = (1..=16).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit) && zeros <= 8;
+        let is_size =
+            (1..=16).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit) && zeros <= 8;
         let extension = line.get(digits.len() + 1..).unwrap_or_default();
         let is_extension = extension.len() <= 256 && extension.iter().all(|&b| b == b'\t' || !is_control(b));
         if !is_size || !is_extension {
@@ -59,7 +60,7 @@ fn data_comes_out_at_every_cut() {
 #[test]
 fn broken_framing_is_refused() {
     let long = [&b"1;"[..], &[b'a'; 257], b"\r\na\r\n0\r\n\r\n"].concat();
-    let many = [b"1;".repeat(1), vec![b'a'; 250], b"\r\na\r\n".to_vec()].concat().repeat(40);
+    let many = [b"1;".to_vec(), vec![b'a'; 250], b"\r\na\r\n".to_vec()].concat().repeat(40);
     for (body, want) in [
         (&b"\r\n"[..], Malformed::ChunkSize),
         (b"g\r\n", Malformed::ChunkSize),

@@ -6,7 +6,10 @@ pub(super) const BLOCK_BYTES: usize = 16;
 
 /// One bit for each byte that is a quote, a backslash or a control byte; with `WIDE` also for those that are not ASCII.
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "the compiler does not count a target's own features when it judges such a call")]
+#[expect(
+    unsafe_code,
+    reason = "the compiler does not count a target's own features when it judges such a call"
+)]
 #[inline]
 pub(super) fn block_marks<const WIDE: bool>(block: &[u8; BLOCK_BYTES]) -> u32 {
     // SAFETY: SSE2 belongs to every x86-64 processor, so the function's only condition is met.

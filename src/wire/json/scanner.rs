@@ -214,7 +214,10 @@ impl Scanner {
         if !self.utf8.is_empty() {
             *at += 1;
             self.keep_key(&input[start..start + 1]);
-            return self.utf8.push(input[start]).or_else(|()| fault(JsonFault::NotUtf8 { at: self.base + start }));
+            return self
+                .utf8
+                .push(input[start])
+                .or_else(|()| fault(JsonFault::NotUtf8 { at: self.base + start }));
         }
         let mut end = start + find_plain_end(&input[start..]);
         if input.get(end).is_some_and(|&b| b >= 0x80) {

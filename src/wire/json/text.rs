@@ -183,12 +183,24 @@ mod tests {
                     if let Some(place) = bytes.get_mut(at) {
                         *place = byte;
                     }
-                    assert_eq!(find_plain_end(&bytes), find_in_words::<true>(&bytes), "{byte} at {at} of {length}");
-                    assert_eq!(find_text_end(&bytes), find_in_words::<false>(&bytes), "{byte} at {at} of {length}");
-                    let naive = |stops: fn(u8) -> bool| bytes.iter().position(|&b| stops(b)).unwrap_or(length);
+                    assert_eq!(
+                        find_plain_end(&bytes),
+                        find_in_words::<true>(&bytes),
+                        "{byte} at {at} of {length}"
+                    );
+                    assert_eq!(
+                        find_text_end(&bytes),
+                        find_in_words::<false>(&bytes),
+                        "{byte} at {at} of {length}"
+                    );
+                    let naive =
+                        |stops: fn(u8) -> bool| bytes.iter().position(|&b| stops(b)).unwrap_or(length);
                     let is_text_end = |b: u8| b == b'"' || b == b'\\' || b < 0x20;
                     assert_eq!(find_text_end(&bytes), naive(is_text_end));
-                    assert_eq!(find_plain_end(&bytes), naive(|b| b == b'"' || b == b'\\' || b < 0x20 || b >= 0x80));
+                    assert_eq!(
+                        find_plain_end(&bytes),
+                        naive(|b| b == b'"' || b == b'\\' || b < 0x20 || b >= 0x80)
+                    );
                 }
             }
         }

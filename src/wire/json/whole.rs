@@ -42,9 +42,8 @@ fn value(document: &[u8], at: usize) -> Option<(Kind, usize)> {
 }
 
 fn scalar(document: &[u8], at: usize) -> Option<(Kind, usize)> {
-    let literal = |word: &[u8], kind: Kind| {
-        document[at..].starts_with(word).then_some((kind, at + word.len()))
-    };
+    let literal =
+        |word: &[u8], kind: Kind| document[at..].starts_with(word).then_some((kind, at + word.len()));
     match document.get(at)? {
         b'"' => Some((Kind::String, text(document, at + 1)?.0)),
         b't' => literal(b"true", Kind::True),

@@ -38,5 +38,7 @@ fn an_absent_or_repeated_field_is_told() {
     let twice = BODY.replace("--b--", "--b\r\nContent-Disposition: form-data; name=model\r\n\r\nx\r\n--b--");
     assert_eq!(find_field(twice.as_bytes(), b"b", "model"), FieldSearch::Twice);
     let empty = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n\r\n--b--";
-    assert!(matches!(find_field(empty.as_bytes(), b"b", "model"), FieldSearch::Found(place) if place.is_empty()));
+    assert!(
+        matches!(find_field(empty.as_bytes(), b"b", "model"), FieldSearch::Found(place) if place.is_empty())
+    );
 }

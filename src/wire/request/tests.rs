@@ -15,7 +15,10 @@ fn a_head_is_read_as_places() {
     let text = "POST /v1/chat?a=b HTTP/1.1\r\nHost: x:8080\r\nContent-Length: 12\r\nConnection: x-drop, keep-alive\r\n\r\n";
     let head = read(text).expect("a good head");
     let of = |span: Span| std::str::from_utf8(span.of(text.as_bytes())).expect("ASCII");
-    assert_eq!((head.method, of(head.path), of(head.query), of(head.host)), (Method::Post, "/v1/chat", "a=b", "x:8080"));
+    assert_eq!(
+        (head.method, of(head.path), of(head.query), of(head.host)),
+        (Method::Post, "/v1/chat", "a=b", "x:8080")
+    );
     assert_eq!((head.body, head.keep_alive, head.expects_continue), (RequestBody::Length(12), true, false));
     assert!(head.headers.named_by_connection(text.as_bytes(), b"X-Drop"));
 }
@@ -51,7 +54,9 @@ fn is_taken(bytes: &[u8]) -> bool {
     match head.body {
         RequestBody::None => true,
         RequestBody::Length(length) => (bytes.len() - used) as u64 >= length,
-        RequestBody::Chunked => matches!(Chunked::default().step(&bytes[used..], &mut Vec::new()), Step::Done { .. }),
+        RequestBody::Chunked => {
+            matches!(Chunked::default().step(&bytes[used..], &mut Vec::new()), Step::Done { .. })
+        }
     }
 }
 

@@ -19,7 +19,12 @@ fn the_body_ends_as_status_method_and_headers_say() {
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n", Method::Get, ResponseBody::Chunked, true),
         ("HTTP/1.1 200 OK\r\n\r\n", Method::Get, ResponseBody::UntilClose, false),
         ("HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n", Method::Get, ResponseBody::Length(1), false),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", Method::Get, ResponseBody::None, false),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            Method::Get,
+            ResponseBody::None,
+            false,
+        ),
         ("HTTP/1.1 200\r\ncontent-length: 1\r\n\r\n", Method::Get, ResponseBody::Length(1), true),
     ] {
         let got = read(head, to).unwrap_or_else(|bad| panic!("{head:?}: {bad:?}"));
@@ -31,7 +36,10 @@ fn the_body_ends_as_status_method_and_headers_say() {
 fn ambiguous_and_broken_answers_are_refused() {
     for (head, want) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n", Malformed::ContentLengthTwice),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n", Malformed::LengthAndEncoding),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+            Malformed::LengthAndEncoding,
+        ),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n", Malformed::TransferEncoding),
         ("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", Malformed::TransferEncoding),
         ("HTTP/1.1 200 OK\r\ncontent-length: +5\r\n\r\n", Malformed::ContentLength),
