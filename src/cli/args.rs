@@ -38,8 +38,8 @@ pub enum Command {
     Check(SettingsArgs),
     /// Runs a simulated provider: chat, streams, embeddings, models, and faults on request.
     ///
-    /// A request's `sim` member asks for behaviour: {"events":60,"pace_ms":20} paces a stream; {"status":429,
-    /// "retry_after":1}, {"delay_ms":500}, {"stall":"head"}, {"stall":"body"}, {"cut_after_events":3},
+    /// A request's `sim` member asks for behaviour: {"events":60,"pace_ms":20} paces a stream; {"calls":2} calls that many
+    /// tools; {"echo":true} answers with the request's body; {"status":429,"retry_after":1}, {"delay_ms":500}, {"stall":"head"}, {"stall":"body"}, {"cut_after_events":3},
     /// {"reset_after_events":3}, {"drip_ms":5} and {"garbage":true} make it fail.
     Simulate(SimulateArgs),
     /// Prints a completion script for a shell.

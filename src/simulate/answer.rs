@@ -17,7 +17,14 @@ pub struct Asked<'b> {
 /// What a simulated model says.
 enum Says {
     Text(String),
-    Call { name: String, arguments: String },
+    Calls(Vec<Call>),
+}
+
+/// A call of a tool, its arguments as the text of a JSON object.
+struct Call {
+    id: String,
+    name: String,
+    arguments: String,
 }
 
 impl<'b> Asked<'b> {
@@ -63,8 +70,8 @@ impl<'b> Asked<'b> {
     }
 
     fn says(&self) -> Says {
-        if let Some(call) = self.tool_call() {
-            return call;
+        if let Some(calls) = self.tool_calls() {
+            return Says::Calls(calls);
         }
         if self.behaviour.echo {
             return Says::Text(String::from_utf8_lossy(self.body).into_owned());
@@ -82,17 +89,23 @@ impl<'b> Asked<'b> {
         })
     }
 
-    /// A call of the first tool, unless tools are switched off or one was just answered.
-    fn tool_call(&self) -> Option<Says> {
+    /// Calls of the tool that was chosen by name, or of all in turn from the first on, unless tools are switched off or
+    /// one was just answered.
+    fn tool_calls(&self) -> Option<Vec<Call>> {
         let tools = self.value("tools")?;
-        let is_off = self.value("tool_choice") == Some(json!("none"));
+        let choice = self.value("tool_choice").unwrap_or_default();
         let last_role = self.value("messages")?.as_array()?.last()?["role"].clone();
-        let function = tools.get(0)?.get("function")?;
-        if is_off || last_role == "tool" {
+        if choice == "none" || last_role == "tool" {
             return None;
         }
-        let arguments = schema::instance(function.get("parameters").unwrap_or(&Value::Null)).to_string();
-        Some(Says::Call { name: function["name"].as_str()?.to_owned(), arguments })
+        let chosen = choice.pointer("/function/name");
+        let functions = tools.as_array()?.iter().filter_map(|tool| tool.get("function"));
+        let functions: Vec<&Value> =
+            functions.filter(|function| chosen.is_none_or(|name| function["name"] == *name)).collect();
+        let count = self.behaviour.calls.unwrap_or(1).clamp(1, CALLS_MAX);
+        let calls = functions.iter().cycle().take(count).enumerate();
+        let calls: Option<Vec<Call>> = calls.map(|(index, function)| call(index, function)).collect();
+        calls.filter(|calls| !calls.is_empty())
     }
 
     /// The whole answer of a chat.
@@ -103,10 +116,10 @@ impl<'b> Asked<'b> {
         }
         let (message, finish) = match &says {
             Says::Text(text) => (json!({"role": "assistant", "content": text, "refusal": null}), "stop"),
-            Says::Call { name, arguments } => {
-                let call = json!({"id": "call_simulated", "type": "function", "function": {"name": name, "arguments": arguments}});
+            Says::Calls(calls) => {
+                let calls: Vec<Value> = calls.iter().map(Call::whole).collect();
                 (
-                    json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": [call]}),
+                    json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": calls}),
                     "tool_calls",
                 )
             }
@@ -143,7 +156,7 @@ impl<'b> Asked<'b> {
     fn usage(&self, says: &Says) -> Value {
         let made = match says {
             Says::Text(text) => words(text),
-            Says::Call { arguments, .. } => arguments.len() as u64 / 4 + 1,
+            Says::Calls(calls) => calls.iter().map(|call| call.arguments.len() as u64 / 4 + 1).sum(),
         };
         let read = self.prompt_tokens();
         json!({"prompt_tokens": read, "completion_tokens": made, "total_tokens": read + made})
@@ -172,14 +185,9 @@ impl<'b> Asked<'b> {
                 events.extend(pieces);
                 events.push(event(json!({}), json!("stop")));
             }
-            Says::Call { name, arguments } => {
-                let opening = json!({"index": 0, "id": "call_simulated", "type": "function", "function": {"name": name, "arguments": ""}});
-                events.push(event(json!({"tool_calls": [opening]}), Value::Null));
-                for piece in arguments.as_bytes().chunks(7) {
-                    let piece = String::from_utf8_lossy(piece);
-                    let delta = json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]});
-                    events.push(event(delta, Value::Null));
-                }
+            Says::Calls(calls) => {
+                let fragments = calls.iter().enumerate().flat_map(|(index, call)| call.fragments(index));
+                events.extend(fragments.map(|part| event(json!({"tool_calls": [part]}), Value::Null)));
                 events.push(event(json!({}), json!("tool_calls")));
             }
         }
@@ -255,6 +263,29 @@ impl<'b> Asked<'b> {
     }
 }
 
+impl Call {
+    fn whole(&self) -> Value {
+        let Call { id, name, arguments } = self;
+        json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+    }
+
+    /// The call as a stream brings it: its name first, then its arguments in small parts.
+    fn fragments(&self, index: usize) -> Vec<Value> {
+        let Call { id, name, arguments } = self;
+        let opening = json!({"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}});
+        let part =
+            |bytes: &[u8]| json!({"index": index, "function": {"arguments": String::from_utf8_lossy(bytes)}});
+        std::iter::once(opening).chain(arguments.as_bytes().chunks(7).map(part)).collect()
+    }
+}
+
+/// A call of this function with arguments that fit its schema; `None` when it has no name.
+fn call(index: usize, function: &Value) -> Option<Call> {
+    let id = if index == 0 { "call_simulated".to_owned() } else { format!("call_simulated_{index}") };
+    let arguments = schema::instance(function.get("parameters").unwrap_or(&Value::Null)).to_string();
+    Some(Call { id, name: function["name"].as_str()?.to_owned(), arguments })
+}
+
 /// The list of models, or one of them; `None` when there is no such model.
 pub fn models(id: Option<&str>) -> Option<Vec<u8>> {
     let model = |id: &str| json!({"id": id, "object": "model", "created": CREATED, "owned_by": "simulated"});
@@ -290,6 +321,8 @@ fn word(index: usize) -> String {
 }
 
 const DONE: &[u8] = b"data: [DONE]\n\n";
+/// Tool calls in one answer.
+const CALLS_MAX: usize = 16;
 const MODELS: [&str; 3] = ["simulated-chat", "simulated-small", "simulated-embed"];
 /// 2026-01-01; a fixed time, so that answers can be compared.
 const CREATED: u64 = 1_767_225_600;

@@ -19,6 +19,8 @@ pub struct Behaviour {
     pub events: Option<usize>,
     pub pace_ms: u64,
     pub content: Option<String>,
+    /// Tool calls in the answer to a request that offers tools.
+    pub calls: Option<usize>,
     /// Answers with the request's own body as text.
     pub echo: bool,
 }
@@ -53,6 +55,7 @@ impl Behaviour {
             garbage: flag("garbage"),
             events: count(["events", "events"]),
             pace_ms: number("pace_ms").unwrap_or(0),
+            calls: count(["calls", "calls"]),
             content: sim.get("content").and_then(Value::as_str).map(str::to_owned),
             echo: flag("echo"),
         }

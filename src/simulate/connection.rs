@@ -165,7 +165,7 @@ impl Link<'_> {
         let behaviour = asked.behaviour.clone();
         sleep(behaviour.delay_ms).await;
         if behaviour.stall == Some(Stall::Head) {
-            std::future::pending::<()>().await;
+            return self.stall().await;
         }
         if behaviour.garbage {
             self.send(&[b"\x16\x03garbage \xFF\x00 this is no HTTP\n\n\r\r"]).await?;
@@ -243,7 +243,7 @@ impl Link<'_> {
             }
             if behaviour.stall == Some(Stall::Body) {
                 self.send(&[&out]).await?;
-                std::future::pending::<()>().await;
+                return self.stall().await;
             }
         }
         let is_whole = limit == events.len();
@@ -257,13 +257,22 @@ impl Link<'_> {
     /// What happens behind the last byte that was sent.
     async fn end(&mut self, behaviour: &Behaviour, is_whole: bool) -> io::Result<bool> {
         if behaviour.stall.is_some() {
-            std::future::pending::<()>().await;
+            return self.stall().await;
         }
         if behaviour.reset_after.is_some() && !is_whole {
             self.conn.reset_on_close();
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         Ok(is_whole)
+    }
+
+    /// Sends nothing more until the peer closes. A future that waits for nothing would be dropped, and the connection with
+    /// it.
+    async fn stall(&mut self) -> io::Result<bool> {
+        while self.fill().await? {
+            self.input.clear();
+        }
+        Ok(false)
     }
 
     async fn drip(&mut self, bytes: &[u8], ms: u64) -> io::Result<()> {

@@ -1,0 +1,192 @@
+"""The gateway and the simulated provider as processes, and a scripted provider whose answers change from call to call."""
+
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+BINARY = os.environ.get("RINGWAY_BINARY", str(ROOT / "target/debug/ringway"))
+DRIVER = os.environ.get("RINGWAY_DRIVER", "auto")
+KEY = "client-key"
+UPSTREAM_KEY = "sk-upstream-0123456789"
+CHAT = "simulated/simulated-chat"
+EMBED = "simulated/simulated-embed"
+
+
+def eventually(what, holds):
+    """Waits until the condition holds and gives what it gave; the bound only keeps a failing test from hanging."""
+    deadline = time.monotonic() + 30
+    while not (result := holds()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)
+    return result
+
+
+class Process:
+    """A running binary; its address is told on stderr."""
+
+    def __init__(self, arguments, env, pattern):
+        # Nothing of the caller's environment becomes a provider or a proxy.
+        env = {"PATH": os.environ["PATH"], **env}
+        self.child = subprocess.Popen(
+            [BINARY, *arguments], env=env, cwd="/", stderr=subprocess.PIPE, text=True, errors="replace"
+        )
+        self.lines = []
+        self.has_ended = threading.Event()
+        threading.Thread(target=self._read, daemon=True).start()
+        self.first_line = eventually("the start of the process", lambda: self._line(pattern))
+        self.address = re.search(pattern, self.first_line).group(1)
+
+    def _read(self):
+        for line in self.child.stderr:
+            self.lines.append(line)
+        self.has_ended.set()
+
+    def _line(self, pattern):
+        found = next((line for line in list(self.lines) if re.search(pattern, line)), None)
+        assert found or not self.has_ended.is_set(), "the process ended: " + "".join(self.lines)
+        return found
+
+    def stop(self):
+        self.child.kill()
+        self.child.wait()
+        self.has_ended.wait(10)
+        self.child.stderr.close()
+
+
+class Simulator(Process):
+    def __init__(self):
+        super().__init__(
+            ["simulate", "--listen", "127.0.0.1:0", "--driver", DRIVER], {}, r"simulating a provider on http://(\S+)/v1"
+        )
+
+
+class Gateway(Process):
+    """The gateway in front of the simulated provider, a scripted one (`vllm`), and one that nobody runs (`ollama`)."""
+
+    def __init__(self, simulator, scripted, **settings):
+        env = {
+            "RINGWAY_SERVER_LISTEN": "127.0.0.1:0",
+            "RINGWAY_DRIVER": DRIVER,
+            "RINGWAY_MASTER_KEY": KEY,
+            "RINGWAY_RETRY_BUDGET_PER_SECOND": "100000",
+            "SIMULATED_BASE_URL": f"http://{simulator.address}/v1",
+            "VLLM_BASE_URL": f"http://{scripted.address}/v1",
+            "VLLM_API_KEY": UPSTREAM_KEY,
+            "OLLAMA_BASE_URL": "http://127.0.0.1:1/v1",
+            **settings,
+        }
+        super().__init__(["serve"], env, r"listening on http://(\S+)")
+        self.base_url = f"http://{self.address}/v1"
+
+    def metrics(self):
+        """All samples of the metrics page, by name with labels."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        page = opener.open(f"http://{self.address}/metrics").read().decode()
+        samples = (line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in samples}
+
+    def total(self, family, *labels):
+        """The sum over a family's samples that have all of these labels."""
+        return sum_of(self.metrics(), family, *labels)
+
+
+def sum_of(samples, family, *labels):
+    fits = lambda name: name.split("{")[0] == family and all(label in name for label in labels)
+    return sum(value for name, value in samples.items() if fits(name))
+
+
+class Counted:
+    """What a gateway counted since the beginning of this block; read when nothing is in flight any more."""
+
+    def __init__(self, gateway):
+        self.gateway = gateway
+        self.before = self._settled()
+
+    def _settled(self):
+        def settled():
+            samples = self.gateway.metrics()
+            # The question for the metrics is itself a request.
+            return samples if samples["ringway_requests_in_flight"] <= 1 else None
+
+        return eventually("all exchanges to end", settled)
+
+    def total(self, family, *labels):
+        return sum_of(self._settled(), family, *labels) - sum_of(self.before, family, *labels)
+
+
+class Scripted:
+    """A provider that answers one POST after the other as it is told, the last answer for ever, and keeps what it got."""
+
+    def __init__(self):
+        self.answers = []
+        self.seen = []
+        scripted = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                self.answer(200, {}, {"object": "list", "data": [{"id": "scripted", "object": "model"}]})
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                scripted.seen.append((dict(self.headers.items()), body))
+                turn = min(len(scripted.seen), len(scripted.answers)) - 1
+                self.answer(*scripted.answers[turn])
+
+            def answer(self, status, headers, body):
+                body = json.dumps(body).encode()
+                self.send_response(status)
+                for name, value in {"content-type": "application/json", "content-length": len(body), **headers}.items():
+                    self.send_header(name, str(value))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.address = "127.0.0.1:%d" % self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def will_answer(self, *answers):
+        self.answers, self.seen = list(answers), []
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+GOOD_ANSWER = (
+    200,
+    {},
+    {
+        "id": "c",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "scripted",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "good"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+    },
+)
+
+
+def bad_answer(status, **headers):
+    return (status, headers, {"error": {"message": "not now", "type": "server_error", "param": None, "code": "busy"}})
+
+
+def ask(text="hi"):
+    return [{"role": "user", "content": text}]
+
+
+def sim(**behaviour):
+    """The behaviour that is asked of the simulated provider, as an unknown field of the body."""
+    return {"sim": behaviour}
