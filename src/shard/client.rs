@@ -142,7 +142,7 @@ impl Client {
         self.alarm.clear();
         match result {
             Ok(()) => self.bytes_out += count as u64,
-            Err(FaultKind::ClientGone) => self.is_gone = true,
+            Err(FaultKind::ClientGone) => self.peer.is_gone = true,
             Err(_) => {}
         }
         result
