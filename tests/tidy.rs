@@ -555,14 +555,13 @@ const STRANGERS: &[(&str, &[&str])] = &[
     ("simulate", &["config", "provider", "dialect", "ledger", "policy", "offload", "shard"]),
 ];
 
-const UNSAFE_FILES: &[&str] = &["src/net/driver.rs", "src/net/sys.rs"];
+const UNSAFE_FILES: &[&str] = &["src/net/driver.rs", "src/net/sys.rs", "src/wire/json/block.rs"];
 const BUILTIN_LIST: &str = "src/config/provider_file.rs";
 const FUNCTION_LINES_MAX: usize = 70;
 const FILE_LINES_MAX: usize = 500;
 /// A ratchet may stand this much above what it holds.
 const RATCHET_SLACK: usize = 20;
-const RATCHETS: Ratchets =
-    Ratchets { files: &[("src/shard/attempt.rs", 802), ("src/shard/exchange.rs", 584)], functions: &[] };
+const RATCHETS: Ratchets = Ratchets { files: &[], functions: &[] };
 const SAFETY_LINES_MAX: usize = 12;
 const TODO_BYTES_MIN: usize = 20;
 const MARKS: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
@@ -696,6 +695,7 @@ fn tree_of(path: &str, text: &str) -> Tree {
         ("src/dialect/openai.rs", grammar),
         ("src/net/sys.rs", unsafe_file),
         ("src/net/driver.rs", unsafe_file),
+        ("src/wire/json/block.rs", unsafe_file),
     ]
     .into_iter()
     .filter(|(other, _)| *other != path)

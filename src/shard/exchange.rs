@@ -1,27 +1,23 @@
 //! One request and its answer, in a straight line: read, scan, admit, plan, attempt, relay, settle.
 
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 
+use super::Shard;
 use super::active::Active;
 use super::answer::{self, Answer};
 use super::attempt;
 use super::body::{self, Body};
+use super::call::{prepare_outgoing, understand};
 use super::client::Client;
-use super::outgoing::{self, Outgoing};
 use super::relay::{self, Relayed};
-use super::route::{self, Asked, Target};
+use super::route::{self, Asked};
 use super::tally::{Tally, WasWaitedFor};
 use super::work::Work;
-use super::{Shard, stream};
-use crate::base::limits::{CATALOGUE_WAIT_MS_MAX, HOPS_MAX, REQUEST_ID_BYTES_MAX};
-use crate::base::{Refusal, RefusalKind, Span};
+use crate::base::limits::{HOPS_MAX, REQUEST_ID_BYTES_MAX};
+use crate::base::{Refusal, RefusalKind};
 use crate::dialect::endpoint::Endpoint;
 use crate::policy::admit;
-use crate::provider::{edit, file::UsageInStreams};
 use crate::wire::head::Known;
-use crate::wire::json::{self, Kind};
 use crate::wire::multipart::{self, FieldSearch};
 use crate::wire::path;
 use crate::wire::request::{Method, RequestBody, read_request};
@@ -59,22 +55,6 @@ impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Stop {
         Stop::Refuse { refusal: Box::new(refusal), closes: false }
     }
-}
-
-/// What the request means: which endpoint of which provider, and what its body asks for.
-pub struct Call {
-    pub endpoint: Endpoint,
-    pub target: Target,
-    /// The body asks for a stream of events.
-    pub wants_stream: bool,
-    /// We asked for usage in the stream; the client did not, and will not see it.
-    pub hides_usage: bool,
-    /// The path goes to the provider as it came, and so do its errors.
-    pub is_passthrough: bool,
-    /// Sending it a second time does no harm, even when the provider has seen it.
-    pub is_repeatable: bool,
-    /// Fields that the provider's file made us change, for a header.
-    pub edited: Vec<String>,
 }
 
 /// Serves the request whose head is the first `head_len` bytes of the client's input.
@@ -362,248 +342,6 @@ async fn take_body(
 fn is_json(content_type: &[u8]) -> bool {
     let kind = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
     kind.eq_ignore_ascii_case(b"application/json")
-}
-
-/// Finds out what the request means, and prepares the edits of its body.
-async fn understand(
-    shard: &Shard,
-    active: &Rc<Active>,
-    client: &mut Client,
-    work: &mut Work,
-    head_len: usize,
-    asked: Asked,
-    body: &Body,
-) -> Result<Call, Stop> {
-    work.edits.clear();
-    work.object.clear();
-    let Asked::Api(endpoint, _) = asked else { return passthrough(active, client, work, head_len, asked) };
-    let head = &client.input.filled()[..head_len];
-    let hint = path::query_value(work.request.query.of(head), "provider").map(|hint| hint.into_owned());
-    let model = named_model(client, work, head_len, endpoint, body)?;
-    let model_at = model.as_ref().map(|(_, at)| *at);
-    let target = find_target(shard, active, client, model.map(|(name, _)| name), hint).await?;
-    let is_passthrough = endpoint == Endpoint::Other;
-    let mut call = Call {
-        endpoint,
-        target,
-        wants_stream: false,
-        hides_usage: false,
-        is_passthrough,
-        is_repeatable: !is_passthrough || is_repeatable(client, work, head_len),
-        edited: Vec::new(),
-    };
-    if let (Some(at), true) = (model_at, call.target.is_qualified) {
-        let mut text = Vec::new();
-        match body {
-            Body::Streaming(_) => text.extend_from_slice(call.target.model.as_bytes()),
-            _ => json::write_string(&call.target.model, &mut text),
-        }
-        work.edits.replace(at, &text);
-    }
-    if endpoint != Endpoint::Other {
-        prepare_edits(active, client, work, body, &mut call)?;
-    }
-    Ok(call)
-}
-
-fn passthrough(
-    active: &Active,
-    client: &Client,
-    work: &Work,
-    head_len: usize,
-    asked: Asked,
-) -> Result<Call, Stop> {
-    let Asked::Passthrough { provider, .. } = asked else { unreachable!("the caller matched the endpoints") };
-    let name = provider.of(client.input.filled());
-    let upstream = active.by_name(name).ok_or_else(|| Stop::from(route::unknown_provider(name)))?;
-    Ok(Call {
-        endpoint: Endpoint::Other,
-        target: Target {
-            upstream: upstream.clone(),
-            model: String::new(),
-            is_qualified: false,
-            is_known: false,
-        },
-        wants_stream: false,
-        hides_usage: false,
-        is_passthrough: true,
-        is_repeatable: is_repeatable(client, work, head_len),
-        edited: Vec::new(),
-    })
-}
-
-fn is_repeatable(client: &Client, work: &Work, head_len: usize) -> bool {
-    let head = &client.input.filled()[..head_len];
-    outgoing::is_repeatable(work.request.method, &work.request.headers, head)
-}
-
-/// The model that the body names, with its place in the body. Bodies of known endpoints must be objects; others may be
-/// anything, and then name none.
-fn named_model(
-    client: &Client,
-    work: &mut Work,
-    head_len: usize,
-    endpoint: Endpoint,
-    body: &Body,
-) -> Result<Option<(String, Span)>, Stop> {
-    work.members.clear();
-    if let Body::Streaming(inflow) = body {
-        let content_type = work.request.headers.find(Known::ContentType).unwrap_or_default();
-        let boundary = multipart::boundary(content_type.of(&client.input.filled()[..head_len]));
-        let Some(boundary) = boundary else { return Ok(None) };
-        return match multipart::find_field(&inflow.peeked, boundary, "model") {
-            FieldSearch::Found(at) => {
-                Ok(std::str::from_utf8(at.of(&inflow.peeked)).ok().map(|m| (m.to_owned(), at)))
-            }
-            FieldSearch::Twice => {
-                let refusal = Refusal::invalid("duplicate_key", "The field `model` stands more than once.");
-                Err(Stop::refuse_and_close(refusal.about("model")))
-            }
-            FieldSearch::Absent | FieldSearch::NotYet => Ok(None),
-        };
-    }
-    let document = body.held(&client.input);
-    if let Err(fault) = json::scan_object(document, &mut work.members) {
-        work.members.clear();
-        let is_ambiguous = matches!(fault, json::JsonFault::DuplicateKey { .. });
-        if endpoint == Endpoint::Other && !is_ambiguous {
-            return Ok(None);
-        }
-        let mut refusal = Refusal::invalid(fault.code(), fault.sentence());
-        refusal.param = fault.field().map(str::to_owned);
-        return Err(refusal.into());
-    }
-    let Some(member) = json::find(&work.members, document, "model") else { return Ok(None) };
-    match json::string_value(document, member) {
-        Some(model) => Ok(Some((model.into_owned(), member.value))),
-        None if endpoint == Endpoint::Other => Ok(None),
-        None => Err(Refusal::invalid("invalid_type", "`model` must be a string.").about("model").into()),
-    }
-}
-
-/// Finds the provider. Right after a start the lists of models may still be on their way; then they are waited for.
-async fn find_target(
-    shard: &Shard,
-    active: &Rc<Active>,
-    client: &mut Client,
-    model: Option<String>,
-    hint: Option<Vec<u8>>,
-) -> Result<Target, Stop> {
-    let look = || {
-        let catalogue = shard.catalogue.borrow().clone();
-        route::target(active, &catalogue, model.as_deref().map(Into::into), hint.as_deref())
-    };
-    if let Some(found) = look() {
-        return found.map_err(Stop::from);
-    }
-    let alarm = shard.alarms.alarm();
-    alarm.set_after(CATALOGUE_WAIT_MS_MAX);
-    let settled = poll_fn(|cx| {
-        if let Some(found) = look() {
-            return Poll::Ready(Some(found));
-        }
-        alarm.poll_late_listening(cx).map(|()| None)
-    });
-    let found = client.unless_gone(shard, settled).await.map_err(|_| Stop::Gone)?;
-    let unknown = || Err(route::unknown_model(model.as_deref().unwrap_or_default()));
-    found.unwrap_or_else(unknown).map_err(Stop::from)
-}
-
-/// The edits that the provider needs, and the question for usage in streams.
-fn prepare_edits(
-    active: &Active,
-    client: &Client,
-    work: &mut Work,
-    body: &Body,
-    call: &mut Call,
-) -> Result<(), Stop> {
-    let provider = &call.target.upstream.provider;
-    if provider.route(call.endpoint).is_none() {
-        let message = format!("The provider `{}` has no {} endpoint.", provider.name, call.endpoint.name());
-        return Err(Refusal::invalid("unsupported_endpoint", message).into());
-    }
-    let document = body.held(&client.input);
-    let Work { members, edits, object, .. } = work;
-    call.edited = edit::apply(&provider.edits, document, members, edits, object);
-    let is_true =
-        |key: &str| json::find(members, document, key).is_some_and(|member| member.kind == Kind::True);
-    call.wants_stream = call.endpoint.streams() && is_true("stream");
-    let asks = active.snapshot().ask_usage_in_streams && provider.usage_in_streams == UsageInStreams::Ask;
-    if call.wants_stream && asks {
-        call.hides_usage = stream::ask_for_usage(document, members, edits, object);
-    }
-    let brace_at = document.iter().rposition(|&b| b == b'}').unwrap_or_default();
-    object.apply(members, brace_at, edits);
-    Ok(())
-}
-
-/// The request as it goes to the provider, but for the credential.
-fn prepare_outgoing(
-    client: &Client,
-    work: &mut Work,
-    head_len: usize,
-    asked: Asked,
-    call: &Call,
-    body: &Body,
-) -> Result<Outgoing, Stop> {
-    let head = &client.input.filled()[..head_len];
-    let provider = &call.target.upstream.provider;
-    let query = work.request.query.of(head);
-    let mut target = Vec::new();
-    match asked {
-        Asked::Passthrough { rest, .. } => {
-            let rest = rest.of(head);
-            check_path(rest)?;
-            // `/p/name/v1/…` is the same as `/p/name/…` where the base URL ends in the version.
-            let again = if provider.base_path.ends_with("/v1") { rest.strip_prefix(b"/v1") } else { None };
-            target.extend_from_slice(provider.base_path.as_bytes());
-            target.extend_from_slice(again.filter(|rest| rest.starts_with(b"/")).unwrap_or(rest));
-            add_queries(&mut target, provider.query.as_bytes(), query);
-        }
-        Asked::Api(Endpoint::Other, rest) => {
-            check_path(rest.of(head))?;
-            target.extend_from_slice(provider.base_path.as_bytes());
-            target.extend_from_slice(rest.of(head));
-            add_queries(&mut target, provider.query.as_bytes(), &without_hint(query));
-        }
-        _ => {
-            let route = provider.route(call.endpoint);
-            target.extend_from_slice(route.map_or("", |route| &route.target).as_bytes());
-            add_query(&mut target, &without_hint(query));
-        }
-    }
-    let held = body.held(&client.input).len();
-    Ok(Outgoing::write(head, work, call, &target, body, held))
-}
-
-fn check_path(rest: &[u8]) -> Result<(), Stop> {
-    path::check_forwardable(rest).map_err(|bad| Stop::refuse_and_close(answer::of_malformed(bad)))
-}
-
-fn without_hint(query: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::new();
-    path::query_without(query, "provider", &mut kept);
-    kept
-}
-
-/// The provider's own query, then the client's without what the provider's has.
-fn add_queries(target: &mut Vec<u8>, own: &[u8], of_client: &[u8]) {
-    add_query(target, own);
-    let mut rest = of_client.to_vec();
-    for pair in own.split(|&b| b == b'&').filter(|pair| !pair.is_empty()) {
-        let name = String::from_utf8_lossy(pair.split(|&b| b == b'=').next().unwrap_or_default());
-        let mut kept = Vec::new();
-        path::query_without(&rest, &name, &mut kept);
-        rest = kept;
-    }
-    add_query(target, &rest);
-}
-
-fn add_query(target: &mut Vec<u8>, query: &[u8]) {
-    if !query.is_empty() {
-        target.push(if target.contains(&b'?') { b'&' } else { b'?' });
-        target.extend_from_slice(query);
-    }
 }
 
 /// How long a scrape may take altogether.

@@ -2,7 +2,7 @@
 //! caller or this hop stays behind.
 
 use super::body::Body;
-use super::exchange::Call;
+use super::call::Call;
 use super::work::Work;
 use crate::provider::{Credential, Provider};
 use crate::wire::head::{Headers, Known};

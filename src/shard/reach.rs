@@ -7,7 +7,8 @@ use std::task::Poll;
 
 use super::Shard;
 use super::active::{Active, Lookup, Upstream};
-use super::attempt::{Busy, of_malformed};
+use super::attempt::Busy;
+use super::once::of_malformed;
 use crate::base::fault::FaultKind;
 use crate::base::limits::BUFFER_BYTES;
 use crate::net::alarm::Alarm;

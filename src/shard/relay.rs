@@ -4,9 +4,10 @@
 use std::io::IoSlice;
 
 use super::Shard;
-use super::attempt::{Answered, Turn, fill, is_event_stream, of_malformed};
+use super::attempt::Answered;
+use super::call::Call;
 use super::client::Client;
-use super::exchange::Call;
+use super::once::{Turn, fill, is_event_stream, of_malformed};
 use super::stream::{Tail, Watcher};
 use super::tally::Tally;
 use super::work::Work;
