@@ -30,12 +30,18 @@ impl fmt::Display for Mistake {
 #[derive(Debug, Default)]
 pub struct Mistakes {
     pub list: Vec<Mistake>,
+    /// Things that are allowed and hardly meant.
+    pub warnings: Vec<String>,
 }
 
 impl Mistakes {
     pub fn add(&mut self, place: &str, setting: &str, what: impl Into<String>, expected: impl Into<String>) {
         let (place, setting) = (place.to_owned(), setting.to_owned());
         self.list.push(Mistake { place, setting, what: what.into(), expected: expected.into() });
+    }
+
+    pub fn warn(&mut self, what: String) {
+        self.warnings.push(what);
     }
 }
 

@@ -8,6 +8,7 @@ use super::yaml::{self, Node, Value};
 use crate::dialect::endpoint::Endpoint;
 use crate::provider::edit::BodyEdit;
 use crate::provider::file::{Auth, ProviderFile, UsageInStreams};
+use crate::wire::path::check_forwardable;
 
 macro_rules! builtin {
     ($($name:literal),* $(,)?) => {
@@ -37,11 +38,40 @@ builtin!(
     "minimax",
     "dashscope",
     "cohere",
+    "ai21",
+    "baseten",
+    "chutes",
+    "cloudflare",
+    "crusoe",
+    "databricks",
+    "deepinfra",
+    "digitalocean",
+    "doubleword",
+    "friendli",
+    "gemini-openai",
+    "github-models",
+    "heroku",
+    "hyperbolic",
+    "meta",
+    "nebius",
+    "novita",
+    "sambanova",
+    "scaleway",
+    "siliconflow",
+    "snowflake",
+    "venice",
+    "vercel",
+    "voyage",
+    "xiaomi",
     "ollama",
     "vllm",
     "llamacpp",
     "lmstudio",
     "sglang",
+    "tgi",
+    "mistralrs",
+    "localai",
+    "gpustack",
     "simulated",
 );
 
@@ -58,7 +88,18 @@ pub fn read_all(folder: Option<&str>, mistakes: &mut Mistakes) -> Vec<ProviderFi
             None => files.push(file),
         }
     }
+    refuse_shared_prefixes(&files, mistakes);
     files
+}
+
+/// Two types with one prefix would make it a matter of luck whose a variable is.
+fn refuse_shared_prefixes(files: &[ProviderFile], mistakes: &mut Mistakes) {
+    for (index, file) in files.iter().enumerate() {
+        if let Some(other) = files[..index].iter().find(|other| other.env == file.env) {
+            let what = format!("`{}` is the prefix of `{}` already", file.env, other.kind);
+            mistakes.add(&file.kind, "env", what, "a prefix of its own");
+        }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "settings are read from files")]
@@ -112,10 +153,35 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
         query: reader.pairs("query"),
         query_when_base_has: reader.text("query_when_base_has").map(str::to_owned),
         headers: reader.pairs("headers"),
+        header_variables: reader.header_variables(),
         forward_headers: reader.list("forward_headers"),
         usage_in_streams: reader.usage_in_streams(),
         edits: reader.edits(),
     })
+    .inspect(|file| refuse_clashes(file, &root, mistakes))
+}
+
+/// Fields that the gateway reads or changes itself, and fields that would come to stand twice.
+fn refuse_clashes(file: &ProviderFile, root: &Node, mistakes: &mut Mistakes) {
+    let place = root.get("edits").map_or("", |node| &node.place);
+    let asks = file.usage_in_streams == UsageInStreams::Ask;
+    let is_ours = |field: &str| field == "model" || field == "stream" || (asks && field == "stream_options");
+    let targets: Vec<&str> = file.edits.iter().filter_map(BodyEdit::new_name).collect();
+    for edit in &file.edits {
+        let field = [Some(edit.field()), edit.new_name()].into_iter().flatten().find(|field| is_ours(field));
+        if let Some(field) = field {
+            let expected = "another field; stream_options only where usage_in_streams is always or never";
+            mistakes.add(place, "edits", format!("`{field}` is the gateway's own"), expected);
+        }
+        if let BodyEdit::Default { field, .. } = edit
+            && targets.contains(&field.as_str())
+        {
+            mistakes.add(place, "edits", format!("`{field}` is added and renamed to"), "one of the two");
+        }
+    }
+    if let Some(twice) = targets.iter().enumerate().find(|(at, name)| targets[..*at].contains(name)) {
+        mistakes.add(place, "edits", format!("two fields are renamed to `{}`", twice.1), "one of them");
+    }
 }
 
 struct FileReader<'n, 'm> {
@@ -152,6 +218,19 @@ impl<'n> FileReader<'n, '_> {
                 Vec::new()
             }
         }
+    }
+
+    fn header_variables(&mut self) -> Vec<(String, String)> {
+        let place = self.root.get("header_variables").map_or("", |node| &node.place);
+        let pairs = self.pairs("header_variables");
+        for (ending, header) in &pairs {
+            let is_good = ending.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') && !ending.is_empty();
+            if !is_good {
+                let what = format!("`{ending}` is no end of a variable's name, for the header {header}");
+                self.mistakes.add(place, "header_variables", what, "capitals and underscores");
+            }
+        }
+        pairs.into_iter().map(|(ending, header)| (ending, header.to_lowercase())).collect()
     }
 
     fn auth(&mut self) -> Auth {
@@ -192,7 +271,7 @@ impl<'n> FileReader<'n, '_> {
         let mut paths = [const { None }; Endpoint::COUNT];
         for (name, path) in self.pairs("paths") {
             match Endpoint::ALL.into_iter().find(|e| e.name() == name && *e != Endpoint::Other) {
-                Some(endpoint) if path.starts_with('/') => paths[endpoint as usize] = Some(path),
+                Some(endpoint) if is_path(&path) => paths[endpoint as usize] = Some(path),
                 _ => {
                     let place = self.root.get("paths").map_or("", |node| &node.place);
                     let expected =
@@ -231,6 +310,12 @@ impl<'n> FileReader<'n, '_> {
     }
 }
 
+/// A path below the base URL (`/x`) or below the host (`//x`).
+fn is_path(path: &str) -> bool {
+    let below = path.strip_prefix("//").map_or(path.strip_prefix('/'), Some);
+    below.is_some_and(|below| !below.is_empty() && check_forwardable(format!("/{below}").as_bytes()).is_ok())
+}
+
 fn edit(node: &Node) -> Option<BodyEdit> {
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     let number = |key: &str| text(key).and_then(|text| text.parse::<f64>().ok());
@@ -266,6 +351,7 @@ const KEYS: &[&str] = &[
     "query",
     "query_when_base_has",
     "headers",
+    "header_variables",
     "forward_headers",
     "usage_in_streams",
     "edits",

@@ -22,6 +22,8 @@ pub struct Provider {
     /// The query added to every request, without `?`; empty for most.
     pub query: String,
     pub forward_headers: Vec<String>,
+    /// The headers that every request carries by our settings, in lower case. The client's of the same name stay behind.
+    pub own_headers: Vec<String>,
     pub usage_in_streams: UsageInStreams,
     pub edits: Vec<BodyEdit>,
     /// Models named in the settings.

@@ -613,7 +613,8 @@ impl Outgoing {
                 true => passes_through(field.known, name),
                 false => is_forwarded(field.known, name) || is_listed(&provider.forward_headers, name),
             };
-            if passes && !named_by_connection(&request.headers, head, name) {
+            let is_own = is_listed(&provider.own_headers, name);
+            if passes && !is_own && !named_by_connection(&request.headers, head, name) {
                 writer.checked_header(name, field.value.of(head));
             }
         }
