@@ -17,6 +17,8 @@ pub struct Client {
     pub conn: Conn,
     /// The current request: its head and, where it is held, its body.
     pub input: Buffer,
+    /// How much of the input belongs to the current request, as far as it is held there. 0 when it was released.
+    pub unreleased: usize,
     /// What came after it while it was being answered.
     ahead: Buffer,
     pub alarm: Alarm,
@@ -46,6 +48,7 @@ impl Client {
         Client {
             conn,
             input: Buffer::default(),
+            unreleased: 0,
             ahead: Buffer::default(),
             alarm,
             upstream_alarm,
@@ -140,6 +143,7 @@ impl Client {
     /// The request of `length` bytes is done with: its bytes go, and those of the next one move up.
     pub fn release(&mut self, shard: &Shard, length: usize) {
         self.input.consume(length);
+        self.unreleased = 0;
         self.take_ahead(shard);
         shard.buffers.take_back(&mut self.input);
     }

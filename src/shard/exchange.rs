@@ -79,6 +79,7 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
     let active = shard.active();
     let mut work = shard.works.lend();
     let mut tally = Tally::begin(client.bytes_out);
+    client.unreleased = head_len;
     let result = straight(shard, &active, client, &mut work, &mut tally, head_len).await;
     let next = match result {
         Ok(next) => next,
@@ -86,6 +87,10 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
         Err(Stop::Refuse { refusal, closes }) => {
             let keeps_alive = !closes && work.request.keep_alive && !shard.is_draining.get();
             let timeout_ms = active.snapshot().server.write_timeout_ms;
+            if keeps_alive {
+                // Else the same request would be found in the input once more.
+                client.release(shard, client.unreleased);
+            }
             let sent = answer::refuse(shard, client, &mut work, &refusal, keeps_alive, timeout_ms).await;
             tally.refused(refusal.status);
             match (sent, keeps_alive) {
@@ -186,6 +191,7 @@ async fn answer_own(
         body::read_held(shard, client, head_len, framing, server.body_bytes_max, server.body_timeout_ms)
             .await?;
     let request_len = head_len + if let Body::Held(span) = ignored { span.len() } else { 0 };
+    client.unreleased = request_len;
     let keeps_alive = work.request.keep_alive && !shard.is_draining.get();
     let is_head = work.request.method == Method::Head;
     let catalogue = shard.catalogue.borrow().clone();
@@ -253,12 +259,34 @@ async fn through_provider(
     let mut body = take_body(shard, active, client, work, head_len, asked).await?;
     let was_waited_for = if client.input.len() == here_before { WasWaitedFor::No } else { WasWaitedFor::Yes };
     tally.has_body(&body, was_waited_for);
-    let call = understand(shard, active, client, work, head_len, asked, &body).await?;
+    let result = with_body(shard, active, client, work, tally, head_len, asked, &mut body).await;
+    match result {
+        Err(Stop::Refuse { refusal, closes }) => {
+            let is_complete = release_request(shard, client, head_len, &body);
+            Err(Stop::Refuse { refusal, closes: closes || !is_complete })
+        }
+        other => other,
+    }
+}
+
+/// The way on when the body is here, or its beginning. Where this ends in an error, the request was not released.
+#[expect(clippy::too_many_arguments, reason = "the straight line, cut where the body's end is known")]
+async fn with_body(
+    shard: &Shard,
+    active: &Rc<Active>,
+    client: &mut Client,
+    work: &mut Work,
+    tally: &mut Tally,
+    head_len: usize,
+    asked: Asked,
+    body: &mut Body,
+) -> Result<Next, Stop> {
+    let call = understand(shard, active, client, work, head_len, asked, body).await?;
     tally.names(&call);
-    let outgoing = outgoing(client, work, head_len, asked, &call, &body)?;
+    let outgoing = outgoing(client, work, head_len, asked, &call, body)?;
     let server = &active.snapshot().server;
     let result =
-        attempt::attempt(shard, active, client, work, tally, &call, &outgoing, &mut body, head_len).await;
+        attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len).await;
     let answered = match result {
         Ok(answered) => answered,
         Err(stop) => {
@@ -271,10 +299,10 @@ async fn through_provider(
         attempt::discard(shard, answered);
         tally.answered(work.response.status);
         tally.takes_model(call);
-        return finish_request(shard, client, head_len, &body, Err(refusal.into()));
+        return Err(refusal.into());
     }
     // A byte of the answer is about to leave: from here on the request is never sent again.
-    let is_complete = release_request(shard, client, head_len, &body);
+    let is_complete = release_request(shard, client, head_len, body);
     let relayed = relay::relay(shard, server, client, work, tally, &call, answered).await;
     tally.takes_model(call);
     Ok(match relayed {
@@ -296,23 +324,6 @@ fn release_request(shard: &Shard, client: &mut Client, head_len: usize, body: &B
     };
     client.release(shard, length);
     is_complete
-}
-
-/// Ends a request whose answer is ours.
-fn finish_request(
-    shard: &Shard,
-    client: &mut Client,
-    head_len: usize,
-    body: &Body,
-    result: Result<Next, Stop>,
-) -> Result<Next, Stop> {
-    let is_complete = release_request(shard, client, head_len, body);
-    match result {
-        Err(Stop::Refuse { refusal, closes }) => {
-            Err(Stop::Refuse { refusal, closes: closes || !is_complete })
-        }
-        other => other,
-    }
 }
 
 /// Takes the body in the way that the endpoint needs: whole when it must be looked into, else as a stream of which the
