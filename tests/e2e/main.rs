@@ -7,5 +7,6 @@ mod fidelity;
 mod hostile;
 mod lifecycle;
 mod mixup;
+mod providers;
 mod support;
 mod upstreams;
