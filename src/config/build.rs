@@ -88,7 +88,7 @@ fn read_file(sources: &Sources, mistakes: &mut Mistakes) -> Option<Node> {
 
 fn flatten(root: &Node, mistakes: &mut Mistakes) -> FileSettings {
     let mut file = FileSettings::default();
-    if root.members().is_none() {
+    if root.members().is_none() && !matches!(root.value, Value::Null) {
         mistakes.add(&root.place, "", format!("{} stands here", root.kind()), "groups of settings");
     }
     flatten_group(root, "", &mut file, mistakes);

@@ -48,8 +48,10 @@ pub fn provider(
     };
     check_name(instance, mistakes);
     if let (false, Some(missing)) = (instance.is_in_file, instance.found.missing(file)) {
-        let names = instance.found.variables().join(" and ");
-        mistakes.warn(format!("{names} make no provider without {}", variable(instance, file, missing)));
+        let names = instance.found.variables();
+        let make = if names.len() == 1 { "makes" } else { "make" };
+        let missing = variable(instance, file, missing);
+        mistakes.warn(format!("{} {make} no provider without {missing}", names.join(" and ")));
         return None;
     }
     let keys = keys(instance);
@@ -139,6 +141,9 @@ pub fn split_url(url: &str) -> Option<(Origin, String)> {
     let bare = host.strip_prefix('[').map_or(Some(host), |rest| rest.strip_suffix(']'))?;
     let is_good = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
     if bare.is_empty() || !bare.chars().all(is_good) || (bare.contains(':') && bare == host) {
+        return None;
+    }
+    if !path.bytes().all(|b| b.is_ascii_graphic()) {
         return None;
     }
     crate::wire::path::check_forwardable(path.trim_end_matches('/').as_bytes()).ok()?;
@@ -382,6 +387,8 @@ mod tests {
             "http://h:99999",
             "http://::1/",
             "http://h/../x",
+            "http://h/a b",
+            "http://h/é",
         ] {
             assert_eq!(parts(bad), None, "{bad}");
         }

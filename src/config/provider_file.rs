@@ -313,7 +313,12 @@ impl<'n> FileReader<'n, '_> {
 /// A path below the base URL (`/x`) or below the host (`//x`).
 fn is_path(path: &str) -> bool {
     let below = path.strip_prefix("//").map_or(path.strip_prefix('/'), Some);
-    below.is_some_and(|below| !below.is_empty() && check_forwardable(format!("/{below}").as_bytes()).is_ok())
+    let is_good = |b: u8| b.is_ascii_graphic() && b != b'?' && b != b'#';
+    below.is_some_and(|below| {
+        !below.is_empty()
+            && below.bytes().all(is_good)
+            && check_forwardable(format!("/{below}").as_bytes()).is_ok()
+    })
 }
 
 fn edit(node: &Node) -> Option<BodyEdit> {

@@ -285,8 +285,7 @@ async fn with_body(
     tally.names(&call);
     let outgoing = outgoing(client, work, head_len, asked, &call, body)?;
     let server = &active.snapshot().server;
-    let result =
-        attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len).await;
+    let result = attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len).await;
     let answered = match result {
         Ok(answered) => answered,
         Err(stop) => {
