@@ -23,10 +23,10 @@ impl OfProvider {
         let keys: Vec<&str> =
             provider.credentials.iter().map(|credential| credential.masked.as_str()).collect();
         let _ = writeln!(text, "    key       {}", keys.join(", "));
-        for (endpoint, label) in
-            Endpoint::ALL.into_iter().zip(std::iter::once("routes").chain(std::iter::repeat("")))
-        {
-            let Some(route) = provider.route(endpoint) else { continue };
+        let routes =
+            Endpoint::ALL.into_iter().filter_map(|endpoint| Some((endpoint, provider.route(endpoint)?)));
+        for (number, (endpoint, route)) in routes.enumerate() {
+            let label = if number == 0 { "routes" } else { "" };
             let _ = writeln!(text, "    {label:<9} {:<11} {}", endpoint.name(), route.target);
         }
         if !provider.models.is_empty() {

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::table::{Kind, PROVIDER_SETTINGS, SETTINGS, Setting};
 use super::*;
 
+/// Variables and their values.
+type Env<'e> = &'e [(&'e str, &'e str)];
+
 /// A settings file that goes away.
 struct File(PathBuf);
 
@@ -213,7 +216,7 @@ fn a_mistyped_name_is_told_with_the_one_that_was_meant() {
 #[test]
 fn values_in_the_environment_are_told_with_their_variable() {
     let keyed = ("OPENAI_API_KEY", "k");
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[(Env<'_>, &[&str])] = &[
         (&[("PORT", "http")], &["PORT: server.listen: `http` is no port"]),
         (&[("BODY_SIZE_LIMIT", "lots")], &["BODY_SIZE_LIMIT: server.body_max: `lots` cannot be used"]),
         (
@@ -310,7 +313,7 @@ fn headers_of_the_settings_may_not_frame_the_request() {
 
 #[test]
 fn what_is_allowed_and_hardly_meant_is_warned_of() {
-    let cases: &[(&[(&str, &str)], &str)] = &[
+    let cases: &[(Env<'_>, &str)] = &[
         (&[("OPENAI_BASE_URL", "http://h/v1")], "OPENAI_BASE_URL makes no provider without OPENAI_API_KEY"),
         (
             &[("OPENAI_EU_BASE_URL", "http://h/v1")],

@@ -268,15 +268,19 @@ const MOST: f64 = 9e15;
 mod tests {
     use super::*;
 
+    fn check(kind: Kind, text: &str, want: Option<Meaning>) {
+        assert_eq!(understand(kind, &[text.to_owned()]), want, "{kind:?} {text}");
+    }
+
     #[test]
-    fn values_are_understood_by_their_kind() {
+    fn numbers_with_units_are_understood_or_refused() {
         let cases = [
-            (Kind::Bytes, "10M", Some(Meaning::Number(10 << 20))),
-            (Kind::Bytes, "512KiB", Some(Meaning::Number(512 << 10))),
-            (Kind::Bytes, "1.5 gb", Some(Meaning::Number(3 << 29))),
-            (Kind::Bytes, "7", Some(Meaning::Number(7))),
-            (Kind::Bytes, "7b", Some(Meaning::Number(7))),
-            (Kind::Bytes, "0", Some(Meaning::Number(0))),
+            (Kind::Bytes, "10M", Some(10 << 20)),
+            (Kind::Bytes, "512KiB", Some(512 << 10)),
+            (Kind::Bytes, "1.5 gb", Some(3 << 29)),
+            (Kind::Bytes, "7", Some(7)),
+            (Kind::Bytes, "7b", Some(7)),
+            (Kind::Bytes, "0", Some(0)),
             (Kind::Bytes, "-1", None),
             (Kind::Bytes, "1.5", None),
             (Kind::Bytes, "10ib", None),
@@ -286,12 +290,12 @@ mod tests {
             (Kind::Bytes, "1.2.3k", None),
             (Kind::Bytes, "1e3", None),
             (Kind::Bytes, "9999999999g", None),
-            (Kind::Millis(1), "250", Some(Meaning::Number(250))),
-            (Kind::Millis(1), "1.5s", Some(Meaning::Number(1_500))),
-            (Kind::Millis(1), "0.1s", Some(Meaning::Number(100))),
-            (Kind::Millis(1), "2 m", Some(Meaning::Number(120_000))),
-            (Kind::Millis(1), "1h", Some(Meaning::Number(3_600_000))),
-            (Kind::Millis(1), "1d", Some(Meaning::Number(86_400_000))),
+            (Kind::Millis(1), "250", Some(250)),
+            (Kind::Millis(1), "1.5s", Some(1_500)),
+            (Kind::Millis(1), "0.1s", Some(100)),
+            (Kind::Millis(1), "2 m", Some(120_000)),
+            (Kind::Millis(1), "1h", Some(3_600_000)),
+            (Kind::Millis(1), "1d", Some(86_400_000)),
             (Kind::Millis(1), "0", None),
             (Kind::Millis(1), "0s", None),
             (Kind::Millis(1), "0.5", None),
@@ -300,26 +304,37 @@ mod tests {
             (Kind::Millis(1), "-1s", None),
             (Kind::Millis(1), "1m30s", None),
             (Kind::Millis(1), "inf", None),
-            (Kind::Millis(0), "0", Some(Meaning::Number(0))),
-            (Kind::Seconds(1), "30", Some(Meaning::Number(30_000))),
-            (Kind::Seconds(1), "30ms", Some(Meaning::Number(30))),
-            (Kind::Seconds(1), "0.25", Some(Meaning::Number(250))),
+            (Kind::Millis(0), "0", Some(0)),
+            (Kind::Seconds(1), "30", Some(30_000)),
+            (Kind::Seconds(1), "30ms", Some(30)),
+            (Kind::Seconds(1), "0.25", Some(250)),
             (Kind::Seconds(1), "soon", None),
             (Kind::Seconds(1), "0", None),
-            (Kind::Ratio, "0.2", Some(Meaning::Number(200))),
-            (Kind::Ratio, "0", Some(Meaning::Number(0))),
-            (Kind::Ratio, "1e2", Some(Meaning::Number(100_000))),
+            (Kind::Ratio, "0.2", Some(200)),
+            (Kind::Ratio, "0", Some(0)),
+            (Kind::Ratio, "1e2", Some(100_000)),
             (Kind::Ratio, "-1", None),
             (Kind::Ratio, "-0.1", None),
             (Kind::Ratio, "nan", None),
             (Kind::Ratio, "inf", None),
             (Kind::Ratio, "1,5", None),
-            (Kind::Count(1), "1", Some(Meaning::Number(1))),
-            (Kind::Count(1), " 7 ", Some(Meaning::Number(7))),
+            (Kind::Count(1), "1", Some(1)),
+            (Kind::Count(1), " 7 ", Some(7)),
             (Kind::Count(1), "0", None),
             (Kind::Count(1), "1.0", None),
             (Kind::Count(1), "+x", None),
             (Kind::Count(1), "18446744073709551616", None),
+        ];
+        for (kind, text, want) in cases {
+            check(kind, text, want.map(Meaning::Number));
+        }
+    }
+
+    #[test]
+    fn other_values_are_understood_by_their_kind() {
+        let text = |text: &str| Some(Meaning::Text(text.to_owned()));
+        let list = |items: &[&str]| Some(Meaning::List(items.iter().map(|&item| item.to_owned()).collect()));
+        let cases = [
             (Kind::Bool, "Yes", Some(Meaning::Bool(true))),
             (Kind::Bool, "0", Some(Meaning::Bool(false))),
             (Kind::Bool, "off", Some(Meaning::Bool(false))),
@@ -328,35 +343,31 @@ mod tests {
             (Kind::Secret, "", None),
             (Kind::Secret, " \t", None),
             (Kind::Secret, "a\nb", None),
-            (Kind::Secret, "sk\n", Some(Meaning::Text("sk".to_owned()))),
+            (Kind::Secret, "sk\n", text("sk")),
             (Kind::Choice(&["a", "b"]), "c", None),
             (Kind::Choice(&["a", "b"]), "A", None),
-            (Kind::Choice(&["a", "b"]), "b", Some(Meaning::Text("b".to_owned()))),
-            (Kind::StatusList, "429, 503", Some(Meaning::List(vec!["429".to_owned(), "503".to_owned()]))),
+            (Kind::Choice(&["a", "b"]), "b", text("b")),
+            (Kind::StatusList, "429, 503", list(&["429", "503"])),
             (Kind::StatusList, "200", None),
             (Kind::StatusList, "429,", None),
-            (Kind::SecretList, "a,b", Some(Meaning::List(vec!["a".to_owned(), "b".to_owned()]))),
+            (Kind::SecretList, "a,b", list(&["a", "b"])),
             (Kind::SecretList, "a,,b", None),
-            (Kind::NameList, "a, b,", Some(Meaning::List(vec!["a".to_owned(), "b".to_owned()]))),
-            (Kind::NameList, "", Some(Meaning::List(vec![]))),
-            (
-                Kind::AddressList,
-                "127.0.0.1:1,[::1]:2",
-                Some(Meaning::List(vec!["127.0.0.1:1".to_owned(), "[::1]:2".to_owned()])),
-            ),
+            (Kind::NameList, "a, b,", list(&["a", "b"])),
+            (Kind::NameList, "", list(&[])),
+            (Kind::AddressList, "127.0.0.1:1,[::1]:2", list(&["127.0.0.1:1", "[::1]:2"])),
             (Kind::AddressList, "localhost", None),
             (Kind::AddressList, "8080", None),
             (Kind::AddressList, "127.0.0.1:70000", None),
             (Kind::AddressList, "", None),
-            (Kind::Url, "https://h/v1", Some(Meaning::Text("https://h/v1".to_owned()))),
+            (Kind::Url, "https://h/v1", text("https://h/v1")),
             (Kind::Url, "ftp://x", None),
             (Kind::Url, "https://", None),
             (Kind::Url, "http://a b", None),
-            (Kind::Text, " x ", Some(Meaning::Text("x".to_owned()))),
-            (Kind::File, "/a b", Some(Meaning::Text("/a b".to_owned()))),
+            (Kind::Text, " x ", text("x")),
+            (Kind::File, "/a b", text("/a b")),
         ];
         for (kind, text, want) in cases {
-            assert_eq!(understand(kind, &[text.to_owned()]), want, "{kind:?} {text}");
+            check(kind, text, want);
         }
     }
 
