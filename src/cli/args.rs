@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 
 /// An LLM gateway: one base URL in front of every provider.
 #[derive(Debug, Parser)]
@@ -59,8 +59,9 @@ pub struct ServeArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct SettingsArgs {
-    /// The settings file; without it config/ringway.yaml and ringway.yaml are looked for.
-    #[arg(short, long, value_name = "FILE", env = "RINGWAY_CONFIG")]
+    /// The settings file. Without it the variable RINGWAY_CONFIG may name one; else config/ringway.yaml and ringway.yaml
+    /// are looked for.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 }
 

@@ -30,7 +30,7 @@ pub fn build(sources: &Sources) -> Result<Snapshot, Vec<Mistake>> {
     let keys = keys(&values);
     let server = server(&values, &file, env, &keys, &mut mistakes);
     let default_provider = default_provider(&values, &providers, &mut mistakes);
-    let mut warnings = Vec::new();
+    let mut warnings = std::mem::take(&mut mistakes.warnings);
     if keys.is_open() {
         warnings.push(
             "no key is set: everybody who can reach the address may use the providers' keys".to_owned(),
@@ -71,7 +71,10 @@ struct FileSettings {
 
 #[expect(clippy::disallowed_methods, reason = "settings are read from a file")]
 fn read_file(sources: &Sources, mistakes: &mut Mistakes) -> Option<Node> {
-    let named = sources.file.clone().or_else(|| sources.env.get("RINGWAY_CONFIG").map(PathBuf::from));
+    let named = sources
+        .file
+        .clone()
+        .or_else(|| sources.env.get("RINGWAY_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
     let usual =
         || ["config/ringway.yaml", "ringway.yaml"].into_iter().map(PathBuf::from).find(|path| path.is_file());
     let path = named.or_else(usual)?;
@@ -86,7 +89,7 @@ fn read_file(sources: &Sources, mistakes: &mut Mistakes) -> Option<Node> {
 
 fn flatten(root: &Node, mistakes: &mut Mistakes) -> FileSettings {
     let mut file = FileSettings::default();
-    if root.members().is_none() {
+    if root.members().is_none() && !matches!(root.value, Value::Null) {
         mistakes.add(&root.place, "", format!("{} stands here", root.kind()), "groups of settings");
     }
     flatten_group(root, "", &mut file, mistakes);
@@ -153,8 +156,8 @@ fn hint(path: &str) -> String {
 }
 
 fn env_names(setting: &Setting) -> Vec<String> {
-    let own = setting.own_env();
-    setting.env.iter().map(|&name| name.to_owned()).chain([own]).collect()
+    // What is said to this program by name beats what is said to every program.
+    [setting.own_env()].into_iter().chain(setting.env.iter().map(|&name| name.to_owned())).collect()
 }
 
 /// A mistyped variable of ours would otherwise be silently without effect.
@@ -190,10 +193,9 @@ fn providers(
     let mut out = (Vec::new(), Vec::new());
     for (name, node, found) in instances {
         let settings = provider_nodes(&name, node, mistakes);
-        let extended = with_found(env, &found);
-        let names = |setting: &Setting| vec![format!("{FOUND}{}", setting.path)];
+        let names = |setting: &Setting| found.settings.get(setting.path).cloned().into_iter().collect();
         let prefix = format!("providers.{name}.");
-        let own = Values::resolve(PROVIDER_SETTINGS, &settings, &extended, names, &prefix, mistakes);
+        let own = Values::resolve(PROVIDER_SETTINGS, &settings, env, names, &prefix, mistakes);
         let headers = node.and_then(|node| node.get("headers"));
         let place = node.map_or("environment", |node| &node.place);
         let instance = compile::Instance {
@@ -231,16 +233,6 @@ fn provider_nodes(name: &str, node: Option<&Node>, mistakes: &mut Mistakes) -> B
         }
     }
     settings
-}
-
-/// The environment as the provider's settings see it: what was found for it, under names of their own. References in
-/// the file still see the real one.
-fn with_found(env: &BTreeMap<String, String>, found: &Found) -> BTreeMap<String, String> {
-    let mut extended = env.clone();
-    for (setting, (_, value)) in &found.settings {
-        extended.insert(format!("{FOUND}{setting}"), value.clone());
-    }
-    extended
 }
 
 fn keys(values: &Values) -> Keys {
@@ -301,7 +293,12 @@ fn listen(
     mistakes: &mut Mistakes,
 ) -> Vec<std::net::SocketAddr> {
     let is_default = values.get("server.listen").is_none_or(|resolved| resolved.is_default);
-    if let Some(port) = env.get("PORT").filter(|port| is_default && !port.is_empty()) {
+    let port = env.get("PORT").filter(|port| !port.is_empty());
+    if port.is_some() && !is_default {
+        let place = values.place("server.listen");
+        mistakes.warn(format!("PORT has no effect: {place} sets server.listen"));
+    }
+    if let Some(port) = port.filter(|_| is_default) {
         let host = if keys.is_open() { [127, 0, 0, 1] } else { [0, 0, 0, 0] };
         match port.parse::<u16>() {
             Ok(port) => return vec![(host, port).into()],
@@ -373,6 +370,3 @@ fn log(values: &Values) -> Log {
     };
     Log { level, json: values.text("log.format") == Some("json") }
 }
-
-/// Names under which a provider's values from the environment are looked up; no real variable holds a slash.
-const FOUND: &str = "found/";

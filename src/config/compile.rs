@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::discover::Found;
 use super::interpolate::interpolate;
 use super::mistake::{Mistakes, nearest};
-use super::values::{Meaning, Values};
+use super::values::Values;
 use super::yaml::Node;
 use crate::base::{Secret, base64};
 use crate::dialect::endpoint::Endpoint;
@@ -46,21 +46,23 @@ pub fn provider(
         );
         return None;
     };
-    if instance.name.is_empty() || instance.name.contains('/') || instance.name.contains(char::is_whitespace)
-    {
-        mistakes.add(instance.place, &path(""), "is no name", "a name without slashes and spaces");
+    check_name(instance, mistakes);
+    if let (false, Some(missing)) = (instance.is_in_file, instance.found.missing(file)) {
+        let names = instance.found.variables();
+        let make = if names.len() == 1 { "makes" } else { "make" };
+        let missing = variable(instance, file, missing);
+        mistakes.warn(format!("{} {make} no provider without {missing}", names.join(" and ")));
+        return None;
     }
     let keys = keys(instance);
     if keys.is_empty() && file.auth != Auth::OptionalBearer {
-        if instance.is_in_file {
-            let expected = format!("`api_key`, or the variable {}_API_KEY", file.env);
-            mistakes.add(instance.place, &path("api_key"), "is missing", expected);
-        }
+        let expected = format!("`api_key`, or the variable {}", variable(instance, file, "API_KEY"));
+        mistakes.add(instance.place, &path("api_key"), "is missing", expected);
         return None;
     }
     let base_url = own.text("base_url").or(file.base_url.as_deref());
     let Some(base_url) = base_url else {
-        let expected = format!("`base_url`, or the variable {}_BASE_URL", file.env);
+        let expected = format!("`base_url`, or the variable {}", variable(instance, file, "BASE_URL"));
         mistakes.add(instance.place, &path("base_url"), "is missing", expected);
         return None;
     };
@@ -73,9 +75,9 @@ pub fn provider(
         );
         return None;
     };
-    let query = query(file, own, &base_path);
-    let static_lines = static_lines(instance, file, env, mistakes);
-    let own_headers = own_headers(&file.auth, &static_lines);
+    let query = query(instance, file, &base_path, mistakes);
+    let headers = own_headers(instance, file, env, !keys.is_empty(), mistakes);
+    let static_lines = header_lines(&headers);
     Some(Provider {
         name: instance.name.to_owned(),
         kind: file.kind.clone(),
@@ -84,15 +86,31 @@ pub fn provider(
         base_path,
         query,
         forward_headers: file.forward_headers.clone(),
-        own_headers,
+        own_headers: headers.into_iter().map(|(name, _)| name).chain(key_header(&file.auth)).collect(),
         usage_in_streams: file.usage_in_streams,
         edits: file.edits.clone(),
-        models: models(own),
+        models: own.list("models").to_vec(),
         limits: limits(own, values),
         retry: retry(own, values),
         proxy: proxy(instance, values, &origin, mistakes),
         origin,
     })
+}
+
+/// A name is the first part of `provider/model`, of `/p/name/…` and a label of metrics.
+fn check_name(instance: &Instance<'_>, mistakes: &mut Mistakes) {
+    let is_good = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    if instance.name.is_empty() || !instance.name.chars().all(is_good) {
+        let setting = format!("providers.{}", instance.name);
+        mistakes.add(instance.place, &setting, "is no name", "letters, digits, `-`, `_` and `.`");
+    }
+}
+
+/// The variable of an instance, by the rule that finds it: `openai-east` has OPENAI_EAST_….
+fn variable(instance: &Instance<'_>, file: &ProviderFile, ending: &str) -> String {
+    let suffix = instance.name.strip_prefix(file.kind.as_str()).filter(|rest| rest.starts_with('-'));
+    let suffix = suffix.unwrap_or_default().to_uppercase().replace(['-', '.'], "_");
+    format!("{}{suffix}_{ending}", file.env)
 }
 
 /// Keys of the file come first, unless the environment has its own.
@@ -125,75 +143,95 @@ pub fn split_url(url: &str) -> Option<(Origin, String)> {
     if bare.is_empty() || !bare.chars().all(is_good) || (bare.contains(':') && bare == host) {
         return None;
     }
+    if !path.bytes().all(|b| b.is_ascii_graphic()) {
+        return None;
+    }
     crate::wire::path::check_forwardable(path.trim_end_matches('/').as_bytes()).ok()?;
     let authority = if port == default_port { host.to_owned() } else { format!("{host}:{port}") };
     Some((Origin { tls, host: bare.to_owned(), port, authority }, path.trim_end_matches('/').to_owned()))
 }
 
-fn query(file: &ProviderFile, own: &Values, base_path: &str) -> String {
+fn query(instance: &Instance<'_>, file: &ProviderFile, base_path: &str, mistakes: &mut Mistakes) -> String {
     let is_wanted = file.query_when_base_has.as_ref().is_none_or(|part| base_path.contains(part.as_str()));
     if !is_wanted {
         return String::new();
     }
-    let version = own.text("api_version").or(file.api_version.as_deref()).unwrap_or_default();
-    let pairs: Vec<String> = file
-        .query
-        .iter()
-        .map(|(key, value)| format!("{key}={}", value.replace("${api_version}", version)))
-        .collect();
-    pairs.join("&")
+    let version = instance.own.text("api_version").or(file.api_version.as_deref()).unwrap_or_default();
+    let pairs = file.query.iter().map(|(key, value)| (key, value.replace("${api_version}", version)));
+    let query = pairs.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&");
+    if !query.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+        let setting = format!("providers.{}.api_version", instance.name);
+        let place = instance.own.place("api_version");
+        mistakes.add(place, &setting, "cannot stand in a query", "letters, digits and `-`");
+    }
+    query
 }
 
 fn routes(file: &ProviderFile, base_path: &str, query: &str) -> [Option<Route>; Endpoint::COUNT] {
     Endpoint::ALL.map(|endpoint| {
         let path = file.paths[endpoint as usize].as_ref()?;
         let mark = if query.is_empty() { "" } else { "?" };
-        Some(Route { target: format!("{base_path}{path}{mark}{query}") })
+        // `//path` is below the host.
+        let (base, path) = if path.starts_with("//") { ("", &path[1..]) } else { (base_path, path.as_str()) };
+        Some(Route { target: format!("{base}{path}{mark}{query}") })
     })
 }
 
-/// The header lines of every request: the file's, then the instance's.
-fn static_lines(
+/// The headers of every request: the file's, then what the environment and the instance say instead of them or besides.
+fn own_headers(
     instance: &Instance<'_>,
     file: &ProviderFile,
     env: &BTreeMap<String, String>,
+    has_key: bool,
     mistakes: &mut Mistakes,
-) -> Vec<u8> {
-    let mut lines = Vec::new();
-    let mut head = HeadWriter::continuing(&mut lines);
-    for (name, value) in &file.headers {
-        let _ = head.header(name.to_lowercase().as_bytes(), value.as_bytes());
-    }
-    for (name, key, value) in instance.headers.and_then(Node::members).into_iter().flatten() {
-        let setting = format!("providers.{}.headers.{name}", instance.name);
-        let text = match interpolate(value.text().unwrap_or_default(), env) {
-            Ok(text) => text,
-            Err(what) => {
-                mistakes.add(&value.place, &setting, what, "");
+) -> Vec<(String, String)> {
+    let place_of_file = format!("provider type {}", file.kind);
+    let of_file =
+        file.headers.iter().map(|(name, value)| (&*place_of_file, name.as_str(), Ok(value.clone())));
+    let found = &instance.found.headers;
+    let of_env = found.iter().map(|(name, variable, value)| (&**variable, name.as_str(), Ok(value.clone())));
+    let nodes = instance.headers.and_then(Node::members).into_iter().flatten();
+    let of_node = nodes.map(|(name, key, value)| {
+        let text = value.text().ok_or_else(|| format!("{} stands here", value.kind()));
+        (&*key.place, name, text.and_then(|text| interpolate(text, env)))
+    });
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (place, name, value) in of_file.chain(of_env).chain(of_node) {
+        let name = name.to_lowercase();
+        let is_taken =
+            OURS.contains(&&*name) || (has_key && key_header(&file.auth).is_some_and(|key| key == name));
+        let is_good = |value: &String| {
+            HeadWriter::continuing(&mut Vec::new()).header(name.as_bytes(), value.as_bytes())
+        };
+        let what = match value {
+            _ if is_taken => "is the gateway's own".to_owned(),
+            Err(what) => what,
+            Ok(value) if is_good(&value).is_err() => "is no header".to_owned(),
+            Ok(value) => {
+                headers.retain(|(other, _)| *other != name);
+                headers.push((name, value));
                 continue;
             }
         };
-        if head.header(name.to_lowercase().as_bytes(), text.as_bytes()).is_err() {
-            mistakes.add(
-                &key.place,
-                &setting,
-                "is no header",
-                "a token as name and a value without control characters",
-            );
-        }
+        let setting = format!("providers.{}.headers.{name}", instance.name);
+        mistakes.add(place, &setting, what, "a token as name and a value without control characters");
     }
+    headers
+}
+
+fn header_lines(headers: &[(String, String)]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let mut head = HeadWriter::continuing(&mut lines);
+    headers.iter().for_each(|(name, value)| head.checked_header(name.as_bytes(), value.as_bytes()));
     lines
 }
 
-/// The names of the headers that the provider gets from us.
-fn own_headers(auth: &Auth, static_lines: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(static_lines);
-    let mut names: Vec<String> =
-        text.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect();
-    if let Auth::Header(name) = auth {
-        names.push(name.clone());
+/// The header that shows the key, in lower case.
+fn key_header(auth: &Auth) -> Option<String> {
+    match auth {
+        Auth::Header(name) => Some(name.clone()),
+        Auth::Bearer | Auth::OptionalBearer => Some("authorization".to_owned()),
     }
-    names
 }
 
 fn credentials(
@@ -213,8 +251,9 @@ fn credentials(
         };
         if written.is_err() {
             let setting = format!("providers.{}.api_key", instance.name);
+            let variable = instance.found.keys.first().map(|(_, variable, _)| variable.as_str());
             mistakes.add(
-                instance.place,
+                variable.unwrap_or(instance.place),
                 &setting,
                 "holds a control character",
                 "a key as the provider gave it",
@@ -226,16 +265,6 @@ fn credentials(
         Credential { header_lines, key: Secret::new(key.cloned().unwrap_or_default()), masked }
     };
     if keys.is_empty() { vec![make(None)] } else { keys.iter().map(|key| make(Some(key))).collect() }
-}
-
-fn models(own: &Values) -> Vec<String> {
-    match own.get("models").map(|resolved| &resolved.meaning) {
-        Some(Meaning::List(list)) => list.clone(),
-        Some(Meaning::Text(text)) => {
-            text.split(',').map(|model| model.trim().to_owned()).filter(|model| !model.is_empty()).collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 fn limits(own: &Values, values: &Values) -> Limits {
@@ -312,14 +341,31 @@ fn proxy(
 fn is_passed_by(values: &Values, origin: &Origin) -> bool {
     let is_loopback = origin.host == "localhost"
         || origin.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    let names = values.text("upstream.no_proxy").unwrap_or_default();
     let fits = |name: &str| {
         let suffix = name.trim_start_matches('.');
         let is_suffix = || origin.host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
         name == "*" || (!suffix.is_empty() && (origin.host == suffix || is_suffix()))
     };
-    is_loopback || names.split(',').map(str::trim).any(fits)
+    is_loopback || values.list("upstream.no_proxy").iter().any(|name| fits(name))
 }
+
+/// Headers that say how a request is framed, or that are written for each request.
+const OURS: &[&str] = &[
+    "host",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "content-type",
+    "expect",
+    "accept-encoding",
+    "x-request-id",
+    "x-ringway-hops",
+];
 
 #[cfg(test)]
 mod tests {
@@ -343,6 +389,8 @@ mod tests {
             "http://h:99999",
             "http://::1/",
             "http://h/../x",
+            "http://h/a b",
+            "http://h/é",
         ] {
             assert_eq!(parts(bad), None, "{bad}");
         }

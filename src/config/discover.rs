@@ -1,35 +1,39 @@
 //! Providers from the environment: `OPENAI_API_KEY` makes the instance `openai`, `OPENAI_EAST_API_KEY` makes
-//! `openai-east`.
+//! `openai-east`. What belongs to no provider file is not looked at.
 
 use std::collections::BTreeMap;
 
-use crate::provider::file::ProviderFile;
+use crate::provider::file::{Auth, ProviderFile};
 
-/// An instance that the environment speaks of: its values by setting, each with the variable that it came from.
-#[derive(Clone, Debug, Default)]
+/// An instance that the environment speaks of: the variable of each setting, of each key and of each header.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     pub kind: String,
-    pub settings: BTreeMap<&'static str, (String, String)>,
-    /// Keys in the order of their numbers.
+    pub settings: BTreeMap<&'static str, String>,
+    /// Number, variable and key, in the order of their numbers.
     pub keys: Vec<(u32, String, String)>,
+    /// Header, variable and value.
+    pub headers: Vec<(String, String, String)>,
 }
 
 /// All instances by name, in the order of the files, and by suffix within one.
 pub fn discover(files: &[ProviderFile], env: &BTreeMap<String, String>) -> Vec<(String, Found)> {
     let mut found: BTreeMap<(usize, String), Found> = BTreeMap::new();
-    for (variable, value) in env.iter().filter(|(_, value)| !value.is_empty()) {
-        let Some((index, suffix, setting, number)) = split(files, variable) else { continue };
+    for (variable, value) in env.iter().map(|(variable, value)| (variable, value.trim())) {
+        let Some((index, suffix, what)) = split(files, variable).filter(|_| !value.is_empty()) else {
+            continue;
+        };
         let entry = found.entry((index, suffix)).or_default();
         entry.kind = files[index].kind.clone();
-        if setting == "api_key" {
-            entry.keys.push((number, variable.clone(), value.clone()));
-        } else {
-            entry.settings.insert(setting, (variable.clone(), value.clone()));
+        match what {
+            What::Key(number) => entry.keys.push((number, variable.clone(), value.to_owned())),
+            What::Header(name) => entry.headers.push((name, variable.clone(), value.to_owned())),
+            What::Setting(setting) => drop(entry.settings.insert(setting, variable.clone())),
         }
     }
     let name = |index: usize, suffix: &str| match suffix {
         "" => files[index].kind.clone(),
-        suffix => format!("{}-{}", files[index].kind, suffix.to_lowercase().replace('_', "-")),
+        suffix => format!("{}-{suffix}", files[index].kind),
     };
     let mut list: Vec<(String, Found)> =
         found.into_iter().map(|((index, suffix), found)| (name(index, &suffix), found)).collect();
@@ -37,34 +41,182 @@ pub fn discover(files: &[ProviderFile], env: &BTreeMap<String, String>) -> Vec<(
     list
 }
 
-/// Takes a variable apart: which file, which suffix, which setting, which number of key. The longest prefix wins, so
-/// that a type whose name begins with another's is not taken for its instance.
-fn split(files: &[ProviderFile], variable: &str) -> Option<(usize, String, &'static str, u32)> {
-    let (rest, setting, number) = setting_of(variable)?;
-    let fits = |file: &&(usize, &ProviderFile)| {
-        let prefix = &file.1.env;
-        rest == prefix
-            || rest.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))
-    };
-    let indexed: Vec<(usize, &ProviderFile)> = files.iter().enumerate().collect();
-    let (index, file) = *indexed.iter().filter(fits).max_by_key(|(_, file)| file.env.len())?;
-    let suffix = rest[file.env.len()..].trim_start_matches('_').to_owned();
-    Some((index, suffix, setting, number))
+impl Found {
+    /// What is missing to make a provider of it, where nothing but the environment speaks of it. A key makes one, and
+    /// so does an address where no key is needed; other variables alone may well belong to another program.
+    pub fn missing(&self, file: &ProviderFile) -> Option<&'static str> {
+        let has_base_url = self.settings.contains_key("base_url");
+        if self.keys.is_empty() && file.auth != Auth::OptionalBearer {
+            Some("API_KEY")
+        } else if !has_base_url && (self.keys.is_empty() || file.base_url.is_none()) {
+            Some("BASE_URL")
+        } else {
+            None
+        }
+    }
+
+    /// Every variable that speaks of it.
+    pub fn variables(&self) -> Vec<&str> {
+        let keys = self.keys.iter().map(|(_, variable, _)| variable.as_str());
+        let headers = self.headers.iter().map(|(_, variable, _)| variable.as_str());
+        keys.chain(self.settings.values().map(String::as_str)).chain(headers).collect()
+    }
 }
 
-fn setting_of(variable: &str) -> Option<(&str, &'static str, u32)> {
-    const ENDINGS: [(&str, &str); 4] = [
-        ("_API_KEY", "api_key"),
+/// What a variable sets.
+enum What {
+    /// A key and its number.
+    Key(u32),
+    Setting(&'static str),
+    Header(String),
+}
+
+/// Takes a variable apart: which file, which suffix as it stands in the instance's name, what it sets. The longest
+/// prefix wins, so that a type whose name begins with another's is not taken for its instance.
+fn split(files: &[ProviderFile], variable: &str) -> Option<(usize, String, What)> {
+    let candidates = files.iter().enumerate().filter_map(|(index, file)| {
+        let behind = variable.strip_prefix(file.env.as_str())?;
+        let (suffix, what) = ending(file, behind)?;
+        let is_good = suffix.is_empty() || (suffix.starts_with('_') && suffix.len() > 1);
+        let suffix = suffix.trim_start_matches('_').to_lowercase().replace('_', "-");
+        is_good.then_some((index, suffix, what))
+    });
+    candidates.max_by_key(|(index, _, _)| files[*index].env.len())
+}
+
+/// The suffix (with the `_` before it) and the meaning of a variable's end.
+fn ending<'v>(file: &ProviderFile, behind: &'v str) -> Option<(&'v str, What)> {
+    const SETTINGS: [(&str, &str); 4] = [
         ("_BASE_URL", "base_url"),
         ("_MODELS", "models"),
         ("_API_VERSION", "api_version"),
+        ("_PROXY_URL", "proxy_url"),
     ];
-    for (ending, setting) in ENDINGS {
-        if let Some(rest) = variable.strip_suffix(ending) {
-            return Some((rest, setting, 1));
+    for (ending, setting) in SETTINGS {
+        if let Some(suffix) = behind.strip_suffix(ending) {
+            return Some((suffix, What::Setting(setting)));
         }
     }
-    let (rest, number) = variable.rsplit_once('_')?;
-    let number = number.parse().ok().filter(|&number| number >= 2)?;
-    Some((rest.strip_suffix("_API_KEY")?, "api_key", number))
+    for (ending, header) in &file.header_variables {
+        if let Some(suffix) = behind.strip_suffix(ending.as_str()).and_then(|rest| rest.strip_suffix('_')) {
+            return Some((suffix, What::Header(header.clone())));
+        }
+    }
+    if let Some(suffix) = behind.strip_suffix("_API_KEY") {
+        return Some((suffix, What::Key(1)));
+    }
+    let (rest, number) = behind.rsplit_once('_')?;
+    let number = number.parse().ok().filter(|&number| number >= 1)?;
+    Some((rest.strip_suffix("_API_KEY")?, What::Key(number)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::mistake::Mistakes;
+    use crate::config::provider_file;
+
+    /// Built-in files and those of two types of which one's name begins with the other's.
+    fn files() -> Vec<ProviderFile> {
+        let mut mistakes = Mistakes::default();
+        let mut files = provider_file::read_all(None, &mut mistakes);
+        for kind in ["openai-eu", "with-a-dash"] {
+            files.extend(provider_file::read(kind, kind, "base_url: https://h/v1", &mut mistakes));
+        }
+        assert_eq!(mistakes.list, []);
+        files
+    }
+
+    fn check(variables: &[&str], want: &[&str]) {
+        let env = variables.iter().map(|&name| (name.to_owned(), format!(" {name}\n"))).collect();
+        let files = files();
+        let got: Vec<String> = discover(&files, &env)
+            .iter()
+            .map(|(name, found)| {
+                let file = files.iter().find(|file| file.kind == found.kind).expect("a file");
+                let missing = found.missing(file).map_or(String::new(), |what| format!(" lacks {what}"));
+                format!("{name} ({}) {}{missing}", found.kind, found.variables().join(" "))
+            })
+            .collect();
+        assert_eq!(got, want, "{variables:?}");
+    }
+
+    #[test]
+    fn variables_make_instances() {
+        check(&["OPENAI_API_KEY"], &["openai (openai) OPENAI_API_KEY"]);
+        check(
+            &["OPENAI_EAST_API_KEY", "OPENAI_EAST_BASE_URL", "OPENAI_API_KEY"],
+            &[
+                "openai (openai) OPENAI_API_KEY",
+                "openai-east (openai) OPENAI_EAST_API_KEY OPENAI_EAST_BASE_URL",
+            ],
+        );
+        check(
+            &["VLLM_GPU_2_BASE_URL", "VLLM_GPU_2_MODELS", "VLLM_GPU_2_PROXY_URL"],
+            &["vllm-gpu-2 (vllm) VLLM_GPU_2_BASE_URL VLLM_GPU_2_MODELS VLLM_GPU_2_PROXY_URL"],
+        );
+        check(
+            &["AZURE_API_KEY", "AZURE_BASE_URL", "AZURE_API_VERSION"],
+            &["azure (azure) AZURE_API_KEY AZURE_API_VERSION AZURE_BASE_URL"],
+        );
+        check(
+            &["OPENROUTER_API_KEY", "OPENROUTER_SITE_URL", "OPENROUTER_APP_NAME"],
+            &["openrouter (openrouter) OPENROUTER_API_KEY OPENROUTER_APP_NAME OPENROUTER_SITE_URL"],
+        );
+        check(&["OLLAMA_API_KEY", "OLLAMA_BASE_URL"], &["ollama (ollama) OLLAMA_API_KEY OLLAMA_BASE_URL"]);
+    }
+
+    #[test]
+    fn keys_come_in_the_order_of_their_numbers() {
+        check(
+            &["XAI_API_KEY_10", "XAI_API_KEY_2", "XAI_API_KEY", "XAI_WEST_API_KEY_2"],
+            &["xai (xai) XAI_API_KEY XAI_API_KEY_2 XAI_API_KEY_10", "xai-west (xai) XAI_WEST_API_KEY_2"],
+        );
+        check(&["XAI_API_KEY_1", "XAI_API_KEY_2"], &["xai (xai) XAI_API_KEY_1 XAI_API_KEY_2"]);
+    }
+
+    #[test]
+    fn the_longest_type_wins_and_dashes_are_underscores() {
+        check(&["OPENAI_EU_API_KEY"], &["openai-eu (openai-eu) OPENAI_EU_API_KEY"]);
+        check(&["OPENAI_EU_2_API_KEY"], &["openai-eu-2 (openai-eu) OPENAI_EU_2_API_KEY"]);
+        check(&["OPENAI_EUROPE_API_KEY"], &["openai-europe (openai) OPENAI_EUROPE_API_KEY"]);
+        check(&["GITHUB_MODELS_API_KEY"], &["github-models (github-models) GITHUB_MODELS_API_KEY"]);
+        check(
+            &["GITHUB_MODELS_API_KEY", "GITHUB_MODELS_MODELS"],
+            &["github-models (github-models) GITHUB_MODELS_API_KEY GITHUB_MODELS_MODELS"],
+        );
+        check(&["TOGETHER_EAST_API_KEY"], &["together-east (together) TOGETHER_EAST_API_KEY"]);
+        check(&["WITH_A_DASH_B_C_API_KEY"], &["with-a-dash-b-c (with-a-dash) WITH_A_DASH_B_C_API_KEY"]);
+    }
+
+    #[test]
+    fn what_is_not_meant_makes_nothing() {
+        for variable in [
+            "API_KEY",
+            "OPENAIAPI_KEY",
+            "OPENAIX_API_KEY",
+            "OPENAI__API_KEY",
+            "OPENAI_API_KEY_0",
+            "OPENAI_API_KEY_X",
+            "OPENAI_API_KEY_FILE",
+            "OPENAI_SITE_URL",
+            "openai_api_key",
+            "MY_OPENAI_API_KEY",
+            "OPENAI_API_BASE",
+        ] {
+            check(&[variable], &[]);
+        }
+        let env = BTreeMap::from([("OPENAI_API_KEY".to_owned(), " ".to_owned())]);
+        assert_eq!(discover(&files(), &env), []);
+    }
+
+    #[test]
+    fn half_an_instance_says_what_it_lacks() {
+        check(&["OPENAI_BASE_URL"], &["openai (openai) OPENAI_BASE_URL lacks API_KEY"]);
+        check(&["ORACLE_API_KEY"], &["oracle (oracle) ORACLE_API_KEY lacks BASE_URL"]);
+        check(&["AZURE_API_VERSION"], &["azure (azure) AZURE_API_VERSION lacks API_KEY"]);
+        // Ollama itself has a variable of this name: the folder of its models.
+        check(&["OLLAMA_MODELS"], &["ollama (ollama) OLLAMA_MODELS lacks BASE_URL"]);
+        check(&["OPENROUTER_SITE_URL"], &["openrouter (openrouter) OPENROUTER_SITE_URL lacks API_KEY"]);
+    }
 }

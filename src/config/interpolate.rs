@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-/// The value with its references put in, or what is wrong with one of them. `$$` is a dollar sign.
+/// The value with its references put in, or what is wrong with one of them, without the text: it may be a secret. `$$` is a dollar sign.
 pub fn interpolate(text: &str, env: &BTreeMap<String, String>) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -14,7 +14,7 @@ pub fn interpolate(text: &str, env: &BTreeMap<String, String>) -> Result<String,
             out.push('$');
             rest = behind;
         } else if let Some(reference) = behind.strip_prefix('{') {
-            let end = reference.find('}').ok_or_else(|| format!("`${{` without `}}` in `{text}`"))?;
+            let end = reference.find('}').ok_or("`${` stands without `}`; a dollar sign alone is `$$`")?;
             out.push_str(&resolve(&reference[..end], env)?);
             rest = &reference[end + 1..];
         } else {
@@ -36,7 +36,7 @@ fn resolve(reference: &str, env: &BTreeMap<String, String>) -> Result<String, St
     };
     let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if !is_name {
-        return Err(format!("`${{{reference}}}` names no variable"));
+        return Err("`${…}` names no variable; a dollar sign alone is `$$`".to_owned());
     }
     match (env.get(name).filter(|value| !value.is_empty() || default.is_none()), default) {
         (Some(value), _) => Ok(value.clone()),
@@ -66,16 +66,35 @@ mod tests {
             ("${E}", Ok("")),
             ("a$$b$c", Ok("a$b$c")),
             ("${B}", Err("the variable B is not set")),
-            ("${A", Err("`${` without `}` in `${A`")),
-            ("${}", Err("`${}` names no variable")),
+            ("${A", Err("`${` stands without `}`; a dollar sign alone is `$$`")),
+            ("${}", Err("`${…}` names no variable; a dollar sign alone is `$$`")),
+            ("${a b}", Err("`${…}` names no variable; a dollar sign alone is `$$`")),
+            ("${B:-}", Ok("")),
+            ("${B:-a:-b}", Ok("a:-b")),
+            ("${A:-two}", Ok("1")),
+            ("$", Ok("$")),
+            ("$${A}", Ok("${A}")),
+            ("é${A}漢", Ok("é1漢")),
         ];
         for (text, want) in cases {
             assert_eq!(interpolate(text, &env).as_deref().map_err(String::as_str), want, "{text}");
         }
-        assert!(
-            interpolate("${file:/nowhere}", &env)
-                .unwrap_err()
-                .starts_with("the file /nowhere cannot be read")
-        );
+        let missing = interpolate("${file:/nowhere}", &env).unwrap_err();
+        assert!(missing.starts_with("the file /nowhere cannot be read"), "{missing}");
+    }
+
+    #[test]
+    fn what_a_reference_gives_is_not_read_again() {
+        let env = BTreeMap::from([("A".to_owned(), "${B}$$".to_owned())]);
+        assert_eq!(interpolate("${A}", &env).as_deref(), Ok("${B}$$"));
+    }
+
+    #[test]
+    fn a_file_loses_the_end_of_its_line_only() {
+        let path = std::env::temp_dir().join(format!("ringway-secret-{}", std::process::id()));
+        std::fs::write(&path, " se cret\r\n\n").expect("a temporary file");
+        let read = interpolate(&format!("x${{file:{}}}y", path.display()), &BTreeMap::new());
+        std::fs::remove_file(&path).expect("the file is there");
+        assert_eq!(read.as_deref(), Ok("x se crety"));
     }
 }

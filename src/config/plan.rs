@@ -23,8 +23,12 @@ impl OfProvider {
         let keys: Vec<&str> =
             provider.credentials.iter().map(|credential| credential.masked.as_str()).collect();
         let _ = writeln!(text, "    key       {}", keys.join(", "));
-        let spoken = Endpoint::ALL.into_iter().filter(|endpoint| provider.route(*endpoint).is_some());
-        let _ = writeln!(text, "    speaks    {}", spoken.map(Endpoint::name).collect::<Vec<_>>().join(", "));
+        let routes =
+            Endpoint::ALL.into_iter().filter_map(|endpoint| Some((endpoint, provider.route(endpoint)?)));
+        for (number, (endpoint, route)) in routes.enumerate() {
+            let label = if number == 0 { "routes" } else { "" };
+            let _ = writeln!(text, "    {label:<9} {:<11} {}", endpoint.name(), route.target);
+        }
         if !provider.models.is_empty() {
             let _ = writeln!(text, "    models    {}", provider.models.join(", "));
         }
@@ -64,6 +68,8 @@ pub fn render(
     providers.iter().for_each(|provider| out.push_str(&provider.text));
     if let Some(provider) = default {
         let _ = writeln!(out, "  requests that name no known model go to {}", provider.name);
+    } else if !providers.is_empty() {
+        out.push_str("  requests that name no known model are refused: models.default_provider is not set\n");
     }
     out.push_str("\nsettings\n");
     for (path, value, place) in values.lines(SETTINGS) {

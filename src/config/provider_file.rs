@@ -6,9 +6,10 @@ use std::path::Path;
 use super::mistake::{Mistakes, nearest};
 use super::yaml::{self, Node, Value};
 use crate::dialect::endpoint::Endpoint;
-use crate::provider::edit::{self, BodyEdit};
+use crate::provider::edit::BodyEdit;
 use crate::provider::file::{Auth, ProviderFile, UsageInStreams};
 use crate::wire::head::Known;
+use crate::wire::path::check_forwardable;
 
 macro_rules! builtin {
     ($($name:literal),* $(,)?) => {
@@ -38,11 +39,40 @@ builtin!(
     "minimax",
     "dashscope",
     "cohere",
+    "ai21",
+    "baseten",
+    "chutes",
+    "cloudflare",
+    "crusoe",
+    "databricks",
+    "deepinfra",
+    "digitalocean",
+    "doubleword",
+    "friendli",
+    "gemini-openai",
+    "github-models",
+    "heroku",
+    "hyperbolic",
+    "meta",
+    "nebius",
+    "novita",
+    "sambanova",
+    "scaleway",
+    "siliconflow",
+    "snowflake",
+    "venice",
+    "vercel",
+    "voyage",
+    "xiaomi",
     "ollama",
     "vllm",
     "llamacpp",
     "lmstudio",
     "sglang",
+    "tgi",
+    "mistralrs",
+    "localai",
+    "gpustack",
     "simulated",
 );
 
@@ -59,7 +89,18 @@ pub fn read_all(folder: Option<&str>, mistakes: &mut Mistakes) -> Vec<ProviderFi
             None => files.push(file),
         }
     }
+    refuse_shared_prefixes(&files, mistakes);
     files
+}
+
+/// Two types with one prefix would make it a matter of luck whose a variable is.
+fn refuse_shared_prefixes(files: &[ProviderFile], mistakes: &mut Mistakes) {
+    for (index, file) in files.iter().enumerate() {
+        if let Some(other) = files[..index].iter().find(|other| other.env == file.env) {
+            let what = format!("`{}` is the prefix of `{}` already", file.env, other.kind);
+            mistakes.add(&file.kind, "env", what, "a prefix of its own");
+        }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "settings are read from files")]
@@ -114,10 +155,35 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
         query: reader.pairs("query"),
         query_when_base_has: reader.text("query_when_base_has").map(str::to_owned),
         headers: reader.pairs("headers"),
+        header_variables: reader.header_variables(),
         forward_headers: reader.list("forward_headers"),
         usage_in_streams: reader.usage_in_streams(),
         edits: reader.edits(),
     })
+    .inspect(|file| refuse_clashes(file, &root, mistakes))
+}
+
+/// Fields that the gateway reads or changes itself, and fields that would come to stand twice.
+fn refuse_clashes(file: &ProviderFile, root: &Node, mistakes: &mut Mistakes) {
+    let place = root.get("edits").map_or("", |node| &node.place);
+    let asks = file.usage_in_streams == UsageInStreams::Ask;
+    let is_ours = |field: &str| field == "model" || field == "stream" || (asks && field == "stream_options");
+    let targets: Vec<&str> = file.edits.iter().filter_map(BodyEdit::new_name).collect();
+    for edit in &file.edits {
+        let field = [Some(edit.field()), edit.new_name()].into_iter().flatten().find(|field| is_ours(field));
+        if let Some(field) = field {
+            let expected = "another field; stream_options only where usage_in_streams is always or never";
+            mistakes.add(place, "edits", format!("`{field}` is the gateway's own"), expected);
+        }
+        if let BodyEdit::Default { field, .. } = edit
+            && targets.contains(&field.as_str())
+        {
+            mistakes.add(place, "edits", format!("`{field}` is added and renamed to"), "one of the two");
+        }
+    }
+    if let Some(twice) = targets.iter().enumerate().find(|(at, name)| targets[..*at].contains(name)) {
+        mistakes.add(place, "edits", format!("two fields are renamed to `{}`", twice.1), "one of them");
+    }
 }
 
 struct FileReader<'n, 'm> {
@@ -169,6 +235,19 @@ impl<'n> FileReader<'n, '_> {
         }
     }
 
+    fn header_variables(&mut self) -> Vec<(String, String)> {
+        let place = self.root.get("header_variables").map_or("", |node| &node.place);
+        let pairs = self.pairs("header_variables");
+        for (ending, header) in &pairs {
+            let is_good = ending.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') && !ending.is_empty();
+            if !is_good {
+                let what = format!("`{ending}` is no end of a variable's name, for the header {header}");
+                self.mistakes.add(place, "header_variables", what, "capitals and underscores");
+            }
+        }
+        pairs.into_iter().map(|(ending, header)| (ending, header.to_lowercase())).collect()
+    }
+
     fn auth(&mut self) -> Auth {
         match self.text("auth") {
             None | Some("bearer") => Auth::Bearer,
@@ -207,7 +286,7 @@ impl<'n> FileReader<'n, '_> {
         let mut paths = [const { None }; Endpoint::COUNT];
         for (name, path) in self.pairs("paths") {
             match Endpoint::ALL.into_iter().find(|e| e.name() == name && *e != Endpoint::Other) {
-                Some(endpoint) if path.starts_with('/') => paths[endpoint as usize] = Some(path),
+                Some(endpoint) if is_path(&path) => paths[endpoint as usize] = Some(path),
                 _ => {
                     let place = self.root.get("paths").map_or("", |node| &node.place);
                     let expected =
@@ -237,20 +316,27 @@ impl<'n> FileReader<'n, '_> {
         };
         let mut edits = Vec::new();
         for item in items {
-            match read_edit(item) {
+            match edit(item) {
                 Some(edit) => edits.push(edit),
                 None => self.mistakes.add(&item.place, "edits", "this is no edit", EDIT_EXPECTED),
             }
-        }
-        if let Some(field) = edit::conflict(&edits) {
-            let what = format!("`{field}` is edited in two ways, or is one that the gateway itself edits");
-            self.mistakes.add(&node.place, "edits", what, "edits that do not meet in one field");
         }
         edits
     }
 }
 
-fn read_edit(node: &Node) -> Option<BodyEdit> {
+/// A path below the base URL (`/x`) or below the host (`//x`).
+fn is_path(path: &str) -> bool {
+    let below = path.strip_prefix("//").map_or(path.strip_prefix('/'), Some);
+    let is_good = |b: u8| b.is_ascii_graphic() && b != b'?' && b != b'#';
+    below.is_some_and(|below| {
+        !below.is_empty()
+            && below.bytes().all(is_good)
+            && check_forwardable(format!("/{below}").as_bytes()).is_ok()
+    })
+}
+
+fn edit(node: &Node) -> Option<BodyEdit> {
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
     let number = |key: &str| text(key).and_then(|text| text.parse::<f64>().ok());
     if let Some(from) = text("rename") {
@@ -285,6 +371,7 @@ const KEYS: &[&str] = &[
     "query",
     "query_when_base_has",
     "headers",
+    "header_variables",
     "forward_headers",
     "usage_in_streams",
     "edits",

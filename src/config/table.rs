@@ -8,7 +8,7 @@ pub struct Setting {
     pub kind: Kind,
     /// As it would be written; empty for "not set".
     pub default: &'static str,
-    /// Names in the environment besides `RINGWAY_` and the path in capitals, with the unit of a bare number there.
+    /// Names in the environment that others gave it. `RINGWAY_` and the path in capitals comes before them.
     pub env: &'static [&'static str],
     pub help: &'static str,
 }
@@ -26,13 +26,15 @@ pub enum Kind {
     Count(u64),
     /// Bytes: `10485760`, `10M`, `512K`, `1G` (powers of 1024).
     Bytes,
-    /// A duration: a bare number in milliseconds, or `250ms`, `2s`, `5m`, `1h`.
-    Millis,
-    /// A duration whose bare number means seconds; kept in milliseconds.
-    Seconds,
+    /// A duration of at least so many milliseconds: a bare number of them, or `250ms`, `2s`, `5m`, `1h`.
+    Millis(u64),
+    /// The same with a bare number of seconds; kept in milliseconds.
+    Seconds(u64),
     /// A decimal number of at least 0, kept in thousandths.
     Ratio,
     Choice(&'static [&'static str]),
+    /// Names separated by commas or as a list.
+    NameList,
     /// `host:port`, several separated by commas or as a list.
     AddressList,
     StatusList,
@@ -50,15 +52,24 @@ impl Kind {
             Kind::Bool => "true or false".to_owned(),
             Kind::Count(least) => format!("a whole number of at least {least}"),
             Kind::Bytes => "a number of bytes, such as 10485760, 512K or 10M".to_owned(),
-            Kind::Millis => "a duration, such as 250 (milliseconds), 250ms, 2s or 5m".to_owned(),
-            Kind::Seconds => "a duration, such as 30 (seconds), 250ms, 2s or 5m".to_owned(),
+            Kind::Millis(least) => {
+                format!("a duration{}, such as 250 (milliseconds), 250ms, 2s or 5m", above(least))
+            }
+            Kind::Seconds(least) => {
+                format!("a duration{}, such as 30 (seconds), 250ms, 2s or 5m", above(least))
+            }
             Kind::Ratio => "a decimal number of at least 0".to_owned(),
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
+            Kind::NameList => "names, separated by commas or as a list".to_owned(),
             Kind::AddressList => "an address and port, such as 127.0.0.1:8080 or [::1]:8080".to_owned(),
             Kind::StatusList => "a list of HTTP statuses from 400 to 599".to_owned(),
             Kind::Url => "a URL that begins with http:// or https://".to_owned(),
         }
     }
+}
+
+fn above(least: u64) -> &'static str {
+    if least > 0 { " above 0" } else { "" }
 }
 
 macro_rules! settings {
@@ -74,14 +85,14 @@ pub const SETTINGS: &[Setting] = settings! {
     "server.shards" Kind::Count(0), "0", [], "Event loops, each on its own CPU; 0 is one for every CPU that the process may use.";
     "server.driver" Kind::Choice(&["auto", "io_uring", "epoll"]), "auto", ["RINGWAY_DRIVER"], "The event loop: auto takes io_uring where it works and epoll elsewhere.";
     "server.connections_max" Kind::Count(1), "100000", [], "Client connections at a time; further ones get 503.";
-    "server.head_timeout" Kind::Millis, "10s", [], "From the first byte of a request to the end of its head.";
-    "server.body_timeout" Kind::Millis, "30s", [], "Between two pieces of a request body.";
-    "server.idle_timeout" Kind::Millis, "75s", [], "How long a connection may lie idle between requests.";
-    "server.write_timeout" Kind::Seconds, "60", ["STREAM_STALL_TIMEOUT"], "How long a client may read nothing while an answer waits for it.";
+    "server.head_timeout" Kind::Millis(1), "10s", [], "From the first byte of a request to the end of its head.";
+    "server.body_timeout" Kind::Millis(1), "30s", [], "Between two pieces of a request body.";
+    "server.idle_timeout" Kind::Millis(1), "75s", [], "How long a connection may lie idle between requests.";
+    "server.write_timeout" Kind::Seconds(1), "60", ["STREAM_STALL_TIMEOUT"], "How long a client may read nothing while an answer waits for it.";
     "server.body_max" Kind::Bytes, "10M", ["BODY_SIZE_LIMIT"], "The largest body that has to be looked into. Other bodies stream through and have no limit.";
     "server.held_max" Kind::Bytes, "1G", [], "Memory for all request bodies that are held at a time; requests beyond it get 503.";
     "server.event_max" Kind::Bytes, "16M", [], "The largest single event of a stream.";
-    "server.drain_timeout" Kind::Millis, "", [], "How long a stop waits for exchanges that are running; not set is without end.";
+    "server.drain_timeout" Kind::Millis(0), "", [], "How long a stop waits for exchanges that are running; not set is without end.";
     "auth.master_key" Kind::Secret, "", ["RINGWAY_MASTER_KEY", "GOMODEL_MASTER_KEY"], "The key that clients show as `Authorization: Bearer`, `x-api-key`, `api-key` or `x-goog-api-key`.";
     "auth.keys" Kind::SecretList, "", [], "Further keys that are as good as the master key, to change keys without a gap.";
     "metrics.enabled" Kind::Bool, "true", ["METRICS_ENABLED"], "Serves Prometheus metrics.";
@@ -90,24 +101,24 @@ pub const SETTINGS: &[Setting] = settings! {
     "usage.ask_in_streams" Kind::Bool, "true", ["ENFORCE_RETURNING_USAGE_DATA"], "Asks providers to state usage at the end of streams, and hides that event from clients that did not ask.";
     "models.default_provider" Kind::Text, "", [], "The provider of requests that name neither a provider nor a known model. With one provider it is that one.";
     "models.configured_mode" Kind::Choice(&["fallback", "allowlist", "merge"]), "fallback", ["CONFIGURED_PROVIDER_MODELS_MODE"], "What `models` of a provider means: used when its own list cannot be had; instead of it; or beside it.";
-    "models.refresh_interval" Kind::Seconds, "3600", ["CACHE_REFRESH_INTERVAL"], "How often the providers' model lists are read again.";
+    "models.refresh_interval" Kind::Seconds(1), "3600", ["CACHE_REFRESH_INTERVAL"], "How often the providers' model lists are read again.";
     "upstream.ca_file" Kind::File, "", [], "Certificates (PEM) that are trusted besides the system's.";
     "upstream.proxy_url" Kind::Url, "", ["HTTPS_PROXY", "https_proxy"], "An HTTP proxy that is asked for a tunnel to every provider that NO_PROXY does not name.";
-    "upstream.no_proxy" Kind::Text, "", ["NO_PROXY", "no_proxy"], "Hosts that are reached without the proxy: names, `.suffixes` or `*`, separated by commas.";
-    "upstream.dns_refresh" Kind::Millis, "30s", [], "How old a resolved address may be before it is looked up again.";
-    "upstream.connect_timeout" Kind::Millis, "5s", [], "Opening a connection to a provider.";
-    "upstream.tls_timeout" Kind::Millis, "5s", [], "The TLS handshake with a provider.";
-    "upstream.first_byte_timeout" Kind::Seconds, "600", ["HTTP_RESPONSE_HEADER_TIMEOUT"], "From the request being sent to the first byte of the answer.";
-    "upstream.idle_timeout" Kind::Seconds, "300", ["HTTP_STREAM_IDLE_TIMEOUT"], "Between two pieces of an answer.";
-    "upstream.pool_idle_timeout" Kind::Millis, "60s", [], "How long an idle connection is kept for the next request.";
+    "upstream.no_proxy" Kind::NameList, "", ["NO_PROXY", "no_proxy"], "Hosts that are reached without the proxy: names, `.suffixes` or `*`, separated by commas.";
+    "upstream.dns_refresh" Kind::Millis(1), "30s", [], "How old a resolved address may be before it is looked up again.";
+    "upstream.connect_timeout" Kind::Millis(1), "5s", [], "Opening a connection to a provider.";
+    "upstream.tls_timeout" Kind::Millis(1), "5s", [], "The TLS handshake with a provider.";
+    "upstream.first_byte_timeout" Kind::Seconds(1), "600", ["HTTP_RESPONSE_HEADER_TIMEOUT"], "From the request being sent to the first byte of the answer.";
+    "upstream.idle_timeout" Kind::Seconds(1), "300", ["HTTP_STREAM_IDLE_TIMEOUT"], "Between two pieces of an answer.";
+    "upstream.pool_idle_timeout" Kind::Millis(1), "60s", [], "How long an idle connection is kept for the next request.";
     "upstream.pool_idle_max" Kind::Count(0), "1024", [], "Idle connections kept per provider and shard.";
     "retry.max_retries" Kind::Count(0), "2", ["RETRY_MAX_RETRIES"], "Further attempts after a failed one, before any byte has reached the client.";
-    "retry.initial_backoff" Kind::Millis, "500ms", ["RETRY_INITIAL_BACKOFF"], "The pause before the first retry.";
-    "retry.max_backoff" Kind::Millis, "8s", ["RETRY_MAX_BACKOFF"], "The longest pause.";
+    "retry.initial_backoff" Kind::Millis(0), "500ms", ["RETRY_INITIAL_BACKOFF"], "The pause before the first retry.";
+    "retry.max_backoff" Kind::Millis(0), "8s", ["RETRY_MAX_BACKOFF"], "The longest pause.";
     "retry.backoff_factor" Kind::Ratio, "2.0", ["RETRY_BACKOFF_FACTOR"], "How the pause grows from one retry to the next.";
     "retry.jitter_factor" Kind::Ratio, "0.1", ["RETRY_JITTER_FACTOR"], "By which part of itself a pause is spread.";
     "retry.statuses" Kind::StatusList, "408,409,429,500,502,503,504,529", [], "Answers that are retried.";
-    "retry.retry_after_max" Kind::Millis, "20s", [], "The longest wait that a provider may ask for; an answer that asks for more goes to the client.";
+    "retry.retry_after_max" Kind::Millis(0), "20s", [], "The longest wait that a provider may ask for; an answer that asks for more goes to the client.";
     "retry.budget_ratio" Kind::Ratio, "0.2", [], "Retries that every first attempt pays for.";
     "retry.budget_per_second" Kind::Count(0), "10", [], "Retries per second and shard that are free.";
     "providers_dir" Kind::File, "", [], "A folder of provider files (`*.yaml`) besides the built-in ones; a file of the same name replaces the built-in one.";
@@ -122,13 +133,13 @@ pub const PROVIDER_SETTINGS: &[Setting] = settings! {
     "api_keys" Kind::SecretList, "", [], "Several keys, used in turn.";
     "base_url" Kind::Url, "", [], "Where it lives, with the path that stands for `/v1`.";
     "api_version" Kind::Text, "", [], "The version that goes into its query, where it has one.";
-    "models" Kind::Text, "", [], "Models, as a list or separated by commas.";
+    "models" Kind::NameList, "", [], "Models, as a list or separated by commas.";
     "proxy_url" Kind::Url, "", [], "Its own proxy.";
     "headers" Kind::Text, "", [], "Headers on every request to it, as a group of names and values.";
-    "connect_timeout" Kind::Millis, "", [], "As `upstream.connect_timeout`.";
-    "tls_timeout" Kind::Millis, "", [], "As `upstream.tls_timeout`.";
-    "first_byte_timeout" Kind::Seconds, "", [], "As `upstream.first_byte_timeout`.";
-    "idle_timeout" Kind::Seconds, "", [], "As `upstream.idle_timeout`.";
+    "connect_timeout" Kind::Millis(1), "", [], "As `upstream.connect_timeout`.";
+    "tls_timeout" Kind::Millis(1), "", [], "As `upstream.tls_timeout`.";
+    "first_byte_timeout" Kind::Seconds(1), "", [], "As `upstream.first_byte_timeout`.";
+    "idle_timeout" Kind::Seconds(1), "", [], "As `upstream.idle_timeout`.";
     "max_retries" Kind::Count(0), "", [], "As `retry.max_retries`.";
 };
 

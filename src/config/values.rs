@@ -45,10 +45,7 @@ impl Values {
         let mut values = Values::default();
         for setting in table {
             let path = format!("{prefix}{}", setting.path);
-            let from_env = env_names(setting).into_iter().find_map(|name| {
-                let text = env.get(&name).filter(|text| !text.is_empty() || setting.kind == Kind::Secret)?;
-                Some((name, vec![text.clone()]))
-            });
+            let from_env = from_env(setting, &path, env, env_names(setting), mistakes);
             let from_file = || file.get(&path).and_then(|node| texts(node, &path, setting, env, mistakes));
             let (place, texts, is_default) = match from_env.or_else(from_file) {
                 Some((place, texts)) => (place, texts, false),
@@ -62,6 +59,7 @@ impl Values {
                 None => {
                     let shown = match setting.kind {
                         Kind::Secret | Kind::SecretList => "the value cannot be used".to_owned(),
+                        Kind::Url => format!("`{}` cannot be used", without_user(&texts.join(", "))),
                         _ => format!("`{}` cannot be used", texts.join(", ")),
                     };
                     mistakes.add(&place, &path, shown, setting.kind.expected());
@@ -115,6 +113,24 @@ impl Values {
     }
 }
 
+/// The first of the variables that is set. Others that say something else are without effect, which should be known.
+fn from_env(
+    setting: &Setting,
+    path: &str,
+    env: &BTreeMap<String, String>,
+    names: Vec<String>,
+    mistakes: &mut Mistakes,
+) -> Option<(String, Vec<String>)> {
+    let is_set = |text: &&String| !text.is_empty() || setting.kind == Kind::Secret;
+    let mut set = names.into_iter().filter_map(|name| Some((env.get(&name).filter(is_set)?, name)));
+    let (text, name) = set.next()?;
+    for (other, beaten) in set.filter(|(other, _)| *other != text) {
+        let what = if other.is_empty() { "is empty" } else { "says something else" };
+        mistakes.warn(format!("{beaten} {what} and has no effect: {name} sets {path}"));
+    }
+    Some((name, vec![text.clone()]))
+}
+
 /// The texts of a node, with references put in. A list gives several.
 fn texts(
     node: &Node,
@@ -133,6 +149,7 @@ fn texts(
         }
     };
     let mut out = Vec::new();
+    let is_empty_list = nodes.is_empty();
     for item in nodes {
         match item.text().map(|text| interpolate(text, env)) {
             Some(Ok(text)) => out.push(text),
@@ -140,23 +157,13 @@ fn texts(
             None => mistakes.add(&item.place, path, format!("{} stands here", item.kind()), "a single value"),
         }
     }
-    (!out.is_empty()).then(|| (node.place.clone(), out))
+    (is_empty_list || !out.is_empty()).then(|| (node.place.clone(), out))
 }
 
 /// What the texts mean for a setting of this kind; `None` when they mean nothing.
 pub fn understand(kind: Kind, texts: &[String]) -> Option<Meaning> {
-    if let Kind::AddressList | Kind::StatusList | Kind::SecretList = kind {
-        let items: Vec<String> =
-            texts.iter().flat_map(|text| text.split(',')).map(|t| t.trim().to_owned()).collect();
-        let is_good = |item: &String| match kind {
-            Kind::AddressList => item.parse::<std::net::SocketAddr>().is_ok(),
-            Kind::StatusList => item.parse().is_ok_and(|status: u16| (400..600).contains(&status)),
-            _ => !item.is_empty(),
-        };
-        return items.iter().all(is_good).then_some(Meaning::List(items));
-    }
-    if kind == Kind::Text && texts.len() > 1 {
-        return Some(Meaning::List(texts.to_vec()));
+    if let Kind::AddressList | Kind::StatusList | Kind::SecretList | Kind::NameList = kind {
+        return list(kind, texts);
     }
     let [text] = texts else { return None };
     let text = text.trim();
@@ -173,17 +180,32 @@ pub fn understand(kind: Kind, texts: &[String]) -> Option<Meaning> {
             _ => None,
         },
         Kind::Count(least) => text.parse().ok().filter(|&count| count >= least).map(Meaning::Number),
-        Kind::Bytes => {
-            with_unit(text, 1, &[("k", 1 << 10), ("m", 1 << 20), ("g", 1 << 30)]).map(Meaning::Number)
+        Kind::Bytes => with_unit(text, 1, SIZES).map(Meaning::Number),
+        Kind::Millis(least) => with_unit(text, 1, DURATIONS).filter(|&ms| ms >= least).map(Meaning::Number),
+        Kind::Seconds(least) => {
+            with_unit(text, 1000, DURATIONS).filter(|&ms| ms >= least).map(Meaning::Number)
         }
-        Kind::Millis => with_unit(text, 1, DURATIONS).map(Meaning::Number),
-        Kind::Seconds => with_unit(text, 1000, DURATIONS).map(Meaning::Number),
         Kind::Ratio => {
             let ratio: f64 = text.parse().ok()?;
             (0.0..=1e6).contains(&ratio).then_some(Meaning::Number((ratio * 1000.0).round() as u64))
         }
-        Kind::AddressList | Kind::StatusList | Kind::SecretList => None,
+        Kind::AddressList | Kind::StatusList | Kind::SecretList | Kind::NameList => None,
     }
+}
+
+fn list(kind: Kind, texts: &[String]) -> Option<Meaning> {
+    let mut items: Vec<String> =
+        texts.iter().flat_map(|text| text.split(',')).map(|text| text.trim().to_owned()).collect();
+    if kind == Kind::NameList {
+        items.retain(|item| !item.is_empty());
+    }
+    let is_good = |item: &String| match kind {
+        Kind::AddressList => item.parse::<std::net::SocketAddr>().is_ok(),
+        Kind::StatusList => item.parse().is_ok_and(|status: u16| (400..600).contains(&status)),
+        _ => !item.is_empty() && !item.contains(char::is_control),
+    };
+    let is_enough = !items.is_empty() || kind != Kind::AddressList;
+    (is_enough && items.iter().all(is_good)).then_some(Meaning::List(items))
 }
 
 fn url_is_plausible(text: &str) -> bool {
@@ -191,15 +213,15 @@ fn url_is_plausible(text: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && !text.contains(|c: char| c.is_control() || c == ' '))
 }
 
-/// A decimal number with an optional unit behind it.
+/// A decimal number with an optional unit behind it, which together make a whole number.
 fn with_unit(text: &str, bare: u64, units: &[(&str, u64)]) -> Option<u64> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     let unit = unit.trim().to_ascii_lowercase();
-    let unit = unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit);
-    let factor = if unit.is_empty() { bare } else { units.iter().find(|(name, _)| *name == unit)?.1 };
-    let number: f64 = digits.parse().ok()?;
-    (number * factor as f64 <= MOST).then_some((number * factor as f64).round() as u64)
+    let factor = if unit.is_empty() { bare } else { units.iter().find(|(name, _)| **name == unit)?.1 };
+    let number = digits.parse::<f64>().ok()? * factor as f64;
+    let is_whole = (number - number.round()).abs() < 1e-6;
+    (is_whole && number <= MOST).then_some(number.round() as u64)
 }
 
 fn shown(kind: Kind, meaning: &Meaning) -> String {
@@ -211,7 +233,7 @@ fn shown(kind: Kind, meaning: &Meaning) -> String {
         (_, Meaning::Text(text)) => text.clone(),
         (_, Meaning::List(list)) => list.join(", "),
         (_, Meaning::Bool(is_on)) => is_on.to_string(),
-        (Kind::Millis | Kind::Seconds, Meaning::Number(ms)) => format!("{ms} ms"),
+        (Kind::Millis(_) | Kind::Seconds(_), Meaning::Number(ms)) => format!("{ms} ms"),
         (Kind::Bytes, Meaning::Number(bytes)) => format!("{bytes} bytes"),
         (Kind::Ratio, Meaning::Number(milli)) => format!("{}", *milli as f64 / 1000.0),
         (_, Meaning::Number(number)) => number.to_string(),
@@ -220,12 +242,23 @@ fn shown(kind: Kind, meaning: &Meaning) -> String {
 
 /// A URL without the password that may stand in it.
 fn without_user(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => format!("{}****{}", &url[..scheme + 3], &url[at..]),
-        _ => url.to_owned(),
-    }
+    let Some(at) = url.rfind('@') else { return url.to_owned() };
+    let start = url.find("://").map_or(0, |scheme| scheme + 3).min(at);
+    format!("{}****{}", &url[..start], &url[at..])
 }
 
+const SIZES: &[(&str, u64)] = &[
+    ("b", 1),
+    ("k", 1 << 10),
+    ("kb", 1 << 10),
+    ("kib", 1 << 10),
+    ("m", 1 << 20),
+    ("mb", 1 << 20),
+    ("mib", 1 << 20),
+    ("g", 1 << 30),
+    ("gb", 1 << 30),
+    ("gib", 1 << 30),
+];
 const DURATIONS: &[(&str, u64)] =
     &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 /// Larger values are mistakes; below it f64 counts exactly.
@@ -235,31 +268,125 @@ const MOST: f64 = 9e15;
 mod tests {
     use super::*;
 
+    fn check(kind: Kind, text: &str, want: Option<Meaning>) {
+        assert_eq!(understand(kind, &[text.to_owned()]), want, "{kind:?} {text}");
+    }
+
     #[test]
-    fn values_are_understood_by_their_kind() {
+    fn numbers_with_units_are_understood_or_refused() {
         let cases = [
-            (Kind::Bytes, "10M", Some(Meaning::Number(10 << 20))),
-            (Kind::Bytes, "512KiB", Some(Meaning::Number(512 << 10))),
+            (Kind::Bytes, "10M", Some(10 << 20)),
+            (Kind::Bytes, "512KiB", Some(512 << 10)),
+            (Kind::Bytes, "1.5 gb", Some(3 << 29)),
+            (Kind::Bytes, "7", Some(7)),
+            (Kind::Bytes, "7b", Some(7)),
+            (Kind::Bytes, "0", Some(0)),
             (Kind::Bytes, "-1", None),
-            (Kind::Millis, "250", Some(Meaning::Number(250))),
-            (Kind::Millis, "1.5s", Some(Meaning::Number(1500))),
-            (Kind::Seconds, "30", Some(Meaning::Number(30_000))),
-            (Kind::Seconds, "30ms", Some(Meaning::Number(30))),
-            (Kind::Seconds, "soon", None),
-            (Kind::Bool, "Yes", Some(Meaning::Bool(true))),
-            (Kind::Bool, "2", None),
-            (Kind::Ratio, "0.2", Some(Meaning::Number(200))),
+            (Kind::Bytes, "1.5", None),
+            (Kind::Bytes, "10ib", None),
+            (Kind::Bytes, "10T", None),
+            (Kind::Bytes, "", None),
+            (Kind::Bytes, ".", None),
+            (Kind::Bytes, "1.2.3k", None),
+            (Kind::Bytes, "1e3", None),
+            (Kind::Bytes, "9999999999g", None),
+            (Kind::Millis(1), "250", Some(250)),
+            (Kind::Millis(1), "1.5s", Some(1_500)),
+            (Kind::Millis(1), "0.1s", Some(100)),
+            (Kind::Millis(1), "2 m", Some(120_000)),
+            (Kind::Millis(1), "1h", Some(3_600_000)),
+            (Kind::Millis(1), "1d", Some(86_400_000)),
+            (Kind::Millis(1), "0", None),
+            (Kind::Millis(1), "0s", None),
+            (Kind::Millis(1), "0.5", None),
+            (Kind::Millis(1), "5mb", None),
+            (Kind::Millis(1), "10b", None),
+            (Kind::Millis(1), "-1s", None),
+            (Kind::Millis(1), "1m30s", None),
+            (Kind::Millis(1), "inf", None),
+            (Kind::Millis(0), "0", Some(0)),
+            (Kind::Seconds(1), "30", Some(30_000)),
+            (Kind::Seconds(1), "30ms", Some(30)),
+            (Kind::Seconds(1), "0.25", Some(250)),
+            (Kind::Seconds(1), "soon", None),
+            (Kind::Seconds(1), "0", None),
+            (Kind::Ratio, "0.2", Some(200)),
+            (Kind::Ratio, "0", Some(0)),
+            (Kind::Ratio, "1e2", Some(100_000)),
             (Kind::Ratio, "-1", None),
+            (Kind::Ratio, "-0.1", None),
+            (Kind::Ratio, "nan", None),
+            (Kind::Ratio, "inf", None),
+            (Kind::Ratio, "1,5", None),
+            (Kind::Count(1), "1", Some(1)),
+            (Kind::Count(1), " 7 ", Some(7)),
             (Kind::Count(1), "0", None),
-            (Kind::Secret, "", None),
-            (Kind::Choice(&["a", "b"]), "c", None),
-            (Kind::StatusList, "429, 503", Some(Meaning::List(vec!["429".to_owned(), "503".to_owned()]))),
-            (Kind::StatusList, "200", None),
-            (Kind::AddressList, "localhost", None),
-            (Kind::Url, "ftp://x", None),
+            (Kind::Count(1), "1.0", None),
+            (Kind::Count(1), "+x", None),
+            (Kind::Count(1), "18446744073709551616", None),
         ];
         for (kind, text, want) in cases {
-            assert_eq!(understand(kind, &[text.to_owned()]), want, "{kind:?} {text}");
+            check(kind, text, want.map(Meaning::Number));
         }
+    }
+
+    #[test]
+    fn other_values_are_understood_by_their_kind() {
+        let text = |text: &str| Some(Meaning::Text(text.to_owned()));
+        let list = |items: &[&str]| Some(Meaning::List(items.iter().map(|&item| item.to_owned()).collect()));
+        let cases = [
+            (Kind::Bool, "Yes", Some(Meaning::Bool(true))),
+            (Kind::Bool, "0", Some(Meaning::Bool(false))),
+            (Kind::Bool, "off", Some(Meaning::Bool(false))),
+            (Kind::Bool, "2", None),
+            (Kind::Bool, "", None),
+            (Kind::Secret, "", None),
+            (Kind::Secret, " \t", None),
+            (Kind::Secret, "a\nb", None),
+            (Kind::Secret, "sk\n", text("sk")),
+            (Kind::Choice(&["a", "b"]), "c", None),
+            (Kind::Choice(&["a", "b"]), "A", None),
+            (Kind::Choice(&["a", "b"]), "b", text("b")),
+            (Kind::StatusList, "429, 503", list(&["429", "503"])),
+            (Kind::StatusList, "200", None),
+            (Kind::StatusList, "429,", None),
+            (Kind::SecretList, "a,b", list(&["a", "b"])),
+            (Kind::SecretList, "a,,b", None),
+            (Kind::NameList, "a, b,", list(&["a", "b"])),
+            (Kind::NameList, "", list(&[])),
+            (Kind::AddressList, "127.0.0.1:1,[::1]:2", list(&["127.0.0.1:1", "[::1]:2"])),
+            (Kind::AddressList, "localhost", None),
+            (Kind::AddressList, "8080", None),
+            (Kind::AddressList, "127.0.0.1:70000", None),
+            (Kind::AddressList, "", None),
+            (Kind::Url, "https://h/v1", text("https://h/v1")),
+            (Kind::Url, "ftp://x", None),
+            (Kind::Url, "https://", None),
+            (Kind::Url, "http://a b", None),
+            (Kind::Text, " x ", text("x")),
+            (Kind::File, "/a b", text("/a b")),
+        ];
+        for (kind, text, want) in cases {
+            check(kind, text, want);
+        }
+    }
+
+    #[test]
+    fn lists_belong_where_a_list_is_meant() {
+        let two = ["1".to_owned(), "2".to_owned()];
+        assert_eq!(understand(Kind::NameList, &two), Some(Meaning::List(two.to_vec())));
+        assert_eq!(understand(Kind::StatusList, &[]), Some(Meaning::List(Vec::new())));
+        assert_eq!(understand(Kind::AddressList, &[]), None);
+        for kind in [Kind::Text, Kind::Count(0), Kind::Bool, Kind::Secret, Kind::Millis(0)] {
+            assert_eq!((understand(kind, &two), understand(kind, &[])), (None, None), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        assert_eq!(without_user("http://user:p@ss@host:1/x"), "http://****@host:1/x");
+        assert_eq!(without_user("ftp://u:p@h"), "ftp://****@h");
+        assert_eq!(without_user("http://host"), "http://host");
+        assert_eq!(without_user("u:p@host:1"), "****@host:1");
     }
 }

@@ -1,5 +1,5 @@
-//! YAML text to a tree whose every node knows its place. Keys that stand twice and aliases are mistakes; so is anything
-//! that is not one document.
+//! YAML text to a tree whose every node knows its place. Keys that stand twice, aliases (and so merges) and
+//! tags are mistakes; so is anything that is not one document.
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
@@ -57,6 +57,7 @@ impl Node {
 
 /// Reads one document. `None` when it is no YAML (a mistake tells why) or empty.
 pub fn read(file: &str, text: &str, mistakes: &mut Mistakes) -> Option<Node> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { file, events: Parser::new_from_str(text), mistakes };
     reader.document()
 }
@@ -97,6 +98,12 @@ impl<'t> Reader<'t, '_> {
 
     fn node(&mut self, event: Event<'t>, span: Span) -> Option<Node> {
         let place = self.place(&span.start);
+        if let Event::Scalar(_, _, _, Some(_))
+        | Event::SequenceStart(_, Some(_))
+        | Event::MappingStart(_, Some(_)) = &event
+        {
+            self.mistake(&span, "a tag stands here", "the value alone");
+        }
         let value = match event {
             Event::Scalar(text, style, _, _) => scalar(&text, style),
             Event::SequenceStart(..) => self.list()?,

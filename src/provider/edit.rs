@@ -21,7 +21,8 @@ pub enum BodyEdit {
     Above { field: String, above: f64, otherwise: f64 },
 }
 
-/// Adds the edits that this body needs to `edits` and `object`, and gives the names of the fields they change.
+/// Adds the edits that this body needs to `edits` and `object`, and gives the names of the fields they change. A value
+/// is changed by the first edit that fits it, and never in a field that goes.
 pub fn apply(
     list: &[BodyEdit],
     document: &[u8],
@@ -29,30 +30,42 @@ pub fn apply(
     edits: &mut Edits,
     object: &mut ObjectEdits,
 ) -> Vec<String> {
-    list.iter()
-        .filter(|edit| apply_one(edit, document, members, edits, object))
-        .map(|edit| edit.field().to_owned())
-        .collect()
+    let mut changed = Vec::new();
+    let (taking_out, others): (Vec<_>, Vec<_>) =
+        list.iter().partition(|edit| edit.takes_out(document, members));
+    for edit in taking_out {
+        if let Some(index) = json::position(members, document, edit.field()) {
+            object.remove(index);
+            changed.push(edit.field().to_owned());
+        }
+    }
+    let mut with_new_value = Vec::new();
+    for edit in others {
+        let found = json::position(members, document, edit.field());
+        let is_settled = found.is_some_and(|index| {
+            object.is_removed(index) || (edit.changes_value() && with_new_value.contains(&index))
+        });
+        if !is_settled && apply_one(edit, found, document, members, edits, object) {
+            with_new_value.extend(found.filter(|_| edit.changes_value()));
+            changed.push(edit.field().to_owned());
+        }
+    }
+    changed.dedup();
+    changed
 }
 
 fn apply_one(
     edit: &BodyEdit,
+    found: Option<usize>,
     document: &[u8],
     members: &[Member],
     edits: &mut Edits,
     object: &mut ObjectEdits,
 ) -> bool {
-    let found = json::position(members, document, edit.field());
     match (edit, found) {
         (BodyEdit::Default { field, value }, None) => object.add(field, value.as_bytes()),
         (_, None) | (BodyEdit::Default { .. }, Some(_)) => return false,
-        (BodyEdit::Rename { to, .. }, Some(index)) => {
-            if json::position(members, document, to).is_some() {
-                object.remove(index);
-            } else {
-                edits.replace(members[index].key, to.as_bytes());
-            }
-        }
+        (BodyEdit::Rename { to, .. }, Some(index)) => edits.replace(members[index].key, to.as_bytes()),
         (BodyEdit::Drop { .. }, Some(index)) => object.remove(index),
         (BodyEdit::Map { from, to, .. }, Some(index)) => {
             if json::string_value(document, &members[index]).as_deref() != Some(from) {
@@ -78,42 +91,33 @@ fn apply_one(
     true
 }
 
-/// The field in which two edits could meet, so that they would overlap or give a key twice; `None` when the list is sound.
-/// Several [`BodyEdit::Map`] of one field are, as at most one of them fits a value.
-pub fn conflict(list: &[BodyEdit]) -> Option<String> {
-    let targets = |edit: &BodyEdit| match edit {
-        BodyEdit::Rename { from, to } => vec![from.clone(), to.clone()],
-        other => vec![other.field().to_owned()],
-    };
-    for (index, edit) in list.iter().enumerate() {
-        for field in targets(edit) {
-            let is_map = |edit: &BodyEdit| matches!(edit, BodyEdit::Map { .. });
-            let meets =
-                |other: &BodyEdit| targets(other).contains(&field) && !(is_map(edit) && is_map(other));
-            let same_value = |other: &BodyEdit| match (edit, other) {
-                (BodyEdit::Map { field: a, from: x, .. }, BodyEdit::Map { field: b, from: y, .. }) => {
-                    a == b && x == y
-                }
-                _ => false,
-            };
-            let is_taken = list[..index].iter().any(|other| meets(other) || same_value(other));
-            if OURS.contains(&field.as_str()) || is_taken {
-                return Some(field);
-            }
-        }
-    }
-    None
-}
-
-/// Fields that the gateway reads or edits itself.
-const OURS: [&str; 3] = ["model", "stream", "stream_options"];
-
 fn number(document: &[u8], member: &Member) -> Option<f64> {
     let text = std::str::from_utf8(member.value.of(document)).ok().filter(|_| member.kind == Kind::Number)?;
     text.parse().ok()
 }
 
 impl BodyEdit {
+    /// Whether the edit takes its field out of this body.
+    fn takes_out(&self, document: &[u8], members: &[Member]) -> bool {
+        match self {
+            BodyEdit::Drop { .. } => true,
+            BodyEdit::Rename { to, .. } => json::position(members, document, to).is_some(),
+            _ => false,
+        }
+    }
+
+    fn changes_value(&self) -> bool {
+        matches!(self, BodyEdit::Map { .. } | BodyEdit::Clamp { .. } | BodyEdit::Above { .. })
+    }
+
+    /// The name that a field gets.
+    pub fn new_name(&self) -> Option<&str> {
+        match self {
+            BodyEdit::Rename { to, .. } => Some(to),
+            _ => None,
+        }
+    }
+
     /// The field that the edit looks at.
     pub fn field(&self) -> &str {
         match self {
@@ -131,29 +135,15 @@ impl BodyEdit {
 mod tests {
     use super::*;
 
-    #[test]
-    fn edits_that_could_meet_in_one_field_are_found() {
-        let rename = |from: &str, to: &str| BodyEdit::Rename { from: name(from), to: name(to) };
-        let drop = |field: &str| BodyEdit::Drop { field: name(field) };
-        let map = |from: &str| BodyEdit::Map { field: name("t"), from: name(from), to: name("z") };
-        assert_eq!(conflict(&[rename("a", "b"), drop("c"), map("x"), map("y")]), None);
-        for (list, field) in [
-            (vec![rename("a", "b"), drop("a")], "a"),
-            (vec![rename("a", "b"), rename("c", "b")], "b"),
-            (vec![map("x"), map("x")], "t"),
-            (vec![map("x"), drop("t")], "t"),
-            (vec![drop("model")], "model"),
-            (vec![drop("stream_options")], "stream_options"),
-        ] {
-            assert_eq!(conflict(&list).as_deref(), Some(field), "{list:?}");
-        }
+    fn check(edit: BodyEdit, body: &str, want: &str) {
+        check_all(&[edit], body, want);
     }
 
-    fn check(edit: BodyEdit, body: &str, want: &str) {
+    fn check_all(list: &[BodyEdit], body: &str, want: &str) {
         let mut members = Vec::new();
         json::scan_object(body.as_bytes(), &mut members).expect("the case is an object");
         let (mut edits, mut object) = (Edits::default(), ObjectEdits::default());
-        apply(&[edit], body.as_bytes(), &members, &mut edits, &mut object);
+        apply(list, body.as_bytes(), &members, &mut edits, &mut object);
         object.apply(&members, body.len() - 1, &mut edits);
         let mut pieces = Vec::new();
         edits.pieces(body.as_bytes(), &mut pieces);
@@ -186,5 +176,22 @@ mod tests {
         check(clamp(), r#"{"t":0.70}"#, r#"{"t":0.70}"#);
         check(clamp(), r#"{"t":"1.7"}"#, r#"{"t":"1.7"}"#);
         check(BodyEdit::Above { field: name("t"), above: 0.0, otherwise: 1.0 }, r#"{"t":0}"#, r#"{"t":1}"#);
+    }
+
+    #[test]
+    fn edits_of_one_field_get_along() {
+        let list = [
+            BodyEdit::Clamp { field: name("a"), min: None, max: Some(5.0) },
+            BodyEdit::Map { field: name("a"), from: name("x"), to: name("y") },
+            BodyEdit::Map { field: name("a"), from: name("x"), to: name("z") },
+            BodyEdit::Above { field: name("a"), above: 9.0, otherwise: 10.0 },
+            BodyEdit::Rename { from: name("a"), to: name("b") },
+            BodyEdit::Drop { field: name("c") },
+            BodyEdit::Map { field: name("c"), from: name("x"), to: name("y") },
+        ];
+        check_all(&list, r#"{"a":7,"c":"x","d":1}"#, r#"{"b":5,"d":1}"#);
+        check_all(&list, r#"{"a":"x"}"#, r#"{"b":"y"}"#);
+        check_all(&list, r#"{"a":7,"b":8}"#, r#"{"b":8}"#);
+        check_all(&list, r#"{"b":8,"c":1}"#, r#"{"b":8}"#);
     }
 }

@@ -14,7 +14,8 @@ pub struct ProviderFile {
     /// Where it lives, when the operator names no other place.
     pub base_url: Option<String>,
     pub auth: Auth,
-    /// The path below the base URL of each endpoint it speaks; `None` where it has none.
+    /// The path of each endpoint it speaks, below the base URL; with `//` in front, below the host instead. `None` where
+    /// it has none.
     pub paths: [Option<String>; Endpoint::COUNT],
     pub api_version: Option<String>,
     /// Query parameters on every request; `${api_version}` stands for the instance's.
@@ -22,6 +23,9 @@ pub struct ProviderFile {
     /// The query is added only when the base URL's path holds this text.
     pub query_when_base_has: Option<String>,
     pub headers: Vec<(String, String)>,
+    /// Headers that the environment may set: the end of a variable's name (behind [`ProviderFile::env`] and `_`), and the
+    /// header.
+    pub header_variables: Vec<(String, String)>,
     /// Headers of the client that pass beyond the common ones, in lower case.
     pub forward_headers: Vec<String>,
     pub usage_in_streams: UsageInStreams,

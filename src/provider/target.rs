@@ -22,7 +22,7 @@ pub struct Provider {
     /// The query added to every request, without `?`; empty for most.
     pub query: String,
     pub forward_headers: Vec<String>,
-    /// Headers that the provider gets from us, in lower case: a client's own of that name stay behind.
+    /// The headers that every request carries by our settings, in lower case. The client's of the same name stay behind.
     pub own_headers: Vec<String>,
     pub usage_in_streams: UsageInStreams,
     pub edits: Vec<BodyEdit>,

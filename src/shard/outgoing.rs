@@ -4,7 +4,7 @@
 use super::body::Body;
 use super::call::Call;
 use super::work::Work;
-use crate::provider::{Credential, Provider};
+use crate::provider::Credential;
 use crate::wire::head::{Headers, Known};
 use crate::wire::request::Method;
 use crate::wire::write::HeadWriter;
@@ -38,10 +38,11 @@ impl Outgoing {
         for field in &request.headers.fields {
             let name = field.name.of(head);
             let passes = match call.is_passthrough {
-                true => passes_through(provider, field.known, name),
+                true => passes_through(field.known, name),
                 false => is_forwarded(field.known, name) || is_listed(&provider.forward_headers, name),
             };
-            if passes && !request.headers.named_by_connection(head, name) {
+            let is_own = is_listed(&provider.own_headers, name);
+            if passes && !is_own && !request.headers.named_by_connection(head, name) {
                 writer.checked_header(name, field.value.of(head));
             }
         }
@@ -97,9 +98,9 @@ fn is_listed(list: &[String], name: &[u8]) -> bool {
     list.iter().any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()))
 }
 
-/// The headers that go along on paths that we do not know: all but those of this hop, those that name the caller, those
-/// that rewrite the path for some servers, and those that the provider gets from us.
-fn passes_through(provider: &Provider, known: Known, name: &[u8]) -> bool {
+/// The headers that go along on paths that we do not know: all but those of this hop, those that name the caller, and
+/// those that rewrite the path for some servers.
+fn passes_through(known: Known, name: &[u8]) -> bool {
     const OURS: [&str; 8] = [
         "forwarded",
         "x-forwarded-for",
@@ -122,7 +123,6 @@ fn passes_through(provider: &Provider, known: Known, name: &[u8]) -> bool {
     !is_ours
         && !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
         && !(name.contains(&b'_') && is_disguised())
-        && !is_listed(&provider.own_headers, name)
 }
 
 /// Room for a request line and the usual headers.

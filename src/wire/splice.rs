@@ -98,6 +98,11 @@ impl ObjectEdits {
         }
     }
 
+    /// Whether the member is to be taken out.
+    pub fn is_removed(&self, index: usize) -> bool {
+        self.removed.contains(&index)
+    }
+
     /// Adds a member at the object's end. `value` is JSON.
     pub fn add(&mut self, key: &str, value: &[u8]) {
         if !self.added.is_empty() {

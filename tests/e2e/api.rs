@@ -390,3 +390,47 @@ fn few_connections_are_spread_evenly_over_the_shards() {
         eventually("their end", || gateway.metric("ringway_requests_in_flight") <= 1.0 && gateway.fds() < 80);
     }
 }
+
+#[test]
+fn a_refused_request_is_answered_once_and_the_next_one_gets_its_own_answer() {
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    let extra = format!(
+        "  only-chat: {{type: perplexity, base_url: 'http://127.0.0.1:{}', api_key: k}}\n",
+        upstream.port
+    );
+    let gone = "  gone: {type: openai, base_url: 'http://127.0.0.1:9/v1', api_key: k, max_retries: 0}\n";
+    let gateway = Gateway::start(upstream.port, &(extra + gone));
+    eventually("the lists of models", || gateway.chat(r#"{"model":"nobody"}"#).status == 404);
+    let with_head = |path: &str, head: &str| format!("{path} HTTP/1.1\r\nhost: x\r\n{head}\r\n").into_bytes();
+    let key = format!("authorization: Bearer {KEY}\r\n");
+    let refused = [
+        (post("/v1/chat/completions", r#"{"model":"gone/m"}"#), 502, "upstream_connect_error"),
+        (post("/v1/responses", r#"{"model":"gone/m"}"#), 502, "upstream_connect_error"),
+        (post("/v1/embeddings", r#"{"model":"only-chat/e","input":"hi"}"#), 400, "unsupported_endpoint"),
+        (post("/v1/chat/completions", r#"{"model":"nobody"}"#), 404, "model_not_found"),
+        (post("/v1/chat/completions", r#"{"model":7}"#), 400, "invalid_type"),
+        (post("/v1/chat/completions", r#"{"model":"#), 400, "invalid_json"),
+        (post("/v1/responses?provider=nobody", r#"{"model":"m"}"#), 404, "provider_not_found"),
+        (get("/v1/models/nobody"), 404, "model_not_found"),
+        (get("/nowhere"), 404, "unknown_url"),
+        (with_head("DELETE /v1/chat/completions", &key), 405, "method_not_allowed"),
+        (with_head("GET /v1/models", ""), 401, "missing_api_key"),
+        (
+            with_head("POST /v1/chat/completions", &format!("{key}content-encoding: gzip\r\n")),
+            415,
+            "content_encoding",
+        ),
+    ];
+    for (request, status, code) in refused {
+        let mut link = gateway.connect();
+        // The next request is there already, and a third comes later.
+        link.send(&[request, post("/v1/chat/completions", ASK)].concat());
+        let answer = link.answer(false);
+        assert_eq!((answer.status, answer.error_code().as_str()), (status, code));
+        for _ in 0..2 {
+            let answer = link.answer(false);
+            assert_eq!((answer.status, answer.text().as_str()), (200, CHAT), "after {code}");
+            link.send(&post("/v1/chat/completions", ASK));
+        }
+    }
+}

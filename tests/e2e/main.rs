@@ -8,9 +8,11 @@
 )]
 
 mod api;
+mod commands;
 mod fidelity;
 mod hostile;
 mod lifecycle;
 mod mixup;
+mod providers;
 mod support;
 mod upstreams;

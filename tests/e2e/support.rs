@@ -338,6 +338,8 @@ pub enum After {
 pub struct Upstream {
     pub port: u16,
     pub seen: Arc<Mutex<Vec<Seen>>>,
+    /// Requests for the list of models that were answered here.
+    listed: Arc<Mutex<Vec<Seen>>>,
     pub connections: Arc<AtomicUsize>,
     /// Connections that the gateway closed while they were held.
     pub released: Arc<AtomicUsize>,
@@ -347,8 +349,14 @@ impl Upstream {
     pub fn start(script: impl Fn(usize, &Seen, &mut TcpStream) -> After + Send + Sync + 'static) -> Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().unwrap().port();
-        let upstream =
-            Upstream { port, seen: Arc::default(), connections: Arc::default(), released: Arc::default() };
+        let upstream = Upstream {
+            port,
+            seen: Arc::default(),
+            listed: Arc::default(),
+            connections: Arc::default(),
+            released: Arc::default(),
+        };
+        let listed = upstream.listed.clone();
         let (seen, connections, released) =
             (upstream.seen.clone(), upstream.connections.clone(), upstream.released.clone());
         let (script, number) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
@@ -357,7 +365,8 @@ impl Upstream {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let (seen, script, number, released) =
                     (seen.clone(), script.clone(), number.clone(), released.clone());
-                thread::spawn(move || serve(stream, &seen, &number, &released, &*script));
+                let listed = listed.clone();
+                thread::spawn(move || serve(stream, [&seen, &listed], &number, &released, &*script));
             }
         });
         upstream
@@ -376,11 +385,18 @@ impl Upstream {
     pub fn requests(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
+
+    /// All requests so far, first those of [`Upstream::requests`].
+    pub fn every_request(&self) -> Vec<Seen> {
+        let mut all = self.requests();
+        all.extend(self.listed.lock().unwrap().iter().cloned());
+        all
+    }
 }
 
 fn serve(
     mut stream: TcpStream,
-    seen: &Mutex<Vec<Seen>>,
+    [seen, listed]: [&Mutex<Vec<Seen>>; 2],
     number: &AtomicUsize,
     released: &AtomicUsize,
     script: &(dyn Fn(usize, &Seen, &mut TcpStream) -> After + Send + Sync),
@@ -392,6 +408,7 @@ fn serve(
             let body =
                 r#"{"object":"list","data":[{"id":"m","object":"model"},{"id":"org/n","object":"model"}]}"#;
             let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            listed.lock().unwrap().push(request);
             let _ = stream.write_all(answer.as_bytes());
             continue;
         }
