@@ -7,5 +7,8 @@ mod fidelity;
 mod hostile;
 mod lifecycle;
 mod mixup;
+mod pki;
 mod support;
+mod tls;
+mod upstream_tls;
 mod upstreams;

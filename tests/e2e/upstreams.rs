@@ -3,7 +3,6 @@
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 
 use crate::support::*;
