@@ -539,7 +539,8 @@ async fn send_all(
 async fn open(shard: &Shard, active: &Active, upstream: &Upstream) -> Result<Conn, FaultKind> {
     let addresses = addresses(shard, active, upstream).await?;
     let provider = &upstream.provider;
-    let authority = format!("{}:{}", provider.origin.host, provider.origin.port);
+    let (host, port) = (&provider.origin.host, provider.origin.port);
+    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let tunnel = provider
         .proxy
         .as_ref()
