@@ -8,6 +8,7 @@ mod hostile;
 mod lifecycle;
 mod mixup;
 mod pki;
+mod proxies;
 mod support;
 mod tls;
 mod upstream_tls;
