@@ -3,6 +3,7 @@
 //! Promise: a wait that is given up loses no byte, so timeouts may simply stop polling.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
@@ -16,16 +17,19 @@ pub struct Conn {
     tls: Option<Box<rustls::Connection>>,
     /// The last read filled all the room it had: more is likely waiting, so the next read goes first and waits after.
     likely_more: bool,
+    /// The address that was dialled; `None` where the peer came to us.
+    pub dialled: Option<SocketAddr>,
 }
 
 impl Conn {
     /// A plain connection over a connected socket.
     pub fn plain(fd: OwnedFd) -> io::Result<Conn> {
-        Ok(Conn { socket: Socket::new(fd)?, tls: None, likely_more: false })
+        Ok(Conn { socket: Socket::new(fd)?, tls: None, likely_more: false, dialled: None })
     }
 
-    pub fn from_socket(socket: Socket) -> Conn {
-        Conn { socket, tls: None, likely_more: false }
+    /// A plain connection that was dialled.
+    pub fn dialled(socket: Socket, address: SocketAddr) -> Conn {
+        Conn { socket, tls: None, likely_more: false, dialled: Some(address) }
     }
 
     /// Puts TLS over the connection. The handshake runs with the first [`Conn::poll_handshake`].

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 
 use crate::config::Snapshot;
+use crate::net::conn::Conn;
 use crate::net::pool::Pool;
 use crate::net::tls;
 use crate::offload::Compiled;
@@ -45,7 +46,8 @@ struct Resolved {
     addresses: Rc<[SocketAddr]>,
     /// When they were looked up; `None` before the first look-up ended.
     at_ms: Option<u64>,
-    is_asked: bool,
+    /// When the look-up that runs was asked for.
+    asked_at_ms: Option<u64>,
     is_literal: bool,
     has_failed: bool,
 }
@@ -96,7 +98,18 @@ impl Active {
         let of_name = |upstream: &&Rc<Upstream>| upstream.names.host == host && upstream.names.port == port;
         for upstream in self.upstreams.iter().filter(of_name) {
             upstream.names.resolved(&addresses, now_ms);
+            upstream.pool.retain(|conn| upstream.names.is_current(conn));
         }
+    }
+
+    /// The names whose addresses are in use and so old that they must be looked up again: a connection that is used
+    /// again and again never asks.
+    pub fn due_names(&self, now_ms: u64) -> impl Iterator<Item = &Rc<Names>> {
+        let refresh_ms = self.snapshot().dns_refresh_ms;
+        let in_use = self.upstreams.iter().filter(|u| u.pool.idle_count() > 0 || u.busy.get() > 0);
+        in_use.map(|upstream| &upstream.names).filter(move |names| {
+            matches!(names.look_up(now_ms, refresh_ms), Lookup::Known { is_old: true, .. })
+        })
     }
 
     pub fn sweep(&self, now_ms: u64) {
@@ -161,14 +174,24 @@ impl Names {
         }
     }
 
-    /// True once per look-up: the caller starts it.
-    pub fn ask(&self) -> bool {
-        !std::mem::replace(&mut self.state.borrow_mut().is_asked, true)
+    /// True once per look-up: the caller starts it. One whose answer got lost does not stand in the way for ever.
+    pub fn ask(&self, now_ms: u64) -> bool {
+        let mut state = self.state.borrow_mut();
+        let is_running = state.asked_at_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) < ASKED_MS_MAX);
+        if !is_running {
+            state.asked_at_ms = Some(now_ms);
+        }
+        !is_running
+    }
+
+    /// Whether the connection goes to an address that the name has now.
+    pub fn is_current(&self, conn: &Conn) -> bool {
+        conn.dialled.is_some_and(|address| self.state.borrow().addresses.contains(&address))
     }
 
     fn resolved(&self, addresses: &[SocketAddr], now_ms: u64) {
         let mut state = self.state.borrow_mut();
-        state.is_asked = false;
+        state.asked_at_ms = None;
         state.at_ms = Some(now_ms);
         state.has_failed = addresses.is_empty();
         // Old addresses are better than none while the resolver is in trouble.
@@ -184,3 +207,5 @@ fn server_name(host: &str) -> ServerName<'static> {
 
 /// How long the answer "no such name" counts.
 const FAILED_MS_MAX: u64 = 1_000;
+/// How long a look-up is waited for before it is asked for anew; the system's resolver gives up earlier by default.
+const ASKED_MS_MAX: u64 = 60_000;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Shard;
-use super::active::{Active, Lookup, Upstream};
+use super::active::{Active, Lookup, Names, Upstream};
 use super::body::Body;
 use super::client::{Client, Gone};
 use super::exchange::{Call, Stop};
@@ -193,7 +193,10 @@ impl Answered {
         drop(busy);
         shard.buffers.take_back(&mut buffer);
         let limit = upstream.provider.limits.pool_idle_count_max;
-        upstream.pool.put(conn, shard.alarms.now_ms(), limit);
+        // The host may have moved meanwhile.
+        if upstream.names.is_current(&conn) {
+            upstream.pool.put(conn, shard.alarms.now_ms(), limit);
+        }
     }
 }
 
@@ -562,29 +565,31 @@ async fn addresses(
     upstream: &Upstream,
 ) -> Result<Rc<[std::net::SocketAddr]>, FaultKind> {
     let names = &upstream.names;
-    let ask = || {
-        if names.ask() {
-            let (host, port) = (names.host.clone(), names.port);
-            shard.offload.tell(ToOffload::Resolve { shard: shard.id, host, port });
-        }
-    };
     let alarm = shard.alarms.alarm();
     alarm.set_after(upstream.provider.limits.connect_timeout_ms);
     poll_fn(|cx| match names.look_up(shard.alarms.now_ms(), active.snapshot().dns_refresh_ms) {
         Lookup::Known { addresses, is_old } => {
             if is_old {
-                ask();
+                ask_for(shard, names);
             }
             Poll::Ready(Ok(addresses))
         }
         Lookup::Failed => Poll::Ready(Err(FaultKind::Dns)),
         Lookup::Unknown => {
-            ask();
+            ask_for(shard, names);
             shard.wait(cx);
             alarm.poll_late(cx).map(|()| Err(FaultKind::Dns))
         }
     })
     .await
+}
+
+/// Starts a look-up, unless one runs.
+pub fn ask_for(shard: &Shard, names: &Names) {
+    if names.ask(shard.alarms.now_ms()) {
+        let (host, port) = (names.host.clone(), names.port);
+        shard.offload.tell(ToOffload::Resolve { shard: shard.id, host, port });
+    }
 }
 
 impl Outgoing {

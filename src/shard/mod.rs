@@ -224,13 +224,16 @@ fn hear(shard: &Rc<Shard>, message: ToShard) {
     }
 }
 
-/// Small regular work: closes idle upstream connections that are too old or gone, and follows the wall clock.
+/// Small regular work: closes idle upstream connections that are too old or gone, looks old addresses up again, and
+/// follows the wall clock.
 async fn keep_house(shard: Rc<Shard>) {
     let alarm = shard.alarms.alarm();
     loop {
         let (wall_ms, monotonic_ms) = (clock::wall_ms(), clock::monotonic_us() / 1000);
         shard.wall_offset_ms.set(wall_ms.saturating_sub(monotonic_ms));
-        shard.active().sweep(shard.alarms.now_ms());
+        let active = shard.active();
+        active.sweep(shard.alarms.now_ms());
+        active.due_names(shard.alarms.now_ms()).for_each(|names| attempt::ask_for(&shard, names));
         alarm.set_after(POOL_SWEEP_MS);
         // A drain wakes everybody; house-keeping just goes round once more.
         alarm.late().await;

@@ -7,6 +7,7 @@ mod fidelity;
 mod hostile;
 mod lifecycle;
 mod mixup;
+mod names;
 mod pki;
 mod proxies;
 mod support;

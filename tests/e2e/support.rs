@@ -356,7 +356,14 @@ pub struct Upstream {
 
 impl Upstream {
     pub fn start(script: impl Fn(usize, &Seen, &mut TcpStream) -> After + Send + Sync + 'static) -> Upstream {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Upstream::on(TcpListener::bind("127.0.0.1:0").expect("a port"), script)
+    }
+
+    /// The same on a listener of the test's own.
+    pub fn on(
+        listener: TcpListener,
+        script: impl Fn(usize, &Seen, &mut TcpStream) -> After + Send + Sync + 'static,
+    ) -> Upstream {
         let port = listener.local_addr().unwrap().port();
         let upstream = Upstream { port, seen: Arc::default(), connections: Arc::default(), released: Arc::default() };
         let (seen, connections, released) =
