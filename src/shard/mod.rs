@@ -128,12 +128,16 @@ pub fn run(plan: Plan) -> io::Result<()> {
         plan.offload.log(crate::offload::Level::Warn, line);
     }
     let driver = plan.driver;
-    driver::run(driver, move || serve(plan))?
+    driver::run(driver, move |running| serve(plan, running))?
 }
 
-async fn serve(plan: Plan) -> io::Result<()> {
+async fn serve(plan: Plan, running: Driver) -> io::Result<()> {
     let mut inbox = plan.inbox.open()?;
-    let counters = Counters { driver: plan.driver.name(), ..Counters::default() };
+    if running.name() != plan.driver.name() {
+        let line = format!("shard {}: no memory for its ring: it runs on {}", plan.id, running.name());
+        plan.offload.log(crate::offload::Level::Warn, line);
+    }
+    let counters = Counters { driver: running.name(), ..Counters::default() };
     let alarms = Alarms::default();
     alarms.tick(clock::monotonic_us() / 1000);
     let shard = Rc::new(Shard {
