@@ -2,14 +2,19 @@
 //!
 //! Promise: a wait that is given up loses no byte, so timeouts may simply stop polling.
 
+use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use super::buffer::{Buffer, Buffers};
+use super::driver;
 use super::socket::Socket;
 use super::sys;
+use crate::base::limits::FILLS_IN_A_ROW_MAX;
 
 /// One connection. Closed when dropped; under TLS without waiting for the peer's goodbye.
 pub struct Conn {
@@ -17,6 +22,10 @@ pub struct Conn {
     tls: Option<Box<rustls::Connection>>,
     /// The last read filled all the room it had: more is likely waiting, so the next read goes first and waits after.
     likely_more: bool,
+    /// Fills in a row that had not to wait.
+    run: u32,
+    /// The pause after a long run.
+    rest: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// The address that was dialled; `None` where the peer came to us.
     pub dialled: Option<SocketAddr>,
 }
@@ -24,12 +33,16 @@ pub struct Conn {
 impl Conn {
     /// A plain connection over a connected socket.
     pub fn plain(fd: OwnedFd) -> io::Result<Conn> {
-        Ok(Conn { socket: Socket::new(fd)?, tls: None, likely_more: false, dialled: None })
+        Ok(Conn::over(Socket::new(fd)?, None))
     }
 
     /// A plain connection that was dialled.
     pub fn dialled(socket: Socket, address: SocketAddr) -> Conn {
-        Conn { socket, tls: None, likely_more: false, dialled: Some(address) }
+        Conn::over(socket, Some(address))
+    }
+
+    fn over(socket: Socket, dialled: Option<SocketAddr>) -> Conn {
+        Conn { socket, tls: None, likely_more: false, run: 0, rest: None, dialled }
     }
 
     /// Puts TLS over the connection. The handshake runs with the first [`Conn::poll_handshake`].
@@ -56,7 +69,27 @@ impl Conn {
 
     /// Waits until bytes come, and appends at most `room` of them to the buffer, which gets its memory from the stock only
     /// then. 0 is the end of the stream; a TLS peer that leaves without its goodbye gives `UnexpectedEof`.
+    ///
+    /// A peer that always has more would keep its task running and all others of the shard waiting: after a long run the
+    /// connection rests for a moment, by a timer, because monoio lets a task that wakes itself go before all others.
     pub fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        stock: &Buffers,
+        buffer: &mut Buffer,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
+        if self.run >= FILLS_IN_A_ROW_MAX {
+            let rest = self.rest.get_or_insert_with(|| Box::pin(driver::sleep(REST)));
+            ready!(rest.as_mut().poll(cx));
+            (self.rest, self.run) = (None, 0);
+        }
+        let filled = self.poll_fill_now(cx, stock, buffer, room);
+        self.run = if filled.is_ready() { self.run + 1 } else { 0 };
+        filled
+    }
+
+    fn poll_fill_now(
         &mut self,
         cx: &mut Context<'_>,
         stock: &Buffers,
@@ -276,3 +309,6 @@ impl Write for Pipe<'_> {
         Ok(())
     }
 }
+
+/// How long a connection rests after a long run: the timer's least, in which every other task has its turn.
+const REST: Duration = Duration::from_millis(1);
