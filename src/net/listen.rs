@@ -66,7 +66,9 @@ impl Listener {
         }
     }
 
-    /// Stops the queue: clients that come from now on are refused, or served by another process on the same port.
+    /// Stops the queue: clients that come from now on are refused, or served by another process on the same port. A client
+    /// whose handshake ends between the last look into the queue and this call is reset by the kernel, some microseconds
+    /// in all; `net.ipv4.tcp_migrate_req=1` closes that gap, too.
     pub fn stop(self) {
         self.socket.shutdown();
     }

@@ -23,6 +23,8 @@ pub struct Client {
     /// The deadline of what is waited for from an upstream.
     pub upstream_alarm: Alarm,
     is_gone: bool,
+    /// A request has come on this connection.
+    pub has_asked: bool,
     /// Bytes of answers that the kernel took.
     pub bytes_out: u64,
 }
@@ -50,6 +52,7 @@ impl Client {
             alarm,
             upstream_alarm,
             is_gone: false,
+            has_asked: false,
             bytes_out: 0,
         }
     }
@@ -69,9 +72,11 @@ impl Client {
         .await
     }
 
-    /// Waits for the first bytes of the next request; a drain ends the wait.
-    pub async fn fill_idle(&mut self, shard: &Shard) -> Fill {
-        let Client { conn, input, alarm, .. } = self;
+    /// Waits for the first bytes of the next request. A drain ends the wait; a client that came just before it and has not
+    /// been heard yet gets `first_ms`, for its request is likely on the way.
+    pub async fn fill_idle(&mut self, shard: &Shard, first_ms: u64) -> Fill {
+        let mut first_ms = Some(first_ms);
+        let Client { conn, input, alarm, has_asked, .. } = self;
         poll_fn(|cx| {
             if let Poll::Ready(result) = conn.poll_fill(cx, &shard.buffers, input, BUFFER_BYTES) {
                 return Poll::Ready(match result {
@@ -80,7 +85,11 @@ impl Client {
                 });
             }
             if shard.is_draining.get() {
-                return Poll::Ready(Fill::Draining);
+                match first_ms.take() {
+                    _ if *has_asked => return Poll::Ready(Fill::Draining),
+                    Some(ms) => alarm.set_after(ms),
+                    None => {}
+                }
             }
             alarm.poll_late(cx).map(|()| Fill::Late)
         })

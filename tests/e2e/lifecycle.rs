@@ -114,6 +114,72 @@ fn reloads_under_load_drop_nothing_and_a_broken_file_changes_nothing() {
     clients.into_iter().for_each(|client| client.join().expect("no client saw a failure"));
 }
 
+/// The kernel resets handshakes that are half done when a listener stops, unless `net.ipv4.tcp_migrate_req` lets it hand
+/// them to the new process's listener. That setting belongs to a network namespace, so the test runs itself in its own.
+#[test]
+fn a_new_process_takes_over_beside_the_old_one_and_no_client_is_refused() {
+    const INSIDE: &str = "E2E_IN_NAMESPACE";
+    if std::env::var_os(INSIDE).is_some() {
+        return take_over_under_load();
+    }
+    let prepare = "ip link set lo up && echo 1 > /proc/sys/net/ipv4/tcp_migrate_req && exec \"$@\"";
+    let inside = |what: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["-n", "sh", "-c", prepare, "sh"]).args(what).env(INSIDE, "1");
+        command.output().is_ok_and(|output| {
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+            output.status.success()
+        })
+    };
+    if !inside(&["true"]) {
+        return eprintln!("skipped: network namespaces cannot be made here");
+    }
+    let own = std::env::current_exe().unwrap().display().to_string();
+    let name = "lifecycle::a_new_process_takes_over_beside_the_old_one_and_no_client_is_refused";
+    assert!(inside(&[&own, "--exact", name, "--nocapture"]));
+}
+
+fn take_over_under_load() {
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    let mut old = Gateway::start(upstream.port, "server: {shards: 2}\n");
+    let (port, provider) = (old.port, format!("{{type: openai, base_url: 'http://127.0.0.1:{}/v1', api_key: k}}", upstream.port));
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (stop, done) = (stop.clone(), done.clone());
+            thread::spawn(move || {
+                while !stop.load(Ordering::SeqCst) {
+                    let mut link = Link::to(port);
+                    link.send(&post_with("/v1/chat/completions", "connection: close\r\n", ASK.as_bytes()));
+                    let answer = link.answer(false);
+                    assert_eq!((answer.status, answer.text().as_str()), (200, CHAT), "after {done:?} connections");
+                    done.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    let more = |count: usize| {
+        let before = done.load(Ordering::SeqCst);
+        eventually("traffic", || done.load(Ordering::SeqCst) > before + count || clients.iter().any(|client| client.is_finished()));
+    };
+    for _ in 0..5 {
+        more(200);
+        let config = temp_file(&format!("server: {{shards: 2}}\nproviders:\n  up: {provider}\n"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(["serve", "--config"]).arg(&config).env("RINGWAY_MASTER_KEY", KEY);
+        command.env("RINGWAY_SERVER_LISTEN", format!("127.0.0.1:{port}"));
+        let new = Gateway::from(command, config);
+        more(50);
+        old.signal(TERM);
+        assert_eq!(old.child.wait().unwrap().code(), Some(0));
+        more(200);
+        old = new;
+    }
+    stop.store(true, Ordering::SeqCst);
+    clients.into_iter().for_each(|client| client.join().expect("no client was refused or cut"));
+    assert!(done.load(Ordering::SeqCst) >= 2_000);
+}
+
 #[test]
 fn settings_with_many_mistakes_list_them_all_with_their_lines() {
     let text = "server:\n  listen: nowhere\n  driver: fast\n  head_timout: 3s\nauth:\n  master_key: ${UNSET_VARIABLE}\nretry:\n  \

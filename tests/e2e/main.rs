@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, reason = "tests use threads, files and clocks")]
 
 mod api;
+mod connections;
 mod fairness;
 mod fidelity;
 mod hostile;
