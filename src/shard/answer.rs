@@ -10,6 +10,7 @@ use crate::base::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX};
 use crate::base::{Refusal, RefusalKind};
 use crate::dialect::openai;
 use crate::wire::Malformed;
+use crate::wire::head::Version;
 use crate::wire::write::HeadWriter;
 
 /// An answer of our own.
@@ -44,7 +45,7 @@ pub async fn send(
     answer: &Answer<'_>,
     timeout_ms: u64,
 ) -> Result<(), FaultKind> {
-    let Work { out, request_id, .. } = work;
+    let Work { out, request_id, request, .. } = work;
     out.clear();
     let mut head = HeadWriter::response(out, answer.status);
     if !answer.content_type.is_empty() {
@@ -56,8 +57,11 @@ pub async fn send(
     if !request_id.as_bytes().is_empty() {
         head.checked_header(b"x-request-id", request_id.as_bytes());
     }
-    if !answer.keeps_alive {
-        head.checked_header(b"connection", b"close");
+    match (answer.keeps_alive, request.version) {
+        (false, _) => head.checked_header(b"connection", b"close"),
+        // A client of HTTP/1.0 takes silence as a close.
+        (true, Version::V10) => head.checked_header(b"connection", b"keep-alive"),
+        (true, Version::V11) => {}
     }
     head.ready_lines(answer.header_lines);
     head.finish();

@@ -136,7 +136,7 @@ pub async fn attempt(
                 }
                 let allowed = fault.retry != RetryRule::Never && can_repeat && attempts <= rules.count_max;
                 if !allowed || !tally.may_retry(shard, upstream) {
-                    return Err(refused(fault, attempts, head_len, client, body));
+                    return Err(refused(fault, attempts));
                 }
                 tally.retried_after_fault();
                 None
@@ -155,16 +155,11 @@ pub async fn attempt(
     }
 }
 
-/// The refusal after the last attempt. A body that was not read to its end closes the connection.
-fn refused(fault: Fault, attempts: u32, head_len: usize, client: &mut Client, body: &Body) -> Stop {
+/// The refusal after the last attempt.
+fn refused(fault: Fault, attempts: u32) -> Stop {
     let mut refusal = Refusal::from_fault(fault);
     refusal.was_retried = attempts > 1;
-    let is_complete = !matches!(body, Body::Streaming(inflow) if !inflow.is_ended());
-    let length = if let Body::Held(span) = body { head_len + span.len() } else { head_len };
-    if is_complete {
-        client.input.consume(length);
-    }
-    Stop::Refuse { refusal: Box::new(refusal), closes: !is_complete }
+    refusal.into()
 }
 
 /// What the provider's answer says about asking again.

@@ -40,6 +40,11 @@ enum Framing {
 }
 
 impl Body {
+    /// Whether all of it was read, so that what follows is the next request.
+    pub fn is_complete(&self) -> bool {
+        !matches!(self, Body::Streaming(inflow) if !inflow.is_ended())
+    }
+
     /// The bytes of a held body; empty for others.
     pub fn held<'b>(&'b self, client: &'b Client) -> &'b [u8] {
         match self {
@@ -68,6 +73,7 @@ pub async fn read_held(
                 let room = (end - client.input.len()).min(BODY_READ_BYTES.max(client.input.len()));
                 more(shard, client, room, timeout_ms).await?;
             }
+            client.request_len = end;
             Ok(Body::Held(Span::new(head_len, end)))
         }
         RequestBody::Chunked => read_chunked(shard, client, head_len, bytes_max, timeout_ms).await,
@@ -188,7 +194,8 @@ async fn more(shard: &Shard, client: &mut Client, room: usize, timeout_ms: u64) 
     }
 }
 
-fn too_large(bytes_max: usize) -> Stop {
+/// The refusal of a body that is larger than the settings allow.
+pub fn too_large(bytes_max: usize) -> Stop {
     let message = format!("The body is larger than the {bytes_max} bytes that are allowed here.");
     let message: Cow<'static, str> = Cow::Owned(message);
     Stop::refuse_and_close(Refusal::new(413, RefusalKind::InvalidRequest, "body_too_large", message))

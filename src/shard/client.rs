@@ -17,6 +17,8 @@ pub struct Client {
     pub conn: Conn,
     /// The current request: its head and, where it is held, its body.
     pub input: Buffer,
+    /// How many bytes of the input are the current request's; 0 once they were given back.
+    pub request_len: usize,
     /// What came after it while it was being answered.
     ahead: Buffer,
     pub alarm: Alarm,
@@ -48,6 +50,7 @@ impl Client {
         Client {
             conn,
             input: Buffer::default(),
+            request_len: 0,
             ahead: Buffer::default(),
             alarm,
             upstream_alarm,
@@ -96,7 +99,9 @@ impl Client {
         .await
     }
 
-    /// Ready when the client has closed its side, which we take as leaving. Reads ahead what it sends meanwhile, up to a
+    /// Ready when the client has closed its side, which we take as leaving: the end of its stream cannot be told from a
+    /// closed socket until we write, and an answer that nobody reads costs money until then. nginx does the same; a client
+    /// that ends its side after a request (`nc -N`) and waits for a provider's answer is not served. Reads ahead what it sends meanwhile, up to a
     /// buffer; beyond that a client is not watched, and its leaving shows when we write.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>, shard: &Shard) -> Poll<()> {
         while !self.is_gone && self.ahead.len() < BUFFER_BYTES {
@@ -146,9 +151,9 @@ impl Client {
         result
     }
 
-    /// The request of `length` bytes is done with: its bytes go, and those of the next one move up.
-    pub fn release(&mut self, shard: &Shard, length: usize) {
-        self.input.consume(length);
+    /// The request is done with: its bytes go, and those of the next one move up. The second time nothing happens.
+    pub fn release(&mut self, shard: &Shard) {
+        self.input.consume(std::mem::take(&mut self.request_len));
         self.take_ahead(shard);
         shard.buffers.take_back(&mut self.input);
     }

@@ -79,6 +79,7 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
     let active = shard.active();
     let mut work = shard.works.lend();
     let mut tally = Tally::begin(client.bytes_out);
+    client.request_len = head_len;
     let result = straight(shard, &active, client, &mut work, &mut tally, head_len).await;
     let next = match result {
         Ok(next) => next,
@@ -88,6 +89,8 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
             let timeout_ms = active.snapshot().server.write_timeout_ms;
             let sent = answer::refuse(shard, client, &mut work, &refusal, keeps_alive, timeout_ms).await;
             tally.refused(refusal.status);
+            // Wherever it was refused: left in the input, the request would be answered again and again.
+            client.release(shard);
             match (sent, keeps_alive) {
                 (Err(_), _) => Next::Abort,
                 (Ok(()), true) => Next::KeepAlive,
@@ -182,10 +185,7 @@ async fn answer_own(
     let server = &active.snapshot().server;
     // A body means nothing here; it is read so that the next request is found behind it.
     let framing = work.request.body;
-    let ignored =
-        body::read_held(shard, client, head_len, framing, server.body_bytes_max, server.body_timeout_ms)
-            .await?;
-    let request_len = head_len + if let Body::Held(span) = ignored { span.len() } else { 0 };
+    body::read_held(shard, client, head_len, framing, server.body_bytes_max, server.body_timeout_ms).await?;
     let keeps_alive = work.request.keep_alive && !shard.is_draining.get();
     let is_head = work.request.method == Method::Head;
     let catalogue = shard.catalogue.borrow().clone();
@@ -222,7 +222,7 @@ async fn answer_own(
     };
     (answer.is_head, answer.keeps_alive) = (is_head, keeps_alive);
     answer::send(client, work, &answer, server.write_timeout_ms).await.map_err(|_| Stop::Gone)?;
-    client.release(shard, request_len);
+    client.release(shard);
     Ok(if keeps_alive { Next::KeepAlive } else { Next::Linger })
 }
 
@@ -253,12 +253,31 @@ async fn through_provider(
     let mut body = take_body(shard, active, client, work, head_len, asked).await?;
     let was_waited_for = if client.input.len() == here_before { WasWaitedFor::No } else { WasWaitedFor::Yes };
     tally.has_body(&body, was_waited_for);
-    let call = understand(shard, active, client, work, head_len, asked, &body).await?;
+    let result = with_body(shard, active, client, work, tally, head_len, asked, &mut body).await;
+    match result {
+        Err(Stop::Refuse { refusal, closes }) => {
+            Err(Stop::Refuse { refusal, closes: closes || !body.is_complete() })
+        }
+        other => other,
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
+async fn with_body(
+    shard: &Shard,
+    active: &Rc<Active>,
+    client: &mut Client,
+    work: &mut Work,
+    tally: &mut Tally,
+    head_len: usize,
+    asked: Asked,
+    body: &mut Body,
+) -> Result<Next, Stop> {
+    let call = understand(shard, active, client, work, head_len, asked, body).await?;
     tally.names(&call);
-    let outgoing = outgoing(client, work, head_len, asked, &call, &body)?;
+    let outgoing = outgoing(client, work, head_len, asked, &call, body)?;
     let server = &active.snapshot().server;
-    let result =
-        attempt::attempt(shard, active, client, work, tally, &call, &outgoing, &mut body, head_len).await;
+    let result = attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len).await;
     let answered = match result {
         Ok(answered) => answered,
         Err(stop) => {
@@ -266,15 +285,15 @@ async fn through_provider(
             return Err(stop);
         }
     };
-    let is_replaced = relay::replacement(&call, work, &answered);
-    if let Some(refusal) = is_replaced {
+    if let Some(refusal) = relay::replacement(&call, work, &answered) {
         attempt::discard(shard, answered);
         tally.answered(work.response.status);
         tally.takes_model(call);
-        return finish_request(shard, client, head_len, &body, Err(refusal.into()));
+        return Err(refusal.into());
     }
     // A byte of the answer is about to leave: from here on the request is never sent again.
-    let is_complete = release_request(shard, client, head_len, &body);
+    let is_complete = body.is_complete();
+    client.release(shard);
     let relayed = relay::relay(shard, server, client, work, tally, &call, answered).await;
     tally.takes_model(call);
     Ok(match relayed {
@@ -285,34 +304,6 @@ async fn through_provider(
         Relayed::UntilClose => Next::Close,
         Relayed::Cut => Next::Abort,
     })
-}
-
-/// Gives the request's bytes back. False when not all of them were read, so that what follows is no request.
-fn release_request(shard: &Shard, client: &mut Client, head_len: usize, body: &Body) -> bool {
-    let (length, is_complete) = match body {
-        Body::Held(span) => (head_len + span.len(), true),
-        Body::None | Body::Decoded(_) => (head_len, true),
-        Body::Streaming(inflow) => (head_len, inflow.is_ended()),
-    };
-    client.release(shard, length);
-    is_complete
-}
-
-/// Ends a request whose answer is ours.
-fn finish_request(
-    shard: &Shard,
-    client: &mut Client,
-    head_len: usize,
-    body: &Body,
-    result: Result<Next, Stop>,
-) -> Result<Next, Stop> {
-    let is_complete = release_request(shard, client, head_len, body);
-    match result {
-        Err(Stop::Refuse { refusal, closes }) => {
-            Err(Stop::Refuse { refusal, closes: closes || !is_complete })
-        }
-        other => other,
-    }
 }
 
 /// Takes the body in the way that the endpoint needs: whole when it must be looked into, else as a stream of which the
@@ -335,6 +326,10 @@ async fn take_body(
         let message = "Compressed request bodies are not taken here.";
         let refusal = Refusal::new(415, RefusalKind::InvalidRequest, "content_encoding", message);
         return Err(stop_before_body(work, refusal.about("content-encoding")));
+    }
+    if is_known && matches!(framing, RequestBody::Length(length) if length > server.body_bytes_max as u64) {
+        // Before the body is asked for.
+        return Err(body::too_large(server.body_bytes_max));
     }
     if work.request.expects_continue && client.input.len() == head_len {
         const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

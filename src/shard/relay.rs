@@ -221,6 +221,9 @@ fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outwar
     }
     if !request.keep_alive || outward == Outward::UntilClose {
         writer.checked_header(b"connection", b"close");
+    } else if request.version == Version::V10 {
+        // A client of HTTP/1.0 takes silence as a close.
+        writer.checked_header(b"connection", b"keep-alive");
     }
     writer.finish();
 }
