@@ -24,6 +24,7 @@ fn a_client_that_ends_its_side_is_taken_as_gone() {
     let gateway = Gateway::start(upstream.port, "");
     let mut link = gateway.connect();
     link.send(&post("/v1/chat/completions", ASK));
+    eventually("the request at the upstream", || upstream.requests().len() == 1);
     link.stream.shutdown(Shutdown::Write).unwrap();
     eventually("the upstream to be closed", || upstream.released.load(Ordering::SeqCst) == 1);
     assert!(link.is_closed());
