@@ -41,6 +41,8 @@ pub const RING_ENTRIES: u32 = 1024;
 pub const SEND_PIECES_MAX: usize = 64;
 /// Messages that wait in a shard's inbox. A full inbox refuses; its sender decides what that means.
 pub const INBOX_MESSAGES_MAX: usize = 4096;
+/// Reads of one connection that had not to wait before it rests for a moment: about a millisecond's work.
+pub const FILLS_IN_A_ROW_MAX: u32 = 64;
 /// Sockets taken from a listener in one turn before others get their turn.
 pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// How long a shard does not accept after the process ran out of descriptors.

@@ -295,7 +295,8 @@ fn retry(own: &Values, values: &Values) -> Retry {
     }
 }
 
-/// The provider's own proxy, or the common one unless it is passed by.
+/// The provider's own proxy, or the common one unless it is passed by. The common one is for TLS only: plain HTTP is
+/// mostly a neighbour's, HTTPS_PROXY does not speak of it elsewhere either, and many proxies tunnel to port 443 only.
 fn proxy(
     instance: &Instance<'_>,
     values: &Values,
@@ -303,7 +304,7 @@ fn proxy(
     mistakes: &mut Mistakes,
 ) -> Option<Proxy> {
     let own = instance.own.text("proxy_url");
-    let common = || values.text("upstream.proxy_url").filter(|_| !is_passed_by(values, origin));
+    let common = || values.text("upstream.proxy_url").filter(|_| origin.tls && !is_passed_by(values, origin));
     let url = own.or_else(common)?;
     let (user, plain) = match url.strip_prefix("http://").and_then(|rest| rest.rsplit_once('@')) {
         Some((user, rest)) => (Some(user), format!("http://{rest}")),
@@ -341,10 +342,13 @@ fn proxy(
 fn is_passed_by(values: &Values, origin: &Origin) -> bool {
     let is_loopback = origin.host == "localhost"
         || origin.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let host = origin.host.to_ascii_lowercase();
     let fits = |name: &str| {
-        let suffix = name.trim_start_matches('.');
-        let is_suffix = || origin.host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
-        name == "*" || (!suffix.is_empty() && (origin.host == suffix || is_suffix()))
+        let name = name.to_ascii_lowercase();
+        let name = name.strip_suffix(&format!(":{}", origin.port)).unwrap_or(&name);
+        let suffix = name.trim_start_matches('.').trim_start_matches('[').trim_end_matches(']');
+        let is_suffix = || host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
+        name == "*" || (!suffix.is_empty() && (host == suffix || is_suffix()))
     };
     is_loopback || values.list("upstream.no_proxy").iter().any(|name| fits(name))
 }

@@ -103,8 +103,8 @@ pub const SETTINGS: &[Setting] = settings! {
     "models.configured_mode" Kind::Choice(&["fallback", "allowlist", "merge"]), "fallback", ["CONFIGURED_PROVIDER_MODELS_MODE"], "What `models` of a provider means: used when its own list cannot be had; instead of it; or beside it.";
     "models.refresh_interval" Kind::Seconds(1), "3600", ["CACHE_REFRESH_INTERVAL"], "How often the providers' model lists are read again.";
     "upstream.ca_file" Kind::File, "", [], "Certificates (PEM) that are trusted besides the system's.";
-    "upstream.proxy_url" Kind::Url, "", ["HTTPS_PROXY", "https_proxy"], "An HTTP proxy that is asked for a tunnel to every provider that NO_PROXY does not name.";
-    "upstream.no_proxy" Kind::NameList, "", ["NO_PROXY", "no_proxy"], "Hosts that are reached without the proxy: names, `.suffixes` or `*`, separated by commas.";
+    "upstream.proxy_url" Kind::Url, "", ["HTTPS_PROXY", "https_proxy"], "An HTTP proxy that is asked for a tunnel to every `https` provider that NO_PROXY does not name.";
+    "upstream.no_proxy" Kind::NameList, "", ["NO_PROXY", "no_proxy"], "Hosts that are reached without the proxy: names with or without a port, `.suffixes` or `*`, separated by commas.";
     "upstream.dns_refresh" Kind::Millis(1), "30s", [], "How old a resolved address may be before it is looked up again.";
     "upstream.connect_timeout" Kind::Millis(1), "5s", [], "Opening a connection to a provider.";
     "upstream.tls_timeout" Kind::Millis(1), "5s", [], "The TLS handshake with a provider.";
@@ -134,7 +134,7 @@ pub const PROVIDER_SETTINGS: &[Setting] = settings! {
     "base_url" Kind::Url, "", [], "Where it lives, with the path that stands for `/v1`.";
     "api_version" Kind::Text, "", [], "The version that goes into its query, where it has one.";
     "models" Kind::NameList, "", [], "Models, as a list or separated by commas.";
-    "proxy_url" Kind::Url, "", [], "Its own proxy.";
+    "proxy_url" Kind::Url, "", [], "Its own proxy, asked for a tunnel also where the provider speaks plain HTTP and whatever NO_PROXY says.";
     "headers" Kind::Text, "", [], "Headers on every request to it, as a group of names and values.";
     "connect_timeout" Kind::Millis(1), "", [], "As `upstream.connect_timeout`.";
     "tls_timeout" Kind::Millis(1), "", [], "As `upstream.tls_timeout`.";

@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_panicking_task_leaves_the_shard_and_its_other_tasks_running() {
         for driver in [driver::probe().driver, Driver::Epoll] {
-            let answered = driver::run(driver, || async {
+            let answered = driver::run(driver, |_| async {
                 let done = std::rc::Rc::new(std::cell::Cell::new(0));
                 let seen = done.clone();
                 spawn(async { panic!("a task of this test panics on purpose") });

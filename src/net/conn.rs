@@ -3,6 +3,7 @@
 //! Promise: a wait that is given up loses no byte, so timeouts may simply stop polling.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
@@ -18,16 +19,23 @@ pub struct Conn {
     likely_more: bool,
     /// The close is to be a reset, so no orderly end may go before it.
     resets: bool,
+    /// The address that was dialled; `None` where the peer came to us.
+    pub dialled: Option<SocketAddr>,
 }
 
 impl Conn {
     /// A plain connection over a connected socket.
     pub fn plain(fd: OwnedFd) -> io::Result<Conn> {
-        Ok(Conn::from_socket(Socket::new(fd)?))
+        Ok(Conn::over(Socket::new(fd)?, None))
     }
 
-    pub fn from_socket(socket: Socket) -> Conn {
-        Conn { socket, tls: None, likely_more: false, resets: false }
+    /// A plain connection that was dialled.
+    pub fn dialled(socket: Socket, address: SocketAddr) -> Conn {
+        Conn::over(socket, Some(address))
+    }
+
+    fn over(socket: Socket, dialled: Option<SocketAddr>) -> Conn {
+        Conn { socket, tls: None, likely_more: false, resets: false, dialled }
     }
 
     /// Puts TLS over the connection. The handshake runs with the first [`Conn::poll_handshake`].

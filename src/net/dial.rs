@@ -83,7 +83,7 @@ async fn connect_one(address: SocketAddr, alarm: &Alarm) -> Result<Conn, FaultKi
         Some(Ok(())) => {}
     }
     match socket.take_error() {
-        Ok(None) => Ok(Conn::from_socket(socket)),
+        Ok(None) => Ok(Conn::dialled(socket, address)),
         Ok(Some(error)) if error.kind() == io::ErrorKind::TimedOut => Err(FaultKind::ConnectTimeout),
         _ => Err(FaultKind::ConnectRefused),
     }

@@ -117,7 +117,7 @@ mod tests {
                     }
                 }
             });
-            let sum = driver::run(driver, || async {
+            let sum = driver::run(driver, |_| async {
                 let mut inbox = unopened.open().expect("a socket");
                 for number in 0..20_000 {
                     assert_eq!(inbox.next().await.expect("the sender lives"), number);

@@ -37,39 +37,49 @@ impl Driver {
 /// Makes a ring with the flags and size of a shard and sends a no-op through it; smaller rings are tried where the
 /// memory limit refuses the large one.
 pub fn probe() -> Probe {
-    let mut entries = RING_ENTRIES;
-    loop {
-        match try_ring(entries) {
-            Ok(()) => return Probe { driver: Driver::IoUring { entries }, why_not: None },
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && entries > RING_ENTRIES_MIN => {
-                entries /= 2
-            }
-            Err(error) => return Probe { driver: Driver::Epoll, why_not: Some(error.to_string()) },
-        }
+    match smaller_until_it_fits(RING_ENTRIES, try_ring) {
+        Ok((entries, ())) => Probe { driver: Driver::IoUring { entries }, why_not: None },
+        Err(error) => Probe { driver: Driver::Epoll, why_not: Some(error.to_string()) },
     }
 }
 
-/// Runs one future, and all it spawns, on the calling thread until it is ready. A ring that cannot be made after all
-/// falls back to epoll; an error means that neither loop could be made.
+/// Runs one future, and all it spawns, on the calling thread until it is ready. A ring that cannot be made after all is
+/// made smaller, and falls back to epoll at last: the limit on locked memory counts the rings of all shards together.
+/// `make` hears which loop it is; an error means that none could be made.
 pub fn run<M, F>(driver: Driver, make: M) -> io::Result<F::Output>
 where
-    M: FnOnce() -> F,
+    M: FnOnce(Driver) -> F,
     F: Future,
 {
-    if let Driver::IoUring { entries } = driver {
-        let built = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new()
-            .uring_builder(ring_builder())
-            .with_entries(entries)
-            .enable_timer()
-            .build();
-        if let Ok(mut runtime) = built {
-            IS_EPOLL.set(false);
-            return Ok(runtime.block_on(make()));
-        }
+    if let Driver::IoUring { entries } = driver
+        && let Ok((entries, mut runtime)) = smaller_until_it_fits(entries, ring_runtime)
+    {
+        IS_EPOLL.set(false);
+        return Ok(runtime.block_on(make(Driver::IoUring { entries })));
     }
     IS_EPOLL.set(true);
     let mut runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build()?;
-    Ok(runtime.block_on(make()))
+    Ok(runtime.block_on(make(Driver::Epoll)))
+}
+
+type RingRuntime = monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>;
+
+fn ring_runtime(entries: u32) -> io::Result<RingRuntime> {
+    let builder = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().uring_builder(ring_builder());
+    builder.with_entries(entries).enable_timer().build()
+}
+
+/// Halves the number of entries while the memory limit refuses it.
+fn smaller_until_it_fits<T>(mut entries: u32, make: impl Fn(u32) -> io::Result<T>) -> io::Result<(u32, T)> {
+    loop {
+        match make(entries) {
+            Ok(made) => return Ok((entries, made)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && entries > RING_ENTRIES_MIN => {
+                entries /= 2
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Whether this thread's event loop runs on epoll.
@@ -128,7 +138,7 @@ mod tests {
     #[test]
     fn both_loops_run_a_future_with_a_timer() {
         for driver in [probe().driver, Driver::Epoll] {
-            let answer = run(driver, || async {
+            let answer = run(driver, |_| async {
                 monoio::time::sleep(std::time::Duration::from_millis(1)).await;
                 7
             });

@@ -66,7 +66,9 @@ impl Listener {
         }
     }
 
-    /// Stops the queue: clients that come from now on are refused, or served by another process on the same port.
+    /// Stops the queue: clients that come from now on are refused, or served by another process on the same port. A client
+    /// whose handshake ends between the last look into the queue and this call is reset by the kernel, some microseconds
+    /// in all; `net.ipv4.tcp_migrate_req=1` closes that gap, too.
     pub fn stop(self) {
         self.socket.shutdown();
     }
@@ -89,3 +91,54 @@ fn is_of_one_client(error: &io::Error) -> bool {
 const LISTEN_BACKLOG: i32 = 4096;
 /// Unsent bytes in the kernel above which a stream's writer waits.
 const NOTSENT_BYTES: i32 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+    use crate::net::alarm::Alarms;
+    use crate::net::dial::within;
+    use crate::net::driver::{self, Driver};
+
+    /// monoio loses the client of a given-up accept, and its descriptor: the client would wait here for ever.
+    #[test]
+    fn a_wait_for_clients_that_is_given_up_again_and_again_loses_none() {
+        const CLIENTS: usize = 3_000;
+        for driver in [driver::probe().driver, Driver::Epoll] {
+            let fd = bind("127.0.0.1:0".parse().expect("an address")).expect("a listener");
+            let address = local_address(&fd).expect("an address");
+            let clients = std::thread::Builder::new().spawn(move || {
+                for number in 0..CLIENTS {
+                    let mut client = std::net::TcpStream::connect(address).expect("a connection");
+                    client.set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("a timeout");
+                    let mut got = Vec::new();
+                    client.read_to_end(&mut got).unwrap_or_else(|error| panic!("client {number}: {error}"));
+                    assert_eq!(got, b"!", "client {number}");
+                }
+            });
+            let late = driver::run(driver, |_| async move {
+                let (mut served, mut late, alarms) = (0, 0, Alarms::default());
+                let mut listener = Listener::new(fd).expect("a socket");
+                let alarm = alarms.alarm();
+                alarm.set_at(0);
+                while served < CLIENTS {
+                    match within(&alarm, |cx| listener.poll_accept(cx)).await {
+                        None => {
+                            late += 1;
+                            driver::sleep(std::time::Duration::from_micros(50)).await;
+                        }
+                        Some(fd) => {
+                            let mut stream = std::net::TcpStream::from(fd.expect("a client"));
+                            stream.write_all(b"!").expect("room for a byte");
+                            served += 1;
+                        }
+                    }
+                }
+                late
+            });
+            assert!(late.expect("the loop runs") > 0, "some waits were given up");
+            clients.expect("a thread").join().expect("every client is answered");
+        }
+    }
+}

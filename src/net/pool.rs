@@ -50,8 +50,8 @@ impl Pool {
         self.idle.borrow().len()
     }
 
-    /// Closes all idle connections.
-    pub fn clear(&self) {
-        self.idle.borrow_mut().clear();
+    /// Closes the idle connections that do not satisfy the condition.
+    pub fn retain(&self, is_kept: impl Fn(&Conn) -> bool) {
+        self.idle.borrow_mut().retain(|idle| is_kept(&idle.conn));
     }
 }

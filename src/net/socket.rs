@@ -125,3 +125,55 @@ fn unless_blocked(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Opt
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::net::alarm::Alarms;
+    use crate::net::dial::within;
+    use crate::net::driver::{self, Driver};
+
+    /// monoio drops the bytes that a given-up read had already taken; here a wait takes none.
+    #[test]
+    fn a_wait_that_is_given_up_again_and_again_loses_no_byte() {
+        for driver in [driver::probe().driver, Driver::Epoll] {
+            let (mut far, near) = UnixStream::pair().expect("a pair");
+            let sender = std::thread::Builder::new().spawn(move || {
+                for number in 0..8_000_u32 {
+                    far.write_all(&number.to_le_bytes()).expect("the reader lives");
+                    if number % 64 == 0 {
+                        std::thread::sleep(std::time::Duration::from_millis(1));
+                    }
+                }
+            });
+            let got = driver::run(driver, |_| async move {
+                let (mut got, mut late, alarms) = (Vec::new(), 0, Alarms::default());
+                let mut socket = Socket::new(near.into()).expect("a socket");
+                let alarm = alarms.alarm();
+                // Late from the beginning: each wait for which nothing is there yet is given up while it is armed.
+                alarm.set_at(0);
+                loop {
+                    match within(&alarm, |cx| socket.poll_readable(cx)).await {
+                        None => {
+                            late += 1;
+                            driver::sleep(std::time::Duration::from_micros(100)).await;
+                        }
+                        Some(ready) => ready.expect("a socket that can be waited on"),
+                    }
+                    match socket.try_recv_append(&mut got, 4).expect("a readable socket") {
+                        Some(0) => return (got, late),
+                        Some(_) | None => {}
+                    }
+                }
+            });
+            sender.expect("a thread").join().expect("the sender ends well");
+            let (got, late) = got.expect("the loop runs");
+            let want: Vec<u8> = (0..8_000_u32).flat_map(u32::to_le_bytes).collect();
+            assert!(got == want, "{} of {} bytes came", got.len(), want.len());
+            assert!(late > 0, "some waits were given up");
+        }
+    }
+}

@@ -32,7 +32,13 @@ impl Acceptor {
 pub fn start(shard: &Rc<Shard>, fd: OwnedFd) -> io::Result<Acceptor> {
     let listener = Listener::new(fd)?;
     let is_stopped = Rc::new(Cell::new(false));
-    barrier::spawn(accept_until_stopped(shard.clone(), listener, is_stopped.clone()));
+    shard.acceptors_running.set(shard.acceptors_running.get() + 1);
+    let (counted, stopped) = (shard.clone(), is_stopped.clone());
+    barrier::spawn(async move {
+        accept_until_stopped(counted.clone(), listener, stopped).await;
+        counted.acceptors_running.set(counted.acceptors_running.get() - 1);
+        counted.alarms.tell_news();
+    });
     Ok(Acceptor { is_stopped, shard: shard.clone() })
 }
 
@@ -69,8 +75,13 @@ async fn accept_until_stopped(shard: Rc<Shard>, mut listener: Listener, is_stopp
 fn place(shard: &Rc<Shard>, fd: OwnedFd) {
     shard.counters.borrow_mut().connections_accepted += 1;
     let best = shard.loads.best(shard.id);
-    shard.loads.add(best);
+    let is_open = shard.loads.add(best);
     if best == shard.id {
+        return take(shard, fd);
+    }
+    if !is_open {
+        shard.loads.remove(best);
+        shard.loads.add(shard.id);
         return take(shard, fd);
     }
     shard.counters.borrow_mut().connections_handed_over += 1;

@@ -10,6 +10,7 @@ use rustls::pki_types::ServerName;
 
 use crate::base::limits::DNS_ASK_AGAIN_MS;
 use crate::config::Snapshot;
+use crate::net::conn::Conn;
 use crate::net::pool::Pool;
 use crate::net::tls;
 use crate::offload::Compiled;
@@ -98,7 +99,18 @@ impl Active {
         let of_name = |upstream: &&Rc<Upstream>| upstream.names.host == host && upstream.names.port == port;
         for upstream in self.upstreams.iter().filter(of_name) {
             upstream.names.resolved(&addresses, now_ms);
+            upstream.pool.retain(|conn| upstream.names.is_current(conn));
         }
+    }
+
+    /// The names whose addresses are in use and so old that they must be looked up again: a connection that is used
+    /// again and again never asks.
+    pub fn due_names(&self, now_ms: u64) -> impl Iterator<Item = &Rc<Names>> {
+        let refresh_ms = self.snapshot().dns_refresh_ms;
+        let in_use = self.upstreams.iter().filter(|u| u.pool.idle_count() > 0 || u.busy.get() > 0);
+        in_use.map(|upstream| &upstream.names).filter(move |names| {
+            matches!(names.look_up(now_ms, refresh_ms), Lookup::Known { is_old: true, .. })
+        })
     }
 
     pub fn sweep(&self, now_ms: u64) {
@@ -171,6 +183,11 @@ impl Names {
         if !is_under_way && tell() {
             state.asked_ms = Some(now_ms);
         }
+    }
+
+    /// Whether the connection goes to an address that the name has now.
+    pub fn is_current(&self, conn: &Conn) -> bool {
+        conn.dialled.is_some_and(|address| self.state.borrow().addresses.contains(&address))
     }
 
     fn resolved(&self, addresses: &[SocketAddr], now_ms: u64) {

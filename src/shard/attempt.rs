@@ -188,7 +188,8 @@ impl Answered {
         let Answered { upstream, conn, mut buffer, request_is_whole, busy, .. } = self;
         drop(busy);
         shard.buffers.take_back(&mut buffer);
-        if request_is_whole {
+        // The host may have moved meanwhile.
+        if request_is_whole && upstream.names.is_current(&conn) {
             let limit = upstream.provider.limits.pool_idle_count_max;
             upstream.pool.put(conn, shard.alarms.now_ms(), limit);
         }

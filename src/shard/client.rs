@@ -26,6 +26,8 @@ pub struct Client {
     pub bytes_out: u64,
     /// Pieces of work that were done without having to wait once.
     turns: Cell<u32>,
+    /// A request has come on this connection.
+    pub has_asked: bool,
 }
 
 /// The connection, and what is known of the other end while its request is being served.
@@ -50,8 +52,9 @@ pub enum Fill {
 pub struct Gone;
 
 impl Peer {
-    /// Ready when the client has closed its side, which we take as leaving: a client that only ended its sending cannot be
-    /// told from one that is gone until we write. Reads ahead what it sends meanwhile, up to a buffer; beyond that a client
+    /// Ready when the client has closed its side, which we take as leaving: the end of its stream cannot be told from a
+    /// closed socket until we write, and an answer that nobody reads costs money until then. So a client that ends its
+    /// side after a request (`nc -N`) and waits for a provider's answer is not served. Reads ahead what it sends meanwhile, up to a buffer; beyond that a client
     /// is not watched, and its leaving shows when we write.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>, stock: &Buffers) -> Poll<()> {
         while !self.is_gone && self.ahead.len() < BUFFER_BYTES {
@@ -75,20 +78,37 @@ impl Client {
             upstream_alarm: alarms.alarm(),
             bytes_out: 0,
             turns: Cell::new(0),
+            has_asked: false,
         }
     }
 
     /// Appends to the current request; at most `room` bytes. The deadline is the caller's.
     pub async fn fill(&mut self, shard: &Shard, room: usize) -> Fill {
-        self.fill_unless(shard, room, || false).await
+        self.fill_unless(shard, room, |_| false).await
     }
 
-    /// Waits for the first bytes of the next request; a drain ends the wait.
-    pub async fn fill_idle(&mut self, shard: &Shard) -> Fill {
-        self.fill_unless(shard, BUFFER_BYTES, || shard.is_draining.get()).await
+    /// Waits for the first bytes of the next request. A drain ends the wait; a client that came just before it and has not
+    /// been heard yet gets `first_ms`, for its request is likely on the way.
+    pub async fn fill_idle(&mut self, shard: &Shard, first_ms: u64) -> Fill {
+        let (has_asked, mut first_ms) = (self.has_asked, Some(first_ms));
+        let is_over = move |alarm: &Alarm| {
+            if shard.is_draining.get()
+                && !has_asked
+                && let Some(ms) = first_ms.take()
+            {
+                alarm.set_after(ms);
+            }
+            shard.is_draining.get() && has_asked
+        };
+        self.fill_unless(shard, BUFFER_BYTES, is_over).await
     }
 
-    async fn fill_unless(&mut self, shard: &Shard, room: usize, is_draining: impl Fn() -> bool) -> Fill {
+    async fn fill_unless(
+        &mut self,
+        shard: &Shard,
+        room: usize,
+        mut is_over: impl FnMut(&Alarm) -> bool,
+    ) -> Fill {
         let Client { peer, input, alarm, turns, .. } = self;
         poll_fn(|cx| {
             if let Poll::Ready(result) = peer.conn.poll_fill(cx, &shard.buffers, input, room) {
@@ -98,7 +118,7 @@ impl Client {
                 });
             }
             turns.set(0);
-            if is_draining() {
+            if is_over(alarm) {
                 return Poll::Ready(Fill::Draining);
             }
             alarm.poll_late(cx).map(|()| Fill::Late)

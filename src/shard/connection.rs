@@ -78,7 +78,7 @@ async fn next_head(shard: &Shard, client: &mut Client) -> Head {
     client.take_ahead(shard);
     if client.input.is_empty() {
         client.alarm.set_after(server.idle_timeout_ms);
-        match client.fill_idle(shard).await {
+        match client.fill_idle(shard, server.head_timeout_ms).await {
             Fill::Got(_) => {}
             Fill::End | Fill::Late | Fill::Draining => return Head::None,
         }
@@ -89,6 +89,7 @@ async fn next_head(shard: &Shard, client: &mut Client) -> Head {
         match end.step(&client.input.filled()[looked_at..]) {
             Step::Done { used } => {
                 client.alarm.clear();
+                client.has_asked = true;
                 return Head::Whole(looked_at + used);
             }
             Step::Bad(bad) => return Head::Bad(bad),

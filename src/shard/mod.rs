@@ -26,7 +26,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::base::clock;
 use crate::base::id::Ids;
@@ -63,33 +63,48 @@ pub struct Loads {
 
 /// Alone on its cache lines, so that shards do not slow each other down.
 #[repr(align(128))]
-struct Padded(AtomicUsize);
+#[derive(Default)]
+struct Padded {
+    count: AtomicUsize,
+    /// The shard drains: nobody may hand connections over to it.
+    is_closed: AtomicBool,
+}
 
 impl Loads {
     pub fn new(shards: usize) -> Loads {
-        Loads { counts: (0..shards).map(|_| Padded(AtomicUsize::new(0))).collect() }
+        Loads { counts: (0..shards).map(|_| Padded::default()).collect() }
     }
 
-    fn add(&self, shard: usize) {
-        self.counts[shard].0.fetch_add(1, Ordering::Relaxed);
+    /// Counts a connection in. False when the shard is closed to others; the order of the two steps, and of those in
+    /// [`Loads::is_finished`], is what keeps a connection from being handed to a shard that has just gone.
+    fn add(&self, shard: usize) -> bool {
+        self.counts[shard].count.fetch_add(1, Ordering::SeqCst);
+        !self.counts[shard].is_closed.load(Ordering::SeqCst)
     }
 
     fn remove(&self, shard: usize) {
-        self.counts[shard].0.fetch_sub(1, Ordering::Relaxed);
+        self.counts[shard].count.fetch_sub(1, Ordering::SeqCst);
     }
 
     fn of(&self, shard: usize) -> usize {
-        self.counts[shard].0.load(Ordering::Relaxed)
+        self.counts[shard].count.load(Ordering::Relaxed)
+    }
+
+    /// Closes the shard to connections of others; true when it has none.
+    fn is_finished(&self, shard: usize) -> bool {
+        self.counts[shard].is_closed.store(true, Ordering::SeqCst);
+        self.counts[shard].count.load(Ordering::SeqCst) == 0
     }
 
     /// All connections of the process.
     fn total(&self) -> usize {
-        self.counts.iter().map(|count| count.0.load(Ordering::Relaxed)).sum()
+        (0..self.counts.len()).map(|shard| self.of(shard)).sum()
     }
 
     /// The shard that should take a connection accepted by `own`: itself, unless another has fewer.
     fn best(&self, own: usize) -> usize {
-        let least = (0..self.counts.len()).min_by_key(|&shard| self.of(shard)).unwrap_or(own);
+        let is_open = |shard: &usize| !self.counts[*shard].is_closed.load(Ordering::Relaxed);
+        let least = (0..self.counts.len()).filter(is_open).min_by_key(|&shard| self.of(shard)).unwrap_or(own);
         if self.of(least) < self.of(own) { least } else { own }
     }
 }
@@ -108,6 +123,8 @@ pub(crate) struct Shard {
     peers: Vec<Mailbox<ToShard>>,
     loads: Arc<Loads>,
     is_draining: Cell<bool>,
+    /// Acceptors that may still take connections from their queues.
+    acceptors_running: Cell<usize>,
     /// Bytes of request bodies that are held.
     held_bytes: Rc<Cell<usize>>,
     questions: RefCell<Questions>,
@@ -131,12 +148,16 @@ pub fn run(plan: Plan) -> io::Result<()> {
         plan.offload.log(crate::offload::Level::Warn, line);
     }
     let driver = plan.driver;
-    driver::run(driver, move || serve(plan))?
+    driver::run(driver, move |running| serve(plan, running))?
 }
 
-async fn serve(plan: Plan) -> io::Result<()> {
+async fn serve(plan: Plan, running: Driver) -> io::Result<()> {
     let mut inbox = plan.inbox.open()?;
-    let counters = Counters { driver: plan.driver.name(), ..Counters::default() };
+    if running.name() != plan.driver.name() {
+        let line = format!("shard {}: no memory for its ring: it runs on {}", plan.id, running.name());
+        plan.offload.log(crate::offload::Level::Warn, line);
+    }
+    let counters = Counters { driver: running.name(), ..Counters::default() };
     let alarms = Alarms::default();
     alarms.tick(clock::monotonic_us() / 1000);
     let shard = Rc::new(Shard {
@@ -152,6 +173,7 @@ async fn serve(plan: Plan) -> io::Result<()> {
         peers: plan.peers,
         loads: plan.loads,
         is_draining: Cell::new(false),
+        acceptors_running: Cell::new(0),
         held_bytes: Rc::default(),
         questions: RefCell::default(),
         wall_offset_ms: Cell::new(0),
@@ -179,7 +201,8 @@ async fn hear_until_drained(
     let alarm = shard.alarms.alarm();
     loop {
         let heard = std::future::poll_fn(|cx| {
-            if shard.is_draining.get() && shard.loads.of(shard.id) == 0 {
+            let accepts_no_more = shard.is_draining.get() && shard.acceptors_running.get() == 0;
+            if accepts_no_more && shard.loads.is_finished(shard.id) {
                 return std::task::Poll::Ready(None);
             }
             if alarm.poll_late_listening(cx).is_ready() {
@@ -231,13 +254,16 @@ fn hear(shard: &Rc<Shard>, message: ToShard) {
     }
 }
 
-/// Small regular work: closes idle upstream connections that are too old or gone, and follows the wall clock.
+/// Small regular work: closes idle upstream connections that are too old or gone, looks old addresses up again, and
+/// follows the wall clock.
 async fn keep_house(shard: Rc<Shard>) {
     let alarm = shard.alarms.alarm();
     loop {
         let (wall_ms, monotonic_ms) = (clock::wall_ms(), clock::monotonic_us() / 1000);
         shard.wall_offset_ms.set(wall_ms.saturating_sub(monotonic_ms));
-        shard.active().sweep(shard.alarms.now_ms());
+        let active = shard.active();
+        active.sweep(shard.alarms.now_ms());
+        active.due_names(shard.alarms.now_ms()).for_each(|names| reach::ask_for(&shard, names));
         alarm.set_after(POOL_SWEEP_MS);
         // A drain wakes everybody; house-keeping just goes round once more.
         alarm.late().await;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Shard;
-use super::active::{Active, Lookup, Upstream};
+use super::active::{Active, Lookup, Names, Upstream};
 use super::attempt::Busy;
 use super::once::of_malformed;
 use crate::base::fault::FaultKind;
@@ -27,7 +27,8 @@ use crate::wire::write::HeadWriter;
 pub async fn open(shard: &Shard, active: &Active, upstream: &Upstream) -> Result<Conn, FaultKind> {
     let addresses = addresses(shard, active, upstream).await?;
     let provider = &upstream.provider;
-    let authority = format!("{}:{}", provider.origin.host, provider.origin.port);
+    let (host, port) = (&provider.origin.host, provider.origin.port);
+    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let tunnel = provider
         .proxy
         .as_ref()
@@ -49,29 +50,30 @@ async fn addresses(
     upstream: &Upstream,
 ) -> Result<Rc<[std::net::SocketAddr]>, FaultKind> {
     let names = &upstream.names;
-    let ask = || {
-        let tell = || {
-            let (host, port) = (names.host.clone(), names.port);
-            shard.offload.tell(ToOffload::Resolve { shard: shard.id, host, port })
-        };
-        names.ask(shard.alarms.now_ms(), tell);
-    };
     let alarm = shard.alarms.alarm();
     alarm.set_after(upstream.provider.limits.connect_timeout_ms);
     poll_fn(|cx| match names.look_up(shard.alarms.now_ms(), active.snapshot().dns_refresh_ms) {
         Lookup::Known { addresses, is_old } => {
             if is_old {
-                ask();
+                ask_for(shard, names);
             }
             Poll::Ready(Ok(addresses))
         }
         Lookup::Failed => Poll::Ready(Err(FaultKind::Dns)),
         Lookup::Unknown => {
-            ask();
+            ask_for(shard, names);
             alarm.poll_late_listening(cx).map(|()| Err(FaultKind::Dns))
         }
     })
     .await
+}
+
+/// Starts a look-up, unless one is under way.
+pub fn ask_for(shard: &Shard, names: &Names) {
+    names.ask(shard.alarms.now_ms(), || {
+        let (host, port) = (names.host.clone(), names.port);
+        shard.offload.tell(ToOffload::Resolve { shard: shard.id, host, port })
+    });
 }
 
 /// One GET to a provider without any client behind it: status and body.

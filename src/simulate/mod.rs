@@ -26,7 +26,7 @@ pub(crate) struct World {
 
 /// Serves one listener on the calling thread, for ever.
 pub fn run(driver: Driver, fd: OwnedFd) -> io::Result<()> {
-    driver::run(driver, move || serve(fd))?
+    driver::run(driver, move |_| serve(fd))?
 }
 
 async fn serve(fd: OwnedFd) -> io::Result<()> {

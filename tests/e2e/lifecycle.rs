@@ -101,11 +101,8 @@ fn reloads_under_load_drop_nothing_and_a_broken_file_changes_nothing() {
         let before = done.load(Ordering::Relaxed);
         eventually("traffic", || done.load(Ordering::Relaxed) > before + 10);
     }
-    std::fs::write(
-        &gateway.config,
-        "providers:\n  up: {type: nonsense}\nserver: {shards: many}\nunknown: 1\n",
-    )
-    .unwrap();
+    std::fs::write(&gateway.config, "providers:\n  up: {type: nonsense}\nserver: {shards: x}\nunknown: 1\n")
+        .unwrap();
     gateway.signal(HUP);
     gateway.wait_for_line("the old ones stay active");
     let said = gateway.stderr();
@@ -118,6 +115,81 @@ fn reloads_under_load_drop_nothing_and_a_broken_file_changes_nothing() {
     clients.into_iter().for_each(|client| client.join().expect("no client saw a failure"));
 }
 
+/// The kernel resets handshakes that are half done when a listener stops, unless `net.ipv4.tcp_migrate_req` lets it hand
+/// them to the new process's listener. That setting belongs to a network namespace, so the test runs itself in its own.
+#[test]
+fn a_new_process_takes_over_beside_the_old_one_and_no_client_is_refused() {
+    const INSIDE: &str = "E2E_IN_NAMESPACE";
+    if std::env::var_os(INSIDE).is_some() {
+        return take_over_under_load();
+    }
+    let prepare = "ip link set lo up && echo 1 > /proc/sys/net/ipv4/tcp_migrate_req && exec \"$@\"";
+    let inside = |what: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["-n", "sh", "-c", prepare, "sh"]).args(what).env(INSIDE, "1");
+        command.output().is_ok_and(|output| {
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+            output.status.success()
+        })
+    };
+    if !inside(&["true"]) {
+        return eprintln!("skipped: network namespaces cannot be made here");
+    }
+    let own = std::env::current_exe().unwrap().display().to_string();
+    let name = "lifecycle::a_new_process_takes_over_beside_the_old_one_and_no_client_is_refused";
+    assert!(inside(&[&own, "--exact", name, "--nocapture"]));
+}
+
+fn take_over_under_load() {
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    let mut old = Gateway::start(upstream.port, "server: {shards: 2}\n");
+    let (port, provider) = (
+        old.port,
+        format!("{{type: openai, base_url: 'http://127.0.0.1:{}/v1', api_key: k}}", upstream.port),
+    );
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (stop, done) = (stop.clone(), done.clone());
+            thread::spawn(move || {
+                while !stop.load(Ordering::SeqCst) {
+                    let mut link = Link::to(port);
+                    link.send(&post_with("/v1/chat/completions", "connection: close\r\n", ASK.as_bytes()));
+                    let answer = link.answer(false);
+                    assert_eq!(
+                        (answer.status, answer.text().as_str()),
+                        (200, CHAT),
+                        "after {done:?} connections"
+                    );
+                    done.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    let more = |count: usize| {
+        let before = done.load(Ordering::SeqCst);
+        eventually("traffic", || {
+            done.load(Ordering::SeqCst) > before + count || clients.iter().any(|client| client.is_finished())
+        });
+    };
+    for _ in 0..5 {
+        more(200);
+        let config = temp_file(&format!("server: {{shards: 2}}\nproviders:\n  up: {provider}\n"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(["serve", "--config"]).arg(&config).env("RINGWAY_MASTER_KEY", KEY);
+        command.env("RINGWAY_SERVER_LISTEN", format!("127.0.0.1:{port}"));
+        let new = Gateway::from(command, config);
+        more(50);
+        old.signal(TERM);
+        assert_eq!(old.child.wait().unwrap().code(), Some(0));
+        more(200);
+        old = new;
+    }
+    stop.store(true, Ordering::SeqCst);
+    clients.into_iter().for_each(|client| client.join().expect("no client was refused or cut"));
+    assert!(done.load(Ordering::SeqCst) >= 2_000);
+}
+
 #[test]
 fn settings_with_many_mistakes_list_them_all_with_their_lines() {
     let text = "server:\n  listen: nowhere\n  driver: fast\n  head_timout: 3s\nauth:\n  master_key: ${UNSET_VARIABLE}\nretry:\n  \
@@ -125,8 +197,13 @@ fn settings_with_many_mistakes_list_them_all_with_their_lines() {
                 default_provider: nobody\n";
     let config = temp_file(text);
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
-    command.args(["check", "--config"]).arg(&config).env("RINGWAY_TYPO", "1").env_remove("RINGWAY_DRIVER");
-    let output = command.output().unwrap();
+    let output = command
+        .args(["check", "--config"])
+        .arg(&config)
+        .env("RINGWAY_TYPO", "1")
+        .env_remove("RINGWAY_DRIVER")
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
     let file = config.display().to_string();
@@ -185,13 +262,33 @@ fn providers_are_found_in_the_environment() {
     assert!(!plan.contains("sk-one"), "secrets are masked");
 }
 
-/// Runs the binary with a system-call filter that denies these calls, as container runtimes do.
-fn start_without(calls: &str, upstream: u16) -> Gateway {
+/// A copy of the binary and a settings file where any user may read them; gone when dropped.
+struct Readable(std::path::PathBuf);
+
+impl Readable {
+    fn new() -> Readable {
+        let folder = temp_file("");
+        std::fs::remove_file(&folder).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::copy(env!("CARGO_BIN_EXE_ringway"), folder.join("ringway")).unwrap();
+        std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Readable(folder)
+    }
+}
+
+impl Drop for Readable {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs a binary under `deny.py` with two shards.
+fn start_without(what: &str, binary: &std::path::Path, upstream: u16) -> Gateway {
     let provider = format!("{{type: openai, base_url: 'http://127.0.0.1:{upstream}/v1', api_key: k}}");
-    let config = temp_file(&format!("providers:\n  up: {provider}\n"));
+    let config = temp_file(&format!("server: {{shards: 2}}\nproviders:\n  up: {provider}\n"));
     let mut command = Command::new("python3");
-    command.arg(format!("{}/tests/e2e/deny.py", env!("CARGO_MANIFEST_DIR"))).arg(calls);
-    command.arg(env!("CARGO_BIN_EXE_ringway")).args(["serve", "--config"]).arg(&config);
+    command.arg(format!("{}/tests/e2e/deny.py", env!("CARGO_MANIFEST_DIR"))).arg(what);
+    command.arg(binary).args(["serve", "--config"]).arg(&config);
     command
         .env("RINGWAY_SERVER_LISTEN", "127.0.0.1:0")
         .env("RINGWAY_MASTER_KEY", KEY)
@@ -199,14 +296,58 @@ fn start_without(calls: &str, upstream: u16) -> Gateway {
     Gateway::from(command, config)
 }
 
+/// How many shards run on this loop.
+fn shards_on(gateway: &Gateway, driver: &str) -> usize {
+    let page = gateway.call(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").text();
+    page.lines()
+        .filter(|line| !line.starts_with('#') && line.contains(&format!("driver=\"{driver}\"")))
+        .count()
+}
+
 #[test]
 fn where_io_uring_is_forbidden_epoll_serves_and_says_so_once() {
     let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
-    // io_uring_setup 425, io_uring_enter 426, io_uring_register 427
-    for calls in ["425,426,427", "426", "425", "memlock"] {
-        let gateway = start_without(calls, upstream.port);
+    // io_uring_setup 425, io_uring_enter 426, io_uring_register 427. An old kernel knows no call (ENOSYS) or not the
+    // ring's flags (EINVAL).
+    for calls in ["425,426,427", "426", "425", "425,426,427:38", "425:22", "425:12"] {
+        let gateway = start_without(calls, env!("CARGO_BIN_EXE_ringway").as_ref(), upstream.port);
         assert_eq!(gateway.chat(ASK).text(), CHAT, "without {calls}");
         let said = gateway.stderr();
         assert_eq!(said.matches("running on epoll").count(), 1, "without {calls}: {said}");
+        assert_eq!(shards_on(&gateway, "epoll"), 2, "without {calls}");
     }
+}
+
+#[test]
+fn a_user_who_may_lock_little_memory_is_served_by_what_fits() {
+    if !std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0) {
+        eprintln!("skipped: only root can become a user who is held to the limit");
+        return;
+    }
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    let readable = Readable::new();
+    let mut on_epoll = Vec::new();
+    for limit_kib in [0, 16, 64, 96, 160, 8192] {
+        let mut gateway =
+            start_without(&format!("memlock:{limit_kib}"), &readable.0.join("ringway"), upstream.port);
+        (0..20).for_each(|_| assert_eq!(gateway.chat(ASK).text(), CHAT, "{limit_kib} KiB"));
+        let (said, epoll) = (gateway.stderr(), shards_on(&gateway, "epoll"));
+        assert_eq!(shards_on(&gateway, "io_uring") + epoll, 2, "{limit_kib} KiB");
+        let told =
+            if said.contains("running on epoll") { 2 } else { said.matches("it runs on epoll").count() };
+        assert_eq!(told, epoll, "{limit_kib} KiB: every fall-back is told: {said}");
+        on_epoll.push((limit_kib, epoll));
+        // The kernel gives the locked memory back some time after the end.
+        gateway.signal(TERM);
+        assert_eq!(gateway.child.wait().unwrap().code(), Some(0), "{limit_kib} KiB");
+    }
+    eprintln!("limit in KiB, shards on epoll: {on_epoll:?}");
+    let free = has_io_uring();
+    assert!(!free || on_epoll.last().is_some_and(|(_, epoll)| *epoll == 0), "{on_epoll:?}");
+}
+
+/// Whether a gateway without limits takes io_uring on this machine.
+fn has_io_uring() -> bool {
+    let gateway = Gateway::start_with("providers: {}\n", &[("RINGWAY_DRIVER", "auto")]);
+    shards_on(&gateway, "io_uring") > 0
 }

@@ -9,10 +9,17 @@
 
 mod api;
 mod commands;
+mod connections;
+mod fairness;
 mod fidelity;
 mod hostile;
 mod lifecycle;
 mod mixup;
+mod names;
+mod pki;
 mod providers;
+mod proxies;
 mod support;
+mod tls;
+mod upstream_tls;
 mod upstreams;

@@ -159,9 +159,12 @@ pub fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n").into_bytes()
 }
 
-/// A raw client connection.
+/// A raw client connection, plain or under TLS.
 pub struct Link {
     pub stream: TcpStream,
+    pub tls: Option<rustls::ClientConnection>,
+    /// The connection ended by an error, or under TLS without a goodbye.
+    pub is_cut: bool,
     rest: Vec<u8>,
 }
 
@@ -201,17 +204,24 @@ impl Link {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream.set_nodelay(true).unwrap();
-        Link { stream, rest: Vec::new() }
+        Link { stream, tls: None, is_cut: false, rest: Vec::new() }
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
         // The gateway may refuse before it has read all; what it says is read next.
-        let _ = self.stream.write_all(bytes);
+        let _ = match &mut self.tls {
+            None => self.stream.write_all(bytes),
+            Some(tls) => rustls::Stream::new(tls, &mut self.stream).write_all(bytes),
+        };
     }
 
     fn more(&mut self) -> bool {
         let mut bytes = [0; 65536];
-        match self.stream.read(&mut bytes) {
+        let result = match &mut self.tls {
+            None => self.stream.read(&mut bytes),
+            Some(tls) => rustls::Stream::new(tls, &mut self.stream).read(&mut bytes),
+        };
+        match result {
             Ok(0) => false,
             Ok(count) => {
                 self.rest.extend_from_slice(&bytes[..count]);
@@ -220,7 +230,10 @@ impl Link {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                 panic!("the gateway said nothing for 30 s; so far: {:?}", String::from_utf8_lossy(&self.rest))
             }
-            Err(_) => false,
+            Err(_) => {
+                self.is_cut = true;
+                false
+            }
         }
     }
 
@@ -347,7 +360,14 @@ pub struct Upstream {
 
 impl Upstream {
     pub fn start(script: impl Fn(usize, &Seen, &mut TcpStream) -> After + Send + Sync + 'static) -> Upstream {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Upstream::on(TcpListener::bind("127.0.0.1:0").expect("a port"), script)
+    }
+
+    /// The same on a listener of the test's own.
+    pub fn on(
+        listener: TcpListener,
+        script: impl Fn(usize, &Seen, &mut TcpStream) -> After + Send + Sync + 'static,
+    ) -> Upstream {
         let port = listener.local_addr().unwrap().port();
         let upstream = Upstream {
             port,
@@ -434,7 +454,8 @@ fn serve(
     }
 }
 
-fn read_request(stream: &mut TcpStream, rest: &mut Vec<u8>) -> Option<Seen> {
+/// Reads one request; `None` when the connection ends before it does.
+pub fn read_request(stream: &mut impl Read, rest: &mut Vec<u8>) -> Option<Seen> {
     let mut more = |rest: &mut Vec<u8>| {
         let mut bytes = [0; 65536];
         match stream.read(&mut bytes) {
