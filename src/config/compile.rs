@@ -60,21 +60,7 @@ pub fn provider(
         mistakes.add(instance.place, &path("api_key"), "is missing", expected);
         return None;
     }
-    let base_url = own.text("base_url").or(file.base_url.as_deref());
-    let Some(base_url) = base_url else {
-        let expected = format!("`base_url`, or the variable {}", variable(instance, file, "BASE_URL"));
-        mistakes.add(instance.place, &path("base_url"), "is missing", expected);
-        return None;
-    };
-    let Some((origin, base_path)) = split_url(base_url) else {
-        mistakes.add(
-            own.place("base_url"),
-            &path("base_url"),
-            "is no URL that can be used",
-            "http(s)://host[:port][/path]",
-        );
-        return None;
-    };
+    let (origin, base_path) = base(instance, file, mistakes)?;
     let query = query(instance, file, &base_path, mistakes);
     let headers = own_headers(instance, file, env, !keys.is_empty(), mistakes);
     let static_lines = header_lines(&headers);
@@ -95,6 +81,22 @@ pub fn provider(
         proxy: proxy(instance, values, &origin, mistakes),
         origin,
     })
+}
+
+/// Where the instance lives: its origin, and the path that stands for `/v1`.
+fn base(instance: &Instance<'_>, file: &ProviderFile, mistakes: &mut Mistakes) -> Option<(Origin, String)> {
+    let setting = format!("providers.{}.base_url", instance.name);
+    let Some(url) = instance.own.text("base_url").or(file.base_url.as_deref()) else {
+        let expected = format!("`base_url`, or the variable {}", variable(instance, file, "BASE_URL"));
+        mistakes.add(instance.place, &setting, "is missing", expected);
+        return None;
+    };
+    let parts = split_url(url);
+    if parts.is_none() {
+        let (place, expected) = (instance.own.place("base_url"), "http(s)://host[:port][/path]");
+        mistakes.add(place, &setting, "is no URL that can be used", expected);
+    }
+    parts
 }
 
 /// A name is the first part of `provider/model`, of `/p/name/…` and a label of metrics.

@@ -408,7 +408,7 @@ impl Passing {
             // A client that is gone by now will not miss it.
             let _ = client.send(&mut slices, server.write_timeout_ms).await;
         }
-        if self.outward == Outward::UntilClose && !self.is_stream {
+        if self.outward == Outward::UntilClose {
             // An orderly close would be the end of the body.
             client.peer.conn.reset_on_close();
         }

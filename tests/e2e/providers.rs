@@ -140,6 +140,7 @@ fn headers_beside_the_common(seen: &Seen, port: u16, body: &[u8]) -> BTreeSet<St
     let common = [
         ("host", format!("127.0.0.1:{port}")),
         ("accept-encoding", "identity".to_owned()),
+        ("x-ringway-hops", "1".to_owned()),
         ("content-type", "application/json".to_owned()),
         ("content-length", body.len().to_string()),
     ];

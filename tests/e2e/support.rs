@@ -287,6 +287,8 @@ impl Link {
             answer.body = self.rest.drain(..length.min(self.rest.len())).collect();
         } else {
             answer.body = self.read_to_end();
+            // Only an orderly end is the end of such a body.
+            answer.is_whole = !self.is_cut;
         }
         answer
     }
