@@ -31,8 +31,8 @@ pub const BUFFER_BYTES: usize = 16 * 1024;
 
 const _: () = assert!(HEAD_LINE_BYTES_MAX <= HEAD_BYTES_MAX, "a line is part of a head");
 const _: () = assert!(JSON_DEPTH_MAX <= 64, "the kinds of the open containers are kept in 64 bits");
-/// Empty buffers that a shard keeps for the next connections (4 MiB).
-pub const BUFFERS_KEPT_MAX: usize = 256;
+/// Empty buffers that a shard keeps for the next connections (16 MiB).
+pub const BUFFERS_KEPT_MAX: usize = 1024;
 /// How often deadlines are looked at: a deadline fires at most this much late.
 pub const ALARM_TICK_MS: u64 = 50;
 /// Entries of a shard's ring. Small, because older kernels charge them to RLIMIT_MEMLOCK.

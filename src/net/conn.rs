@@ -149,16 +149,6 @@ impl Conn {
         false
     }
 
-    /// Whether something waits that nobody asked for, or the end: a look into the socket itself, because the event loop
-    /// may not have told yet. An answer that came before its question must not be taken for it.
-    pub fn has_unasked(&mut self) -> bool {
-        match &self.tls {
-            None => !matches!(self.socket.try_recv(&mut [0]), Ok(None)),
-            // Session tickets are worked through on the way.
-            Some(_) => !matches!(self.try_fill(&mut Buffer::default(), 1), Ok(None)),
-        }
-    }
-
     /// Says goodbye under TLS, as far as the socket takes it at once, and ends our direction.
     pub fn close_write(&mut self) {
         if let Some(tls) = &mut self.tls {

@@ -94,7 +94,8 @@ thread_local! {
 /// Lets every other task of this thread have its turn. A timer does it: monoio runs a task that wakes itself at once
 /// again, before all others.
 pub async fn give_way() {
-    sleep(std::time::Duration::from_millis(1)).await;
+    // Boxed: a timer's alignment of 128 bytes would spread to every future that may come here.
+    Box::pin(sleep(std::time::Duration::from_millis(1))).await;
 }
 
 /// Waits on this thread's event loop; precise to a millisecond.

@@ -17,20 +17,23 @@ struct Idle {
 }
 
 impl Pool {
-    /// A connection that is open and silent at this moment; spoiled ones are dropped on the way.
-    pub fn take(&self) -> Option<Conn> {
+    /// A connection that is open and silent as far as the event loop knows; spoiled ones are dropped on the way.
+    pub fn take(&self, cx: &mut Context<'_>) -> Option<Conn> {
         loop {
             let mut conn = self.idle.borrow_mut().pop()?.conn;
-            if !conn.has_unasked() {
+            if !conn.is_spoiled(cx) {
                 return Some(conn);
             }
         }
     }
 
-    /// Keeps a connection for the next exchange, unless `count_max` are kept already.
-    pub fn put(&self, conn: Conn, now_ms: u64, count_max: usize) {
+    /// Keeps a connection for the next exchange, unless `count_max` are kept already. Its wait is armed from here on, so
+    /// that the event loop knows of a close, or of bytes that nobody asked for, before the next request goes out: an answer
+    /// that came before its question must not be taken for it.
+    pub fn put(&self, mut conn: Conn, now_ms: u64, count_max: usize) {
+        let is_spoiled = conn.is_spoiled(&mut Context::from_waker(Waker::noop()));
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < count_max {
+        if idle.len() < count_max && !is_spoiled {
             idle.push(Idle { conn, since_ms: now_ms });
         }
     }

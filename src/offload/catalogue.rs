@@ -14,8 +14,8 @@ pub struct Catalogue {
     /// The first provider that offers a bare id. Providers are known by name: their order may be another one in the
     /// settings that a shard has by now.
     by_bare_id: HashMap<String, Arc<str>>,
-    /// The bare ids of each provider.
-    by_provider: HashMap<Arc<str>, HashSet<String>>,
+    /// The bare ids of each provider, which are few.
+    by_provider: Vec<(Arc<str>, HashSet<String>)>,
     /// The body of `GET /v1/models`.
     pub list: Vec<u8>,
     /// The bodies of `GET /v1/models/{id}`, for bare and for qualified ids.
@@ -32,7 +32,8 @@ impl Catalogue {
 
     /// Whether this provider offers the model, as far as is known.
     pub fn offers(&self, provider: &str, model: &str) -> bool {
-        self.by_provider.get(provider).is_some_and(|models| models.contains(model))
+        let of_provider = self.by_provider.iter().find(|(name, _)| **name == *provider);
+        of_provider.is_some_and(|(_, models)| models.contains(model))
     }
 
     /// The body of `GET /v1/models/{id}`.
@@ -106,7 +107,7 @@ impl Builder {
                     add_entry(&mut catalogue.entries, &mut bare, id, model);
                 }
             }
-            catalogue.by_provider.insert(name, own);
+            catalogue.by_provider.push((name, own));
         }
         bare.append(&mut qualified);
         catalogue.list = json!({"object": "list", "data": bare}).to_string().into_bytes();

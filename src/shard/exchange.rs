@@ -70,7 +70,7 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
         Err(Stop::Refuse { refusal, closes }) => {
             work.request.keep_alive &= !closes && !shard.is_draining.get();
             let timeout_ms = active.snapshot().server.write_timeout_ms;
-            let sent = answer::refuse(shard, client, &mut work, &refusal, timeout_ms).await;
+            let sent = Box::pin(answer::refuse(shard, client, &mut work, &refusal, timeout_ms)).await;
             tally.refused(refusal.status);
             match (sent, work.request.keep_alive) {
                 (Err(_), _) => Next::Abort,
@@ -114,7 +114,7 @@ async fn straight(
         Asked::Api(..) | Asked::Passthrough { .. } => {
             through_provider(shard, active, client, work, tally, head_len, asked).await
         }
-        own => answer_own(shard, active, client, work, own).await,
+        own => Box::pin(answer_own(shard, active, client, work, own)).await,
     }
 }
 
@@ -336,7 +336,7 @@ async fn take_body(
         }
         _ => true,
     };
-    body::begin_streaming(shard, client, work, server, head_len, is_enough).await
+    Box::pin(body::begin_streaming(shard, client, work, server, head_len, is_enough)).await
 }
 
 fn is_json(content_type: &[u8]) -> bool {

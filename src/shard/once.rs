@@ -47,7 +47,10 @@ impl One<'_> {
     pub async fn run(&mut self, body: &mut Body, head_len: usize, attempts: u32) -> Result<Answered, Failed> {
         let upstream = self.call.target.upstream.clone();
         let busy = Busy::begin(&upstream);
-        let pooled = if self.only_fresh { None } else { upstream.pool.take() };
+        let pooled = match self.only_fresh {
+            true => None,
+            false => poll_fn(|cx| Poll::Ready(upstream.pool.take(cx))).await,
+        };
         let is_pooled = pooled.is_some();
         let mut conn = match pooled {
             Some(conn) => conn,
@@ -87,7 +90,8 @@ impl One<'_> {
     /// Opens a connection, unless the client leaves first.
     async fn connect(&mut self, upstream: &Rc<Upstream>) -> Result<Conn, Failed> {
         let started_us = clock::monotonic_us();
-        let opening = reach::open(self.shard, self.active, upstream);
+        // Boxed, as most exchanges find a connection in the pool.
+        let opening = Box::pin(reach::open(self.shard, self.active, upstream));
         let connected = self.client.unless_gone(self.shard, opening).await?;
         self.tally.connected(clock::monotonic_us() - started_us);
         connected.map_err(|kind| match kind {
@@ -138,7 +142,7 @@ impl One<'_> {
         self.tally.upstream_out(slices.iter().map(|slice| slice.len()).sum());
         match (sending.all(&mut slices).await?, body) {
             (Sent::Whole, Body::Streaming(inflow)) if !inflow.is_ended() => {
-                self.stream_body(conn, buffer, inflow, head_len).await
+                Box::pin(self.stream_body(conn, buffer, inflow, head_len)).await
             }
             (sent, _) => Ok(sent),
         }

@@ -147,7 +147,7 @@ pub async fn relay(
             tally.cut();
             tally.fault(kind);
             answered.conn.abort();
-            passing.end_badly(client, server, work, kind).await;
+            Box::pin(passing.end_badly(client, server, work, kind)).await;
             Relayed::Cut
         }
     };

@@ -111,5 +111,5 @@ impl Works {
     }
 }
 
-/// Kept for the next exchanges, about 8 KiB each.
-const WORKS_KEPT_MAX: usize = 128;
+/// Kept for the next exchanges, about 4 KiB each.
+const WORKS_KEPT_MAX: usize = 1024;

@@ -1,7 +1,7 @@
 //! A request head, from bytes to places, or the rule it breaks. httparse finds the parts; the strictness is ours.
 
 use super::Malformed;
-use super::head::{Headers, Known, Version, from_httparse, is_control, place, table};
+use super::head::{Headers, Known, Version, from_httparse, place, table};
 use crate::base::Span;
 
 /// The methods that are served. CONNECT, TRACE and unknown ones are refused with 405.
@@ -136,7 +136,7 @@ fn is_authority(bytes: &[u8]) -> bool {
         }
         None => bytes.split_at(memchr::memchr(b':', bytes).unwrap_or(bytes.len())),
     };
-    let is_host_byte = |b: &u8| b.is_ascii_alphanumeric() || b"-._~:%!$&'()*+;=".contains(b);
+    let is_host_byte = |b: &u8| IS_HOST_BYTE[usize::from(*b)];
     let is_port =
         port.is_empty() || (port[0] == b':' && port.len() <= 6 && port[1..].iter().all(u8::is_ascii_digit));
     !host.is_empty() && host.iter().all(is_host_byte) && is_port
@@ -145,10 +145,7 @@ fn is_authority(bytes: &[u8]) -> bool {
 /// Splits the target into path and query. The absolute form must name the Host's authority (RFC 9112 §3.2.2).
 fn split_target(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
     let target = out.target.of(head);
-    if target
-        .iter()
-        .any(|&b| is_control(b) || b == b' ' || b >= 0x80 || matches!(b, b'#' | b'"' | b'<' | b'>' | b'\\'))
-    {
+    if !target.iter().all(|&b| IS_TARGET_BYTE[usize::from(b)]) {
         return Err(Malformed::Target);
     }
     let path_at = match target {
@@ -198,6 +195,32 @@ fn expects_continue(head: &[u8], out: &RequestHead) -> Result<bool, Malformed> {
     }
     Ok(out.version == Version::V11)
 }
+
+/// Bytes that may stand in a host or its port.
+const IS_HOST_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x7F {
+        let is_mark = matches!(
+            byte,
+            b'-' | b'.' | b'_' | b'~' | b':' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')'
+        );
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || is_mark || matches!(byte, b'*' | b'+' | b';' | b'=');
+        byte += 1;
+    }
+    table
+};
+/// Bytes that may stand in a target: printable ASCII without those that no URI may hold.
+const IS_TARGET_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7F {
+        table[byte] = !matches!(byte as u8, b'#' | b'"' | b'<' | b'>' | b'\\');
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests;
