@@ -481,12 +481,8 @@ fn watch_json(
     is_end: bool,
 ) {
     if let (None, [only], true) = (&capture, spans, is_end) {
-        let document = only.of(input);
-        if json::scan_object(document, members).is_ok()
-            && let Some(member) =
-                json::find(members, document, "usage").filter(|member| member.kind == Kind::Object)
-        {
-            usage.merge(openai::read_usage(member.value.of(document)));
+        if let Some(object) = json::object_value(only.of(input), "usage", members) {
+            usage.merge(openai::read_usage(object));
             return;
         }
     }

@@ -168,6 +168,17 @@ fn refuse_duplicates(document: &[u8], members: &[Member]) -> Result<(), JsonFaul
     Ok(())
 }
 
+/// The object that a whole document holds under `key` at its top level. Reads the document from behind where its end tells
+/// enough, which for answers of LLMs is nearly always; what it cannot tell so is scanned.
+pub fn object_value<'d>(document: &'d [u8], key: &str, members: &mut Vec<Member>) -> Option<&'d [u8]> {
+    if let Some(place) = whole::find_last_object(document, key) {
+        return Some(place.of(document));
+    }
+    scan_object(document, members).ok()?;
+    let member = find(members, document, key).filter(|member| member.kind == Kind::Object)?;
+    Some(member.value.of(document))
+}
+
 /// The member of this key, however the key is spelled.
 pub fn find<'m>(members: &'m [Member], document: &[u8], key: &str) -> Option<&'m Member> {
     members.iter().find(|member| key_is(document, member, key))

@@ -151,6 +151,29 @@ fn the_fast_way_and_the_scanner_agree_at_every_cut_and_after_every_change_of_a_b
 }
 
 #[test]
+fn an_object_found_from_behind_is_the_one_that_the_scanner_finds() {
+    let cases = [
+        (r#"{"a":1,"usage":{"x":1}}"#, Some(r#"{"x":1}"#)),
+        (r#"{"usage" : {"x":[{}]} , "b":[1,{"c":"}"}]} "#, Some(r#"{"x":[{}]}"#)),
+        (r#"{"usage":{"x":1},"b":{"usage":{"y":1}}}"#, Some(r#"{"x":1}"#)),
+        (r#"{"b":{"usage":{"y":1}}}"#, None),
+        (r#"{"b":[{"usage":{"y":1}}]}"#, None),
+        (r#"{"b":"\"usage\":{\"y\":1}"}"#, None),
+        (r#"{"b":"usage"}"#, None),
+        (r#"{"usage":{"x":1},"b":"\"usage\":{}"}"#, Some(r#"{"x":1}"#)),
+        (r#"{"usage":null}"#, None),
+        (r#"{"usage":7,"c":{"usage":{}}}"#, None),
+        (r#"{"us\u0061ge":{"x":1}}"#, Some(r#"{"x":1}"#)),
+        (r#"{}"#, None),
+        (r#""#, None),
+    ];
+    for (document, want) in cases {
+        let found = object_value(document.as_bytes(), "usage", &mut Vec::new());
+        assert_eq!(found.map(String::from_utf8_lossy).as_deref(), want, "{document}");
+    }
+}
+
+#[test]
 fn the_scanner_and_serde_json_agree() {
     CASES.iter().for_each(|case| check(case.as_bytes()));
     check(b"{\"a\":\"\xFF\"}");

@@ -32,6 +32,28 @@ pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<usize> 
     }
 }
 
+/// The place of the object that the last member `"key"` of a whole document holds at its top level, found from behind: an
+/// answer's last members are often all that matters of it. `None` when there is no such member, or when the document is not
+/// as usual, which says nothing about it.
+pub(super) fn find_last_object(document: &[u8], key: &str) -> Option<Span> {
+    let quoted = [b"\"", key.as_bytes(), b"\""].concat();
+    // A quote inside of a text is escaped, so what is found without a backslash is a text of its own.
+    let key_at = memchr::memmem::rfind(document, &quoted)?;
+    if key_at > 0 && document[key_at - 1] == b'\\' {
+        return None;
+    }
+    let value_at = skip_space(document, behind(document, skip_space(document, key_at + quoted.len()), b':')?);
+    let (kind, end) = value(document, value_at)?;
+    // The rest closes one container, the top-level object: so the member belongs to it.
+    let mut at = skip_space(document, end);
+    while document.get(at) == Some(&b',') {
+        let (_, member_end) = value(document, value_of_key(document, skip_space(document, at + 1))?)?;
+        at = skip_space(document, member_end);
+    }
+    let is_top = document.get(at) == Some(&b'}') && skip_space(document, at + 1) == document.len();
+    (is_top && kind == Kind::Object).then(|| Span::new(value_at, end))
+}
+
 /// A value: its kind, and the place behind it.
 fn value(document: &[u8], at: usize) -> Option<(Kind, usize)> {
     match document.get(at)? {
