@@ -33,10 +33,13 @@ pub fn replacement(call: &Call, work: &Work, answered: &Answered) -> Option<Refu
     } else {
         return None;
     };
-    refusal.was_retried = answered.attempts > 1;
+    let has_tried = answered.attempts > 1;
+    refusal.was_retried = has_tried;
     let mut writer = HeadWriter::continuing(&mut refusal.header_lines);
     let of_body = [Known::ContentType, Known::ContentEncoding, Known::Date, Known::WwwAuthenticate];
     let kept = response.headers.fields.iter().filter(|field| !of_body.contains(&field.known));
+    // Having tried already, the gateway has a word of its own on that.
+    let kept = kept.filter(|field| !(has_tried && field.known == Known::XShouldRetry));
     kept.for_each(|field| pass_header(&mut writer, work, head, field));
     Some(refusal)
 }
