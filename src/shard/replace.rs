@@ -59,13 +59,57 @@ fn error_text(call: &Call, work: &Work, answered: &Answered) -> String {
         }
         _ => rest.to_vec(),
     };
-    let mut text = String::from_utf8_lossy(&text[..text.len().min(ERROR_TEXT_BYTES_MAX)]).trim().to_owned();
+    let mut text = String::from_utf8_lossy(&text).trim().to_owned();
     // A page that shows the request it got would show the gateway's key.
-    for key in call.target.upstream.provider.credentials.iter().map(|credential| credential.key.reveal()) {
-        if !key.is_empty() {
-            text = text.replace(key, "****");
-        }
+    for credential in &call.target.upstream.provider.credentials {
+        mask(&mut text, credential.key.reveal());
     }
+    let mut length = text.len().min(ERROR_TEXT_BYTES_MAX);
+    while !text.is_char_boundary(length) {
+        length -= 1;
+    }
+    text.truncate(length);
     let status = work.response.status;
     if text.is_empty() { format!("The provider answered with status {status}.") } else { text }
+}
+
+/// Takes the key out of a text, and the part of it with which a text ends of which the rest is not here yet.
+fn mask(text: &mut String, key: &str) {
+    if key.is_empty() {
+        return;
+    }
+    *text = text.replace(key, STARS);
+    let is_end = |&count: &usize| key.is_char_boundary(count) && text.ends_with(&key[..count]);
+    if let Some(count) = (KEY_PART_BYTES_MIN..key.len()).rev().find(is_end) {
+        text.truncate(text.len() - count);
+        text.push_str(STARS);
+    }
+}
+
+const STARS: &str = "****";
+/// Fewer bytes of a key are as good as any others.
+const KEY_PART_BYTES_MIN: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_leaves_a_text_whole_and_in_part() {
+        for (text, want) in [
+            ("no key", "no key"),
+            ("key sk-secret, twice sk-secret", "key ****, twice ****"),
+            ("sk-secretsk-secret", "********"),
+            ("cut in sk-secre", "cut in ****"),
+            ("cut in sk-s", "cut in ****"),
+            ("ends in sk-", "ends in sk-"),
+            ("sk-secre stands before", "sk-secre stands before"),
+        ] {
+            let mut masked = text.to_owned();
+            mask(&mut masked, "sk-secret");
+            assert_eq!(masked, want);
+            mask(&mut masked, "");
+            assert_eq!(masked, want, "no key hides nothing");
+        }
+    }
 }
