@@ -10,6 +10,7 @@ use super::body::{self, Body};
 use super::call::{prepare_outgoing, understand};
 use super::client::Client;
 use super::relay::{self, Relayed};
+use super::replace;
 use super::route::{self, Asked};
 use super::tally::{Tally, WasWaitedFor};
 use super::work::Work;
@@ -277,7 +278,7 @@ async fn ask_and_relay(
             return Err(stop);
         }
     };
-    if let Some(refusal) = relay::replacement(&call, work, &answered) {
+    if let Some(refusal) = replace::replacement(&call, work, &answered) {
         tally.answered(work.response.status);
         attempt::discard(shard, work, answered);
         tally.takes_model(call);

@@ -15,6 +15,7 @@ mod once;
 mod outgoing;
 mod reach;
 mod relay;
+mod replace;
 mod route;
 mod stream;
 mod tally;

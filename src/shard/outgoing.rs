@@ -41,8 +41,8 @@ impl Outgoing {
                 true => passes_through(field.known, name),
                 false => is_forwarded(field.known, name) || is_listed(&provider.forward_headers, name),
             };
-            let is_own = is_listed(&provider.own_headers, name);
-            if passes && !is_own && !request.headers.named_by_connection(head, name) {
+            let is_own = || provider.own_headers.iter().any(|own| is_read_as(name, own.as_bytes()));
+            if passes && !is_own() && !request.headers.named_by_connection(head, name) {
                 writer.checked_header(name, field.value.of(head));
             }
         }
@@ -98,6 +98,12 @@ fn is_listed(list: &[String], name: &[u8]) -> bool {
     list.iter().any(|listed| name.eq_ignore_ascii_case(listed.as_bytes()))
 }
 
+/// Whether a server may take one name for the other: some read an underscore as a dash, as CGI's variables made usual.
+fn is_read_as(name: &[u8], other: &[u8]) -> bool {
+    let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == other.len() && name.iter().map(fold).eq(other.iter().map(fold))
+}
+
 /// The headers that go along on paths that we do not know: all but those of this hop, those that name the caller, and
 /// those that rewrite the path for some servers.
 fn passes_through(known: Known, name: &[u8]) -> bool {
@@ -116,12 +122,11 @@ fn passes_through(known: Known, name: &[u8]) -> bool {
         || matches!(known, Known::Host | Known::Expect | Known::AcceptEncoding)
         || matches!(known, Known::XRequestId | Known::XRingwayHops);
     let is_disguised = || {
-        // Some servers read an underscore as a dash.
         let dashed: Vec<u8> = name.iter().map(|&b| if b == b'_' { b'-' } else { b }).collect();
         dashed != name && Known::of(&dashed) != Known::Other
     };
     !is_ours
-        && !OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes()))
+        && !OURS.iter().any(|ours| is_read_as(name, ours.as_bytes()))
         && !(name.contains(&b'_') && is_disguised())
 }
 

@@ -12,8 +12,8 @@ use super::stream::{Tail, Watcher};
 use super::tally::Tally;
 use super::work::Work;
 use crate::base::fault::FaultKind;
-use crate::base::limits::{BUFFER_BYTES, COPIED_BYTES_MAX, ERROR_TEXT_BYTES_MAX};
-use crate::base::{Refusal, RefusalKind, Span};
+use crate::base::limits::{BUFFER_BYTES, COPIED_BYTES_MAX};
+use crate::base::{Refusal, Span};
 use crate::config::Server;
 use crate::dialect::endpoint::Endpoint;
 use crate::dialect::openai;
@@ -35,60 +35,6 @@ pub enum Relayed {
     UntilClose,
     /// It does not, and the connection must not suggest it.
     Cut,
-}
-
-/// The refusal that a client gets instead of the provider's answer: when the gateway's own key was refused, when the
-/// body cannot be read, and when an error is not in the API's shape.
-pub fn replacement(call: &Call, work: &Work, answered: &Answered) -> Option<Refusal> {
-    if call.is_passthrough {
-        return None;
-    }
-    let response = &work.response;
-    let head = &answered.buffer.filled()[..answered.head_len];
-    let value = |known: Known| response.headers.find(known).map_or(&b""[..], |span| span.of(head));
-    let mut refusal = if response.status == 401 {
-        let message = "The provider does not accept the gateway's key.";
-        Refusal::new(502, RefusalKind::Upstream, "upstream_auth_error", message)
-    } else if !matches!(value(Known::ContentEncoding), b"" | b"identity") {
-        Refusal::from_fault(FaultKind::ContentEncoded.fatal())
-    } else if response.status >= 400 && !is_json(value(Known::ContentType)) {
-        let text = error_text(call, work, answered);
-        Refusal::new(response.status, RefusalKind::Upstream, "upstream_error", text)
-    } else {
-        return None;
-    };
-    refusal.was_retried = answered.attempts > 1;
-    let mut writer = HeadWriter::continuing(&mut refusal.header_lines);
-    let of_body = [Known::ContentType, Known::ContentEncoding, Known::Date, Known::WwwAuthenticate];
-    let kept = response.headers.fields.iter().filter(|field| !of_body.contains(&field.known));
-    kept.for_each(|field| pass_header(&mut writer, work, head, field));
-    Some(refusal)
-}
-
-fn is_json(content_type: &[u8]) -> bool {
-    content_type.to_ascii_lowercase().windows(4).any(|part| part == b"json")
-}
-
-/// What a provider said in another shape than JSON, as far as it is here.
-fn error_text(call: &Call, work: &Work, answered: &Answered) -> String {
-    let rest = &answered.buffer.filled()[answered.head_len..];
-    let mut spans = Vec::new();
-    let text = match work.response.body {
-        ResponseBody::Chunked => {
-            Chunked::default().step(rest, &mut spans);
-            spans.iter().flat_map(|span| span.of(rest)).copied().collect()
-        }
-        _ => rest.to_vec(),
-    };
-    let mut text = String::from_utf8_lossy(&text[..text.len().min(ERROR_TEXT_BYTES_MAX)]).trim().to_owned();
-    // A page that shows the request it got would show the gateway's key.
-    for key in call.target.upstream.provider.credentials.iter().map(|credential| credential.key.reveal()) {
-        if !key.is_empty() {
-            text = text.replace(key, "****");
-        }
-    }
-    let status = work.response.status;
-    if text.is_empty() { format!("The provider answered with status {status}.") } else { text }
 }
 
 /// How the provider's body ends.
@@ -244,7 +190,7 @@ fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outwar
 }
 
 /// Writes a header of the provider's answer, if it is one that passes.
-fn pass_header(writer: &mut HeadWriter<'_>, work: &Work, head: &[u8], field: &Field) {
+pub fn pass_header(writer: &mut HeadWriter<'_>, work: &Work, head: &[u8], field: &Field) {
     let name = field.name.of(head);
     if passes(field.known, name) && !work.response.headers.named_by_connection(head, name) {
         writer.checked_header(name, field.value.of(head));

@@ -17,6 +17,8 @@ mod lifecycle;
 mod mixup;
 mod names;
 mod pki;
+mod promises;
+mod promises_upstream;
 mod providers;
 mod proxies;
 mod support;
