@@ -20,6 +20,8 @@ pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Keys at the top level of one JSON document.
 pub const JSON_KEYS_COUNT_MAX: usize = 1024;
+/// All of those keys together, as they are spelled.
+pub const JSON_KEYS_BYTES_MAX: usize = 64 * 1024;
 /// What is kept of a value that is caught while its document streams by (`usage`, `error`).
 pub const JSON_CAPTURE_BYTES_MAX: usize = 8 * 1024;
 /// A multipart boundary (RFC 2046 §5.1.1).
