@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use super::{Malformed, Step};
 use crate::base::Span;
-use crate::base::limits::{HEAD_BYTES_MAX, HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX};
+use crate::base::limits::{CONNECTION_BYTES_MAX, HEAD_BYTES_MAX, HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX};
 
 /// Finds the blank line that ends a head, over any number of inputs, looking at each byte once. Strict about line ends:
 /// only CRLF is one (RFC 9112 §2.2 lets a recipient accept a bare LF; smuggling lives there).
@@ -247,7 +247,9 @@ impl Headers {
             }
             self.fields.push(Field { name, value, known: Known::of(header.name.as_bytes()) });
         }
-        Ok(())
+        let of_connection = self.fields.iter().filter(|field| field.known == Known::Connection);
+        let connection_bytes: usize = of_connection.map(|field| field.value.len()).sum();
+        if connection_bytes > CONNECTION_BYTES_MAX { Err(Malformed::ConnectionTooLong) } else { Ok(()) }
     }
 
     /// The one Content-Length, `None` without any.
