@@ -19,10 +19,11 @@ pub fn ask_for_usage(
 ) -> bool {
     const ASKED: &[u8] = br#"{"include_usage":true}"#;
     let Some(options) = json::find(members, document, "stream_options") else {
-        object.add("stream_options", ASKED);
-        return true;
+        return object.add("stream_options", ASKED);
     };
     match options.kind {
+        // A provider's own edit of the options stands.
+        _ if edits.touches(options.value) => return false,
         Kind::Null => edits.replace(options.value, ASKED),
         Kind::Object => return ask_in_options(document, options.value, edits),
         // No options at all: the provider will say so.
@@ -110,9 +111,9 @@ impl Watcher {
         };
         let data = self.events.joined(&held, &event).into_owned();
         let is_whole = sse::is_done_marker(&data) || json::scan_object(&data, &mut self.members).is_ok();
-        if is_whole && !self.is_hidden(&data) {
-            out.extend_from_slice(&held);
-        }
+        let is_shown = is_whole && !self.is_hidden(&data);
+        // What ends the event before it goes in any case.
+        out.extend_from_slice(if is_shown { &held } else { &held[..event.lead] });
     }
 
     /// Copies the complete events at the front of `bytes` and gives how many bytes they are.
