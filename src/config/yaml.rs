@@ -57,12 +57,8 @@ impl Node {
 
 /// Reads one document. `None` when it is no YAML (a mistake tells why) or empty.
 pub fn read(file: &str, text: &str, mistakes: &mut Mistakes) -> Option<Node> {
-<<<<<<< HEAD
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { file, events: Parser::new_from_str(text), mistakes };
-=======
     let mut reader = Reader { file, events: Parser::new_from_str(text), depth: 0, mistakes };
->>>>>>> 9614ce6 (Refuse settings that nest without end)
     reader.document()
 }
 

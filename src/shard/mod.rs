@@ -11,6 +11,7 @@ mod client;
 mod connection;
 mod discover;
 mod exchange;
+pub mod fuzz;
 mod once;
 mod outgoing;
 mod reach;
