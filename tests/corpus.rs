@@ -77,7 +77,7 @@ fn root() -> PathBuf {
 
 fn entries(folder: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
-    entries.map(|entry| entry.unwrap().path()).collect()
+    entries.map(|entry| entry.expect("a readable folder").path()).collect()
 }
 
 fn files(folder: &str) -> Vec<PathBuf> {

@@ -19,7 +19,7 @@ fn data_comes_out_at_every_cut() {
 #[test]
 fn broken_framing_is_refused() {
     let long = [&b"1;"[..], &[b'a'; 257], b"\r\na\r\n0\r\n\r\n"].concat();
-    let many = [b"1;".repeat(1), vec![b'a'; 250], b"\r\na\r\n".to_vec()].concat().repeat(40);
+    let many = [b"1;".to_vec(), vec![b'a'; 250], b"\r\na\r\n".to_vec()].concat().repeat(40);
     for (body, want) in [
         (&b"\r\n"[..], Malformed::ChunkSize),
         (b"g\r\n", Malformed::ChunkSize),

@@ -41,7 +41,7 @@ pub fn hostile_requests() -> Vec<Hostile> {
 fn unescaped(text: &str) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::new(), text);
     while let Some(at) = rest.find('\\') {
-        out.extend_from_slice(rest[..at].as_bytes());
+        out.extend_from_slice(&rest.as_bytes()[..at]);
         let kind = rest.as_bytes()[at + 1];
         rest = &rest[at + 2..];
         match kind {
