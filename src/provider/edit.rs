@@ -213,6 +213,7 @@ mod tests {
         check_all(&[rename("a", "b"), rename("c", "b")], r#"{"a":1,"c":2}"#, r#"{"b":1}"#);
         check_all(&[rename("a", "b"), rename("a", "c")], r#"{"a":1}"#, r#"{"b":1}"#);
         check_all(&[rename("a", "b"), default("2")], r#"{"a":1}"#, r#"{"b":1}"#);
+        check_all(&[rename("", "b"), rename("", "c")], r#"{"":1}"#, r#"{"b":1}"#);
         check_all(&[default("2"), default("3")], r#"{}"#, r#"{"b":2}"#);
         check_all(&[rename("a", "\"b")], r#"{"a":1}"#, r#"{"\"b":1}"#);
     }

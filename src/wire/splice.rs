@@ -57,7 +57,8 @@ impl Edits {
 
     /// Whether an edit was made inside this place, which then cannot be edited again.
     pub fn touches(&self, at: Span) -> bool {
-        self.list.iter().any(|edit| edit.at.start < at.end && at.start < edit.at.end)
+        // An empty key is an empty place: two edits of it do not overlap, and yet there is room for one.
+        self.list.iter().any(|edit| edit.at == at || (edit.at.start < at.end && at.start < edit.at.end))
     }
 
     /// The length of a body of `original` bytes after the edits.
