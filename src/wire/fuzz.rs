@@ -266,7 +266,8 @@ pub fn event_data(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     out
 }
 
-/// The search stays inside the body, and more bytes never take back or move what was found.
+/// The search stays inside the body, more bytes never take back or move what was found, and a search that goes on finds
+/// what one from the start does.
 pub fn multipart(input: &[u8]) {
     use multipart::FieldSearch::{Absent, Found, NotYet, Twice};
     let later = multipart::find_field(input, b"b", "model");
@@ -277,6 +278,13 @@ pub fn multipart(input: &[u8]) {
             (now @ (Absent | Twice), then) => assert_eq!(now, then, "more bytes change nothing"),
             (Found(_), then) => panic!("more bytes took the field back: {then:?}"),
         }
+    }
+    let mut growing = multipart::Search::new(b"b", "model");
+    let mut cuts: Vec<usize> = cuts(input).chain([input.len()]).collect();
+    cuts.sort_unstable();
+    for cut in cuts {
+        let from_start = multipart::find_field(&input[..cut], b"b", "model");
+        assert_eq!(growing.look(&input[..cut]), from_start, "grown to {cut}");
     }
     if let Found(place) = later {
         let before = &input[..place.start as usize];
