@@ -12,9 +12,9 @@ pub fn end_of_head(input: &[u8]) -> Step {
     for (at, &byte) in input.iter().enumerate() {
         line_bytes += 1;
         match (byte, after_cr) {
+            _ if line_bytes > HEAD_LINE_BYTES_MAX => return Step::Bad(Malformed::LineTooLong),
+            _ if at + 1 > HEAD_BYTES_MAX => return Step::Bad(Malformed::HeadTooLarge),
             (b'\n', false) => return Step::Bad(Malformed::BareLineFeed),
-            (b'\n', true) if line_bytes > HEAD_LINE_BYTES_MAX => return Step::Bad(Malformed::LineTooLong),
-            (b'\n', true) if at + 1 > HEAD_BYTES_MAX => return Step::Bad(Malformed::HeadTooLarge),
             (b'\n', true) if line_bytes == 2 => return Step::Done { used: at + 1 },
             (b'\n', true) => line_bytes = 0,
             (_, true) => return Step::Bad(Malformed::BareCarriageReturn),
@@ -22,13 +22,7 @@ pub fn end_of_head(input: &[u8]) -> Step {
         }
         after_cr = byte == b'\r';
     }
-    if line_bytes > HEAD_LINE_BYTES_MAX {
-        Step::Bad(Malformed::LineTooLong)
-    } else if input.len() > HEAD_BYTES_MAX {
-        Step::Bad(Malformed::HeadTooLarge)
-    } else {
-        Step::More
-    }
+    Step::More
 }
 
 /// The trimmed values of all headers of this name in a head, line by line.

@@ -56,6 +56,33 @@ fn a_head_and_its_lines_are_bounded() {
 }
 
 #[test]
+fn the_first_broken_rule_is_told_at_every_cut() {
+    let line = |bytes: usize, end: &[u8]| [&vec![b'a'; bytes][..], end].concat();
+    let full = line(HEAD_LINE_BYTES_MAX - 2, b"\r\n").repeat(3);
+    for head in [
+        line(HEAD_LINE_BYTES_MAX + 9, b"\nb"),
+        line(HEAD_LINE_BYTES_MAX - 1, b"\nb"),
+        line(HEAD_LINE_BYTES_MAX, b"\nb"),
+        line(HEAD_LINE_BYTES_MAX - 1, b"\rb"),
+        line(HEAD_LINE_BYTES_MAX - 2, b"\rb"),
+        [&full[..], &line(HEAD_LINE_BYTES_MAX - 9, b"\r\n"), &line(HEAD_LINE_BYTES_MAX + 9, b"\r\n")].concat(),
+        [&full[..], &line(HEAD_LINE_BYTES_MAX - 2, b"\r\n"), b"a"].concat(),
+        [&full[..], &line(HEAD_LINE_BYTES_MAX + 1, b"\r\n")].concat(),
+    ] {
+        let want = twin::end_of_head(&head);
+        assert!(matches!(want, Step::Bad(_)));
+        for cut in (0..=head.len()).step_by(7).chain(head.len().saturating_sub(20)..=head.len()) {
+            let mut end = EndOfHead::default();
+            let got = match end.step(&head[..cut]) {
+                Step::More => end.step(&head[cut..]),
+                other => other,
+            };
+            assert_eq!(got, want, "{} bytes cut at {cut}", head.len());
+        }
+    }
+}
+
+#[test]
 fn known_names_are_found_in_any_case_and_others_are_not() {
     for (name, want) in [
         ("Content-Length", Known::ContentLength),
