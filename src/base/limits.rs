@@ -6,6 +6,8 @@ pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 pub const HEAD_LINE_BYTES_MAX: usize = 8 * 1024;
 /// Headers in one head; HAProxy takes 101, Envoy 100.
 pub const HEADERS_COUNT_MAX: usize = 100;
+/// All Connection headers of one head. Every header is held against each of their options.
+pub const CONNECTION_BYTES_MAX: usize = 512;
 /// Content-Length above this is refused: beyond it a double cannot hold it exactly (2^53).
 pub const BODY_LENGTH_MAX: u64 = 1 << 53;
 /// Hex digits of a chunk size, and how many of them may be leading zeros.
@@ -20,6 +22,8 @@ pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Keys at the top level of one JSON document.
 pub const JSON_KEYS_COUNT_MAX: usize = 1024;
+/// All of those keys together, as they are spelled.
+pub const JSON_KEYS_BYTES_MAX: usize = 64 * 1024;
 /// What is kept of a value that is caught while its document streams by (`usage`, `error`).
 pub const JSON_CAPTURE_BYTES_MAX: usize = 8 * 1024;
 /// A multipart boundary (RFC 2046 §5.1.1).

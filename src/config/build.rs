@@ -19,9 +19,17 @@ use crate::provider::Provider;
 /// Builds the snapshot, or says everything that is wrong.
 pub fn build(sources: &Sources) -> Result<Snapshot, Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
-    let env = &sources.env;
     let root = read_file(sources, &mut mistakes);
-    let file = root.as_ref().map(|root| flatten(root, &mut mistakes)).unwrap_or_default();
+    of_file(root.as_ref(), &sources.env, mistakes)
+}
+
+/// Builds the snapshot from what the file said; `mistakes` are those of reading it.
+pub fn of_file(
+    root: Option<&Node>,
+    env: &BTreeMap<String, String>,
+    mut mistakes: Mistakes,
+) -> Result<Snapshot, Vec<Mistake>> {
+    let file = root.map(|root| flatten(root, &mut mistakes)).unwrap_or_default();
     refuse_unknown_variables(env, &mut mistakes);
     let values = Values::resolve(SETTINGS, &file.settings, env, env_names, "", &mut mistakes);
     let files = provider_file::read_all(values.text("providers_dir"), &mut mistakes);

@@ -4,6 +4,7 @@
 mod build;
 mod compile;
 mod discover;
+pub mod fuzz;
 mod interpolate;
 mod mistake;
 mod plan;

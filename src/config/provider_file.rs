@@ -338,7 +338,7 @@ fn is_path(path: &str) -> bool {
 
 fn edit(node: &Node) -> Option<BodyEdit> {
     let text = |key: &str| node.get(key).and_then(Node::text).map(str::to_owned);
-    let number = |key: &str| text(key).and_then(|text| text.parse::<f64>().ok());
+    let number = |key: &str| text(key)?.parse::<f64>().ok().filter(|number| number.is_finite());
     if let Some(from) = text("rename") {
         return Some(BodyEdit::Rename { from, to: text("to")? });
     }

@@ -58,13 +58,15 @@ impl Node {
 /// Reads one document. `None` when it is no YAML (a mistake tells why) or empty.
 pub fn read(file: &str, text: &str, mistakes: &mut Mistakes) -> Option<Node> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { file, events: Parser::new_from_str(text), mistakes };
+    let mut reader = Reader { file, events: Parser::new_from_str(text), depth: 0, mistakes };
     reader.document()
 }
 
 struct Reader<'t, 'm> {
     file: &'t str,
     events: Parser<'t, saphyr_parser::StrInput<'t>>,
+    /// Lists and groups that are open.
+    depth: usize,
     mistakes: &'m mut Mistakes,
 }
 
@@ -106,14 +108,25 @@ impl<'t> Reader<'t, '_> {
         }
         let value = match event {
             Event::Scalar(text, style, _, _) => scalar(&text, style),
-            Event::SequenceStart(..) => self.list()?,
-            Event::MappingStart(..) => self.map()?,
+            Event::SequenceStart(..) | Event::MappingStart(..) if self.depth == DEPTH_MAX => {
+                self.mistake(&span, "this nests too deep", "at most 32 levels");
+                return None;
+            }
+            Event::SequenceStart(..) => self.deeper(Reader::list)?,
+            Event::MappingStart(..) => self.deeper(Reader::map)?,
             _ => {
                 self.mistake(&span, "an alias stands here", "the value itself, written out");
                 Value::Null
             }
         };
         Some(Node { place, value })
+    }
+
+    fn deeper(&mut self, read: impl Fn(&mut Self) -> Option<Value>) -> Option<Value> {
+        self.depth += 1;
+        let value = read(self);
+        self.depth -= 1;
+        value
     }
 
     fn list(&mut self) -> Option<Value> {
@@ -161,4 +174,21 @@ impl<'t> Reader<'t, '_> {
 fn scalar(text: &str, style: ScalarStyle) -> Value {
     let is_plain = style == ScalarStyle::Plain;
     if is_plain && matches!(text, "" | "~" | "null") { Value::Null } else { Value::Text(text.to_owned()) }
+}
+
+/// Far beyond what settings need, and far below what the stack holds.
+const DEPTH_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_nests_without_end_is_a_mistake_and_no_overflow() {
+        for text in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000)] {
+            let mut mistakes = Mistakes::default();
+            assert!(read("file", &text, &mut mistakes).is_none());
+            assert_eq!(mistakes.list.len(), 1, "{:?}", mistakes.list);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The models that the providers offer: which provider a bare id means, and the answers of `/v1/models`, ready to send.
 
+pub mod fuzz;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 

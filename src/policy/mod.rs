@@ -1,4 +1,5 @@
 //! Decisions: which target, and what next after a failure. No I/O, no await, no clock: time is passed in.
 
 pub mod admit;
+pub mod fuzz;
 pub mod retry;

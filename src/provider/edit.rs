@@ -21,8 +21,9 @@ pub enum BodyEdit {
     Above { field: String, above: f64, otherwise: f64 },
 }
 
-/// Adds the edits that this body needs to `edits` and `object`, and gives the names of the fields they change. A value
-/// is changed by the first edit that fits it, and never in a field that goes.
+/// Adds the edits that this body needs to `edits` and `object`, and gives the names of the fields they change. Each looks
+/// at the body as the client sent it; where two want the same place or the same new name the first has it, and a field
+/// that goes is not changed.
 pub fn apply(
     list: &[BodyEdit],
     document: &[u8],
@@ -39,14 +40,10 @@ pub fn apply(
             changed.push(edit.field().to_owned());
         }
     }
-    let mut with_new_value = Vec::new();
     for edit in others {
         let found = json::position(members, document, edit.field());
-        let is_settled = found.is_some_and(|index| {
-            object.is_removed(index) || (edit.changes_value() && with_new_value.contains(&index))
-        });
-        if !is_settled && apply_one(edit, found, document, members, edits, object) {
-            with_new_value.extend(found.filter(|_| edit.changes_value()));
+        let goes = found.is_some_and(|index| object.is_removed(index));
+        if !goes && apply_one(edit, found, document, members, edits, object) {
             changed.push(edit.field().to_owned());
         }
     }
@@ -63,10 +60,21 @@ fn apply_one(
     object: &mut ObjectEdits,
 ) -> bool {
     match (edit, found) {
-        (BodyEdit::Default { field, value }, None) => object.add(field, value.as_bytes()),
+        (BodyEdit::Default { field, value }, None) => return object.add(field, value.as_bytes()),
         (_, None) | (BodyEdit::Default { .. }, Some(_)) => return false,
-        (BodyEdit::Rename { to, .. }, Some(index)) => edits.replace(members[index].key, to.as_bytes()),
+        (BodyEdit::Rename { from, to }, Some(_)) if from == to => return false,
+        (BodyEdit::Rename { .. }, Some(index)) if edits.touches(members[index].key) => return false,
+        (BodyEdit::Rename { to, .. }, Some(index)) => {
+            if !object.give(to) {
+                object.remove(index);
+                return true;
+            }
+            let mut text = Vec::new();
+            json::write_string(to, &mut text);
+            edits.replace(members[index].key, &text[1..text.len() - 1]);
+        }
         (BodyEdit::Drop { .. }, Some(index)) => object.remove(index),
+        (_, Some(index)) if edits.touches(members[index].value) => return false,
         (BodyEdit::Map { from, to, .. }, Some(index)) => {
             if json::string_value(document, &members[index]).as_deref() != Some(from) {
                 return false;
@@ -101,13 +109,9 @@ impl BodyEdit {
     fn takes_out(&self, document: &[u8], members: &[Member]) -> bool {
         match self {
             BodyEdit::Drop { .. } => true,
-            BodyEdit::Rename { to, .. } => json::position(members, document, to).is_some(),
+            BodyEdit::Rename { from, to } => from != to && json::position(members, document, to).is_some(),
             _ => false,
         }
-    }
-
-    fn changes_value(&self) -> bool {
-        matches!(self, BodyEdit::Map { .. } | BodyEdit::Clamp { .. } | BodyEdit::Above { .. })
     }
 
     /// The name that a field gets.
@@ -175,6 +179,7 @@ mod tests {
         check(clamp(), r#"{"t":-1e3}"#, r#"{"t":0}"#);
         check(clamp(), r#"{"t":0.70}"#, r#"{"t":0.70}"#);
         check(clamp(), r#"{"t":"1.7"}"#, r#"{"t":"1.7"}"#);
+        check(BodyEdit::Rename { from: name("a"), to: name("a") }, r#"{"a":1}"#, r#"{"a":1}"#);
         check(BodyEdit::Above { field: name("t"), above: 0.0, otherwise: 1.0 }, r#"{"t":0}"#, r#"{"t":1}"#);
     }
 
@@ -193,5 +198,23 @@ mod tests {
         check_all(&list, r#"{"a":"x"}"#, r#"{"b":"y"}"#);
         check_all(&list, r#"{"a":7,"b":8}"#, r#"{"b":8}"#);
         check_all(&list, r#"{"b":8,"c":1}"#, r#"{"b":8}"#);
+    }
+
+    #[test]
+    fn edits_that_meet_leave_one_object() {
+        let rename = |from: &str, to: &str| BodyEdit::Rename { from: name(from), to: name(to) };
+        let default = |value: &str| BodyEdit::Default { field: name("b"), value: name(value) };
+        let map = |to: &str| BodyEdit::Map { field: name("a"), from: name("x"), to: name(to) };
+        let drop = || BodyEdit::Drop { field: name("a") };
+        check_all(&[map("y"), map("z")], r#"{"a":"x"}"#, r#"{"a":"y"}"#);
+        check_all(&[map("y"), drop()], r#"{"a":"x","c":1}"#, r#"{"c":1}"#);
+        check_all(&[rename("a", "b"), drop()], r#"{"a":"x","c":1}"#, r#"{"c":1}"#);
+        check_all(&[rename("a", "b"), map("y")], r#"{"a":"x"}"#, r#"{"b":"y"}"#);
+        check_all(&[rename("a", "b"), rename("c", "b")], r#"{"a":1,"c":2}"#, r#"{"b":1}"#);
+        check_all(&[rename("a", "b"), rename("a", "c")], r#"{"a":1}"#, r#"{"b":1}"#);
+        check_all(&[rename("a", "b"), default("2")], r#"{"a":1}"#, r#"{"b":1}"#);
+        check_all(&[rename("", "b"), rename("", "c")], r#"{"":1}"#, r#"{"b":1}"#);
+        check_all(&[default("2"), default("3")], r#"{}"#, r#"{"b":2}"#);
+        check_all(&[rename("a", "\"b")], r#"{"a":1}"#, r#"{"\"b":1}"#);
     }
 }

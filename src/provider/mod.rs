@@ -3,6 +3,7 @@
 
 pub mod edit;
 pub mod file;
+pub mod fuzz;
 mod target;
 
 pub use target::{Credential, Limits, Origin, Provider, Proxy, Retry, Route};

@@ -163,7 +163,7 @@ pub async fn begin_streaming(
     work: &Work,
     server: &Server,
     head_len: usize,
-    is_enough: impl Fn(&[u8]) -> bool,
+    mut is_enough: impl FnMut(&[u8]) -> bool,
 ) -> Result<Body, Stop> {
     let (framing, length) = match work.request.body {
         RequestBody::None => return Ok(Body::None),

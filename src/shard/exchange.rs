@@ -330,11 +330,9 @@ async fn take_body(
     if is_known || (needs_model && is_json && !(is_long && names_itself)) {
         return body::read_held(shard, client, work, server, head_len).await;
     }
-    let boundary = multipart::boundary(content_type).map(<[u8]>::to_vec);
-    let is_enough = |peeked: &[u8]| match &boundary {
-        Some(boundary) if needs_model => {
-            multipart::find_field(peeked, boundary, "model") != FieldSearch::NotYet
-        }
+    let mut search = multipart::boundary(content_type).map(|named| multipart::Search::new(named, "model"));
+    let is_enough = |peeked: &[u8]| match &mut search {
+        Some(search) if needs_model => search.look(peeked) != FieldSearch::NotYet,
         _ => true,
     };
     Box::pin(body::begin_streaming(shard, client, work, server, head_len, is_enough)).await

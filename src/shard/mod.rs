@@ -5,12 +5,15 @@ mod accept;
 mod active;
 mod answer;
 mod attempt;
+#[doc(hidden)]
+pub mod bench;
 mod body;
 mod call;
 mod client;
 mod connection;
 mod discover;
 mod exchange;
+pub mod fuzz;
 mod once;
 mod outgoing;
 mod reach;
@@ -158,27 +161,11 @@ async fn serve(plan: Plan, running: Driver) -> io::Result<()> {
         let line = format!("shard {}: no memory for its ring: it runs on {}", plan.id, running.name());
         plan.offload.log(crate::offload::Level::Warn, line);
     }
-    let counters = Counters { driver: running.name(), ..Counters::default() };
     let alarms = Alarms::default();
     alarms.tick(clock::monotonic_us() / 1000);
-    let shard = Rc::new(Shard {
-        id: plan.id,
-        alarms: alarms.clone(),
-        buffers: Buffers::default(),
-        works: Works::default(),
-        ids: Ids::default(),
-        active: RefCell::new(Rc::new(Active::new(plan.compiled, None))),
-        catalogue: RefCell::default(),
-        counters: RefCell::new(Box::new(counters)),
-        offload: plan.offload,
-        peers: plan.peers,
-        loads: plan.loads,
-        is_draining: Cell::new(false),
-        acceptors_running: Cell::new(0),
-        held_bytes: Rc::default(),
-        questions: RefCell::default(),
-        wall_offset_ms: Cell::new(0),
-    });
+    let name = running.name();
+    let shard = Shard::new(plan.id, name, plan.compiled, plan.offload, plan.peers, plan.loads, &alarms);
+    let shard = Rc::new(shard);
     barrier::spawn(alarms.tick_forever());
     barrier::spawn(keep_house(shard.clone()));
     let mut acceptors = Vec::new();
@@ -272,6 +259,36 @@ async fn keep_house(shard: Rc<Shard>) {
 }
 
 impl Shard {
+    fn new(
+        id: usize,
+        driver: &'static str,
+        compiled: Arc<Compiled>,
+        offload: Offload,
+        peers: Vec<Mailbox<ToShard>>,
+        loads: Arc<Loads>,
+        alarms: &Alarms,
+    ) -> Shard {
+        let counters = Counters { driver, ..Counters::default() };
+        Shard {
+            id,
+            alarms: alarms.clone(),
+            buffers: Buffers::default(),
+            works: Works::default(),
+            ids: Ids::default(),
+            active: RefCell::new(Rc::new(Active::new(compiled, None))),
+            catalogue: RefCell::default(),
+            counters: RefCell::new(Box::new(counters)),
+            offload,
+            peers,
+            loads,
+            is_draining: Cell::new(false),
+            acceptors_running: Cell::new(0),
+            held_bytes: Rc::default(),
+            questions: RefCell::default(),
+            wall_offset_ms: Cell::new(0),
+        }
+    }
+
     /// The settings of this moment. An exchange keeps those it began with.
     fn active(&self) -> Rc<Active> {
         self.active.borrow().clone()

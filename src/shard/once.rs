@@ -430,9 +430,10 @@ pub fn is_event_stream(content_type: &[u8]) -> bool {
 /// What a broken answer of an upstream is called.
 pub fn of_malformed(bad: Malformed) -> FaultKind {
     match bad {
-        Malformed::HeadTooLarge | Malformed::LineTooLong | Malformed::TooManyHeaders => {
-            FaultKind::HeadTooLarge
-        }
+        Malformed::HeadTooLarge
+        | Malformed::LineTooLong
+        | Malformed::TooManyHeaders
+        | Malformed::ConnectionTooLong => FaultKind::HeadTooLarge,
         _ => FaultKind::Malformed,
     }
 }

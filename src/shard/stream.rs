@@ -19,10 +19,11 @@ pub fn ask_for_usage(
 ) -> bool {
     const ASKED: &[u8] = br#"{"include_usage":true}"#;
     let Some(options) = json::find(members, document, "stream_options") else {
-        object.add("stream_options", ASKED);
-        return true;
+        return object.add("stream_options", ASKED);
     };
     match options.kind {
+        // A provider's own edit of the options stands.
+        _ if edits.touches(options.value) => return false,
         Kind::Null => edits.replace(options.value, ASKED),
         Kind::Object => return ask_in_options(document, options.value, edits),
         // No options at all: the provider will say so.
@@ -54,6 +55,8 @@ pub struct Watcher {
     /// Bytes of the event that is not complete yet.
     held: Vec<u8>,
     hides_usage: bool,
+    /// The last event was hidden, and so is what a cut has split off its end.
+    hid_last: bool,
     event_bytes_max: usize,
     pub usage: Usage,
     pub is_done: bool,
@@ -73,6 +76,7 @@ impl Watcher {
             members: Vec::new(),
             held: Vec::new(),
             hides_usage,
+            hid_last: false,
             event_bytes_max,
             usage: Usage::default(),
             is_done: false,
@@ -103,16 +107,18 @@ impl Watcher {
     /// The stream ended: the rest goes as it is when it holds a whole event but for its blank line.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
+        let lead = self.events.lead();
+        let shown_from = if self.hid_last { lead } else { 0 };
         let Some(event) = self.events.at_eof(&held) else {
             // Comments or line ends behind the last event.
-            out.extend_from_slice(&held);
+            out.extend_from_slice(&held[shown_from..]);
             return;
         };
         let data = self.events.joined(&held, &event).into_owned();
         let is_whole = sse::is_done_marker(&data) || json::scan_object(&data, &mut self.members).is_ok();
-        if is_whole && !self.is_hidden(&data) {
-            out.extend_from_slice(&held);
-        }
+        let is_shown = is_whole && !self.is_hidden(&data);
+        // What ends the event before goes with that one.
+        out.extend_from_slice(if is_shown { &held[shown_from..] } else { &held[shown_from..lead] });
     }
 
     /// Copies the complete events at the front of `bytes` and gives how many bytes they are.
@@ -121,6 +127,9 @@ impl Watcher {
         while let EventStep::Event(event) = self.events.next(&bytes[at..]) {
             let event_bytes = &bytes[at..at + event.used];
             let place: Range<usize> = at..at + event.used;
+            if self.hid_last {
+                shown_from = place.start + event.lead;
+            }
             let is_hidden = match event.data {
                 EventData::None => false,
                 EventData::One(data) => self.is_hidden(data.of(event_bytes)),
@@ -133,6 +142,7 @@ impl Watcher {
                 out.extend_from_slice(&bytes[shown_from..place.start + event.lead]);
                 shown_from = place.end;
             }
+            self.hid_last = is_hidden;
             at = place.end;
         }
         out.extend_from_slice(&bytes[shown_from..at]);
@@ -248,6 +258,26 @@ mod tests {
                 assert_eq!(String::from_utf8_lossy(&out), want, "cut at {cut}");
                 assert_eq!((watcher.usage.input, watcher.usage.output), (Some(3), Some(4)));
                 assert!(watcher.is_done && watcher.has_finish && !watcher.has_error);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hidden_event_goes_with_its_whole_line_end_at_every_cut() {
+        let hidden = "data: {\"choices\":[],\"usage\":{}}\r\n\r\n";
+        for (stream, want) in [
+            (format!("{hidden}data: [DONE]\r\n\r\n"), "data: [DONE]\r\n\r\n"),
+            (format!(": a\r\n\r\n{hidden}"), ": a\r\n\r\n"),
+            (format!("{hidden}data: [DONE]"), "data: [DONE]"),
+            (format!("{hidden}data: {{"), ""),
+        ] {
+            for cut in 0..=stream.len() {
+                let mut watcher = Watcher::new(true, 1 << 20);
+                let mut out = Vec::new();
+                watcher.take(&stream.as_bytes()[..cut], &mut out).expect("small events");
+                watcher.take(&stream.as_bytes()[cut..], &mut out).expect("small events");
+                watcher.finish(&mut out);
+                assert_eq!(String::from_utf8_lossy(&out), want, "{stream:?} cut at {cut}");
             }
         }
     }

@@ -1,63 +1,154 @@
-//! The bodies of the fuzz targets: ordinary functions over bytes that assert what must hold for any input. The unit
-//! tests run them over the corpora in `fuzz/corpus`.
+//! The bodies of the fuzz targets: ordinary functions over bytes that assert what must hold for any input. `tests/corpus.rs`
+//! runs them over the seeds in `fuzz/corpus`, and `fuzz/` over everything else.
 //!
-//! The first byte of the input says where the rest is cut; most properties are "a cut changes nothing".
+//! Most properties are "a cut changes nothing"; where an input is cut follows from its bytes, so that a seed is just the
+//! input that it looks like.
 
-use super::chunked::Chunked;
-use super::head::EndOfHead;
-use super::json::{Capture, JsonStep, Scanner, scan_object};
-use super::request::{Method, RequestHead, read_request};
-use super::response::{ResponseHead, read_response};
+use super::chunked::{Chunked, write_chunk_head};
+use super::head::{EndOfHead, Headers};
+use super::json::{self, Capture, JsonFault, JsonStep, Member, Scanner, scan_object};
+use super::request::{Method, RequestBody, RequestHead, read_request};
+use super::response::{ResponseBody, ResponseHead, read_response};
 use super::sse::{EventStep, Events};
-use super::{Step, multipart};
+use super::write::HeadWriter;
+use super::{Step, multipart, path};
+use crate::base::limits::{JSON_CAPTURE_BYTES_MAX, JSON_DEPTH_MAX, JSON_KEYS_COUNT_MAX, TRAILER_BYTES_MAX};
 
-/// A request head is read without a panic, the end of its head does not depend on cuts, and no reading of it lets two
-/// framings stand side by side.
-pub fn request_head(data: &[u8]) {
-    let Some((cut, input)) = cut_input(data) else { return };
-    let Step::Done { used } = end_of_head_at_cut(input, cut) else { return };
-    let mut head = RequestHead::default();
-    if read_request(&input[..used], &mut head).is_ok() {
-        let path = head.path.of(input);
-        assert!(path.starts_with(b"/") || path == b"*", "a path starts at the root");
-        let lines = input[..used].to_ascii_lowercase();
-        let has = |name: &[u8]| memchr::memmem::find(&lines, name).is_some();
-        assert!(!(has(b"\ncontent-length:") && has(b"\ntransfer-encoding:")), "one framing at most");
+#[cfg(test)]
+mod testing;
+pub mod twin;
+
+#[cfg(test)]
+pub use testing::{Random, hostile_requests, recorded_streams};
+
+/// A request head ends where the twin says, whatever the cut; its framing is the only one that its lines allow; and
+/// what we would write of it reads the same.
+pub fn request_head(input: &[u8]) {
+    let Some(head) = whole_head(input) else { return };
+    let mut read = RequestHead::default();
+    if read_request(head, &mut read).is_err() {
+        return;
+    }
+    let path = read.path.of(head);
+    assert!(path.starts_with(b"/") || path == b"*", "a path starts at the root");
+    match (
+        &twin::header_values(head, "transfer-encoding")[..],
+        &twin::header_values(head, "content-length")[..],
+    ) {
+        ([], []) => assert_eq!(read.body, RequestBody::None),
+        ([], [length]) => assert!(is_length(read.body, length), "the length is the one in the head"),
+        ([coding], []) => {
+            assert!(coding.eq_ignore_ascii_case(b"chunked") && read.body == RequestBody::Chunked)
+        }
+        both => panic!("one framing at most: {both:?}"),
+    }
+    let mut out = Vec::new();
+    let mut writer = HeadWriter::request(&mut out, read.method.as_str(), &[read.target.of(head)]);
+    write_headers(&mut writer, head, &read.headers);
+    writer.finish();
+    let mut again = RequestHead::default();
+    if read.version == super::head::Version::V11 {
+        assert_eq!(read_request(&out, &mut again), Ok(()));
+        assert_eq!((again.body, again.keep_alive), (read.body, read.keep_alive));
+        assert_eq!(headers_of(&out, &again.headers), headers_of(head, &read.headers));
+    }
+}
+
+fn is_length(body: RequestBody, digits: &[u8]) -> bool {
+    let length: Option<u64> = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+    match body {
+        RequestBody::None => length == Some(0),
+        RequestBody::Length(found) => length == Some(found),
+        RequestBody::Chunked => false,
     }
 }
 
 /// As with requests, for answers to GET and to HEAD.
-pub fn response_head(data: &[u8]) {
-    let Some((cut, input)) = cut_input(data) else { return };
-    let Step::Done { used } = end_of_head_at_cut(input, cut) else { return };
-    let mut head = ResponseHead::default();
-    for method in [Method::Get, Method::Head] {
-        if read_response(&input[..used], method, &mut head).is_ok() {
-            assert!((100..=599).contains(&head.status));
-        }
+pub fn response_head(input: &[u8]) {
+    let Some(head) = whole_head(input) else { return };
+    let mut read = ResponseHead::default();
+    if read_response(head, Method::Head, &mut read).is_ok() {
+        assert_eq!(read.body, ResponseBody::None, "an answer to HEAD has no body");
+    }
+    if read_response(head, Method::Get, &mut read).is_err() {
+        return;
+    }
+    assert!((100..=599).contains(&read.status));
+    let codings = twin::header_values(head, "transfer-encoding");
+    let lengths = twin::header_values(head, "content-length");
+    assert!(codings.len() + lengths.len() <= 1, "one framing at most");
+    match read.body {
+        ResponseBody::Chunked => assert!(codings[0].eq_ignore_ascii_case(b"chunked")),
+        ResponseBody::Length(length) => assert!(is_length(RequestBody::Length(length), lengths[0])),
+        ResponseBody::UntilClose => assert!(codings.is_empty() && lengths.is_empty() && !read.keep_alive),
+        ResponseBody::None => {}
+    }
+    let mut out = Vec::new();
+    let mut writer = HeadWriter::response(&mut out, read.status);
+    write_headers(&mut writer, head, &read.headers);
+    writer.finish();
+    let mut again = ResponseHead::default();
+    if read.version == super::head::Version::V11 {
+        assert_eq!(read_response(&out, Method::Get, &mut again), Ok(()));
+        assert_eq!((again.status, again.body, again.keep_alive), (read.status, read.body, read.keep_alive));
+        assert_eq!(headers_of(&out, &again.headers), headers_of(head, &read.headers));
     }
 }
 
-fn end_of_head_at_cut(input: &[u8], cut: usize) -> Step {
+/// The head at the input's front, when there is one. Cut in any way it ends at the same byte, which is the twin's.
+fn whole_head(input: &[u8]) -> Option<&[u8]> {
     let whole = EndOfHead::default().step(input);
-    let mut end = EndOfHead::default();
-    let in_two = match end.step(&input[..cut]) {
-        Step::More => match end.step(&input[cut..]) {
-            Step::Done { used } => Step::Done { used: used + cut },
+    assert_eq!(whole, twin::end_of_head(input));
+    for cut in cuts(input) {
+        let mut end = EndOfHead::default();
+        let in_two = match end.step(&input[..cut]) {
+            Step::More => match end.step(&input[cut..]) {
+                Step::Done { used } => Step::Done { used: used + cut },
+                other => other,
+            },
             other => other,
-        },
-        other => other,
-    };
-    assert_eq!(whole, in_two, "a cut at {cut} changes where the head ends");
-    whole
+        };
+        assert_eq!(whole, in_two, "a cut at {cut} changes where the head ends");
+    }
+    match whole {
+        Step::Done { used } => Some(&input[..used]),
+        _ => None,
+    }
 }
 
-/// The data of a chunked body, and where it ends, do not depend on cuts.
-pub fn chunked(data: &[u8]) {
-    let Some((cut, input)) = cut_input(data) else { return };
+fn write_headers(writer: &mut HeadWriter<'_>, head: &[u8], headers: &Headers) {
+    for field in &headers.fields {
+        let written = writer.header(field.name.of(head), field.value.of(head));
+        assert_eq!(written, Ok(()), "what was read can be written");
+    }
+}
+
+fn headers_of<'h>(head: &'h [u8], headers: &Headers) -> Vec<(&'h [u8], &'h [u8])> {
+    headers.fields.iter().map(|field| (field.name.of(head), field.value.of(head))).collect()
+}
+
+/// The data of a chunked body, and where it ends, do not depend on cuts and are the twin's; written again it reads the
+/// same.
+pub fn chunked(input: &[u8]) {
     let whole = chunked_data(&[input]);
-    let in_two = chunked_data(&[&input[..cut], &input[cut..]]);
-    assert_eq!(whole, in_two, "a cut at {cut} changes the body");
+    for cut in cuts(input) {
+        let in_two = chunked_data(&[&input[..cut], &input[cut..]]);
+        assert_eq!(whole, in_two, "a cut at {cut} changes the body");
+    }
+    let (data, step) = whole;
+    let is_done = matches!(step, Step::Done { .. });
+    // Below this the bounds on all extensions and on all trailers, which the twin does not know, cannot be reached.
+    if input.len() <= TRAILER_BYTES_MAX {
+        assert_eq!(is_done.then_some(&data), twin::chunked(input).as_ref());
+    }
+    if !data.is_empty() {
+        let mut out = Vec::new();
+        write_chunk_head(data.len(), &mut out);
+        out.extend_from_slice(&data);
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(super::chunked::LAST_CHUNK);
+        assert_eq!(chunked_data(&[&out]), (data, Step::Done { used: out.len() }));
+    }
 }
 
 /// The data of a chunked body that comes in pieces, and how it ended; `used` counts over all pieces.
@@ -77,37 +168,83 @@ pub fn chunked_data(pieces: &[&[u8]]) -> (Vec<u8>, Step) {
     (data, Step::More)
 }
 
-/// The scanner accepts what serde_json accepts (within our own bounds) and finds the same members, at every cut.
-pub fn json(data: &[u8]) {
-    let Some((cut, input)) = cut_input(data) else { return };
+/// The scanner accepts what serde_json accepts (within our own bounds) and finds the same members, at every cut; a
+/// capture judges and finds as the scanner does; texts survive.
+pub fn json(input: &[u8]) {
     let mut members = Vec::new();
     let whole = scan_object(input, &mut members);
-    let (mut scanner, mut in_two) = (Scanner::new(), Vec::new());
-    if let JsonStep::More = scanner.step(&input[..cut], &mut in_two) {
-        let _ = scanner.step(&input[cut..], &mut in_two);
-    }
-    if whole.is_ok() {
-        assert_eq!(members, in_two, "a cut at {cut} changes the members");
-        for member in &members {
-            let value = member.value.of(input);
-            assert!(
-                serde_json::from_slice::<serde::de::IgnoredAny>(value).is_ok(),
-                "a member's value is JSON"
-            );
+    check_against_serde(input, &whole, &members);
+    for cut in cuts(input) {
+        let (mut scanner, mut in_two) = (Scanner::new(), Vec::new());
+        if let JsonStep::More = scanner.step(&input[..cut], &mut in_two) {
+            let _ = scanner.step(&input[cut..], &mut in_two);
         }
+        if whole.is_ok() {
+            assert_eq!(members, in_two, "a cut at {cut} changes the members");
+        }
+        check_capture(&[&input[..cut], &input[cut..]], input, &whole, &members);
     }
-    let mut capture = Capture::new(&["usage", "model"]);
-    capture.step(&input[..cut]);
-    capture.step(&input[cut..]);
-    assert_eq!(capture.ended_well(), whole.is_ok(), "the capture judges as the scanner does");
+    check_texts(input);
 }
 
-/// Events do not depend on cuts, and their bytes are the stream's bytes in order.
-pub fn sse(data: &[u8]) {
-    let Some((cut, input)) = cut_input(data) else { return };
-    let whole = event_data(&[input]);
-    let in_two = event_data(&[&input[..cut], &input[cut..]]);
-    assert_eq!(whole, in_two, "a cut at {cut} changes the events");
+fn check_against_serde(input: &[u8], whole: &Result<(), JsonFault>, members: &[Member]) {
+    let is_object = twin::is_json_object(input);
+    match whole {
+        Ok(()) => {
+            assert!(
+                is_object && twin::depth(input) <= JSON_DEPTH_MAX && members.len() <= JSON_KEYS_COUNT_MAX
+            );
+            for member in members {
+                let value = member.value.of(input);
+                let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(value).is_ok();
+                assert!(is_json, "a member's value is JSON");
+                if let Ok(text) = serde_json::from_slice::<String>(value) {
+                    assert_eq!(json::string_value(input, member).as_deref(), Some(&*text));
+                }
+            }
+        }
+        Err(JsonFault::DuplicateKey { .. }) => assert!(is_object),
+        Err(JsonFault::TooDeep { .. } | JsonFault::TooManyKeys) => {}
+        Err(fault) => assert!(!is_object, "serde_json takes it, the scanner does not: {fault:?}"),
+    }
+}
+
+fn check_capture(pieces: &[&[u8]], input: &[u8], whole: &Result<(), JsonFault>, members: &[Member]) {
+    let mut capture = Capture::new(&["usage", "model"]);
+    pieces.iter().for_each(|piece| capture.step(piece));
+    assert_eq!(capture.ended_well(), whole.is_ok(), "the capture judges as the scanner does");
+    for key in ["usage", "model"] {
+        let found = json::find(members, input, key).filter(|_| whole.is_ok());
+        let kept = found.filter(|member| member.value.len() <= JSON_CAPTURE_BYTES_MAX);
+        if whole.is_ok() {
+            let want = kept.map(|member| (member.value.of(input), member.kind));
+            assert_eq!(capture.value(key), want, "the capture keeps what the scanner finds");
+        }
+    }
+}
+
+fn check_texts(input: &[u8]) {
+    let end = input.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20).unwrap_or(input.len());
+    assert_eq!(json::find_text_end(input), end);
+    if let Ok(text) = std::str::from_utf8(input) {
+        let mut out = Vec::new();
+        json::write_string(text, &mut out);
+        assert_eq!(serde_json::from_slice::<String>(&out).ok().as_deref(), Some(text));
+    }
+}
+
+/// Events do not depend on cuts, are the twin's, and their bytes are the stream's bytes in order.
+pub fn sse(input: &[u8]) {
+    let want = twin::events(input);
+    assert_eq!(event_data(&[input]), want);
+    for cut in cuts(input) {
+        assert_eq!(event_data(&[&input[..cut], &input[cut..]]), want, "a cut at {cut} changes the events");
+    }
+    let (mut events, mut rest) = (Events::default(), input);
+    while let EventStep::Event(event) = events.next(rest) {
+        assert!(event.used > 0 && event.lead <= event.used);
+        rest = &rest[event.used..];
+    }
 }
 
 /// The data of every event of a stream that comes in pieces; empty for events without data.
@@ -116,10 +253,12 @@ pub fn event_data(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     let (mut kept, mut out): (Vec<u8>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
     for piece in pieces {
         kept.extend_from_slice(piece);
-        while let EventStep::Event(event) = events.next(&kept) {
-            out.push(events.joined(&kept, &event).into_owned());
-            kept.drain(..event.used);
+        let mut at = 0;
+        while let EventStep::Event(event) = events.next(&kept[at..]) {
+            out.push(events.joined(&kept[at..], &event).into_owned());
+            at += event.used;
         }
+        kept.drain(..at);
     }
     if let Some(event) = events.at_eof(&kept) {
         out.push(events.joined(&kept, &event).into_owned());
@@ -127,139 +266,63 @@ pub fn event_data(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
     out
 }
 
-/// The search stays inside the body and more bytes never take a finding back.
-pub fn multipart(data: &[u8]) {
-    let Some((cut, input)) = cut_input(data) else { return };
-    let first = multipart::find_field(&input[..cut], b"b", "model");
+/// The search stays inside the body, more bytes never take back or move what was found, and a search that goes on finds
+/// what one from the start does.
+pub fn multipart(input: &[u8]) {
+    use multipart::FieldSearch::{Absent, Found, NotYet, Twice};
     let later = multipart::find_field(input, b"b", "model");
-    if let multipart::FieldSearch::Found(place) = first {
-        assert!(place.end as usize <= cut);
-        let stays = matches!(later, multipart::FieldSearch::Twice | multipart::FieldSearch::Found(_));
-        assert!(stays, "more bytes took the field back");
-    }
-    let _ = multipart::boundary(input);
-}
-
-fn cut_input(data: &[u8]) -> Option<(usize, &[u8])> {
-    let (&first, input) = data.split_first()?;
-    Some((usize::from(first) * (input.len() + 1) / 256, input))
-}
-
-#[cfg(test)]
-pub use testing::{Random, hostile_requests, recorded_streams};
-
-#[cfg(test)]
-mod testing {
-    //! What the tests of the parsers share.
-
-    /// A small pseudo-random source (xorshift64); the same seed gives the same test.
-    pub struct Random(u64);
-
-    impl Random {
-        pub fn new(seed: u64) -> Random {
-            Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-        }
-
-        /// A number below `bound`.
-        pub fn below(&mut self, bound: usize) -> usize {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            (self.0 % bound as u64) as usize
+    for cut in cuts(input) {
+        match (multipart::find_field(&input[..cut], b"b", "model"), later) {
+            (Found(place), Found(still)) => assert!(place == still && place.end as usize <= cut),
+            (NotYet, _) | (Found(_), Twice) => {}
+            (now @ (Absent | Twice), then) => assert_eq!(now, then, "more bytes change nothing"),
+            (Found(_), then) => panic!("more bytes took the field back: {then:?}"),
         }
     }
-
-    /// A request of `tests/hostile/requests.txt`.
-    pub struct Hostile {
-        pub name: String,
-        pub is_good: bool,
-        pub bytes: Vec<u8>,
+    let mut growing = multipart::Search::new(b"b", "model");
+    let mut cuts: Vec<usize> = cuts(input).chain([input.len()]).collect();
+    cuts.sort_unstable();
+    for cut in cuts {
+        let from_start = multipart::find_field(&input[..cut], b"b", "model");
+        assert_eq!(growing.look(&input[..cut]), from_start, "grown to {cut}");
     }
-
-    /// The requests of the file; its first lines say how it is written.
-    pub fn hostile_requests() -> Vec<Hostile> {
-        let text = include_str!("../../tests/hostile/requests.txt");
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        lines
-            .map(|line| {
-                let mut parts = line.splitn(3, " | ");
-                let mut part = || parts.next().expect("three parts");
-                let (name, verdict, bytes) = (part().to_owned(), part(), part());
-                Hostile { name, is_good: verdict == "good", bytes: unescaped(bytes) }
-            })
-            .collect()
+    if let Found(place) = later {
+        let before = &input[..place.start as usize];
+        assert!(before.ends_with(b"\r\n\r\n"), "a value stands behind its part's headers");
     }
-
-    fn unescaped(text: &str) -> Vec<u8> {
-        let (mut out, mut rest) = (Vec::new(), text);
-        while let Some(at) = rest.find('\\') {
-            out.extend_from_slice(&rest.as_bytes()[..at]);
-            let kind = rest.as_bytes()[at + 1];
-            rest = &rest[at + 2..];
-            match kind {
-                b'r' => out.push(b'\r'),
-                b'n' => out.push(b'\n'),
-                b't' => out.push(b'\t'),
-                b'x' => {
-                    out.push(u8::from_str_radix(&rest[..2], 16).expect("two digits"));
-                    rest = &rest[2..];
-                }
-                b'{' => {
-                    let (inner, behind) = rest.split_once('}').expect("a closed repetition");
-                    let (count, text) = inner.split_once('*').expect("a count");
-                    out.extend(unescaped(text).repeat(count.parse().expect("a number")));
-                    rest = behind;
-                }
-                other => out.push(other),
-            }
-        }
-        out.extend_from_slice(rest.as_bytes());
-        out
-    }
-
-    /// Recorded streams, where the folder with recordings stands beside the project; none elsewhere.
-    #[expect(clippy::disallowed_methods, reason = "a test reads recordings")]
-    pub fn recorded_streams() -> Vec<Vec<u8>> {
-        let folder = format!("{}/../shared/fixtures", env!("CARGO_MANIFEST_DIR"));
-        let Ok(manifest) = std::fs::read_to_string(format!("{folder}/manifest.jsonl")) else {
-            return Vec::new();
-        };
-        let entries =
-            manifest.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let raw = entries.filter(|entry| entry["format"] == "sse-or-raw" && entry["streaming"] == true);
-        raw.filter_map(|entry| std::fs::read(format!("{folder}/{}", entry["file"].as_str()?)).ok()).collect()
+    if let Some(boundary) = multipart::boundary(input) {
+        multipart::find_field(input, boundary, "model");
     }
 }
 
-#[cfg(test)]
-mod tests {
-    /// A target's name and its body.
-    type Target = (&'static str, fn(&[u8]));
-
-    const TARGETS: [Target; 6] = [
-        ("request_head", super::request_head),
-        ("response_head", super::response_head),
-        ("chunked", super::chunked),
-        ("json", super::json),
-        ("sse", super::sse),
-        ("multipart", super::multipart),
-    ];
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test reads its corpus")]
-    fn every_target_holds_on_its_corpus() {
-        for (name, body) in TARGETS {
-            let folder = format!("{}/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
-            let entries: Vec<_> =
-                std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder}: {e}")).collect();
-            assert!(!entries.is_empty(), "{folder} holds seeds");
-            for entry in entries {
-                let path = entry.expect("a readable folder").path();
-                let seed = std::fs::read(path).expect("a readable seed");
-                for cut in [0, 1, 64, 128, 200, 255] {
-                    body(&[&[cut], &seed[..]].concat());
-                }
-            }
-        }
-    }
+/// Paths are judged as the twin does; a parameter that is taken out is gone and the others stay; escapes decode to what
+/// was escaped.
+pub fn path(input: &[u8]) {
+    assert_eq!(path::check_forwardable(input).is_ok(), twin::is_forwardable(input));
+    let mut without = Vec::new();
+    path::query_without(input, "provider", &mut without);
+    assert_eq!(path::query_value(&without, "provider"), None);
+    let is_other = |pair: &&[u8]| pair.split(|&b| b == b'=').next() != Some(b"provider");
+    let others: Vec<&[u8]> = input.split(|&b| b == b'&').filter(is_other).collect();
+    assert_eq!(without, others.join(&b'&'));
+    let escaped: String = input.iter().map(|byte| format!("%{byte:02x}")).collect();
+    assert_eq!(&*path::percent_decoded(escaped.as_bytes()), input);
+    assert!(path::percent_decoded(input).len() <= input.len());
 }
+
+/// Where to cut an input: everywhere when it is short, else in a few places that its bytes decide.
+pub fn cuts(input: &[u8]) -> impl Iterator<Item = usize> {
+    let is_short = input.len() <= CUT_EVERYWHERE_BYTES_MAX;
+    let mut hash = input.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    let places = if is_short { input.len() + 1 } else { CUTS_OF_LONG_COUNT };
+    let bytes = input.len() as u64;
+    (0..places).map(move |place| {
+        hash = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+        if is_short { place } else { (hash % (bytes + 1)) as usize }
+    })
+}
+
+const CUT_EVERYWHERE_BYTES_MAX: usize = 24;
+const CUTS_OF_LONG_COUNT: usize = 4;

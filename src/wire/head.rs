@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use super::{Malformed, Step};
 use crate::base::Span;
-use crate::base::limits::{HEAD_BYTES_MAX, HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX};
+use crate::base::limits::{CONNECTION_BYTES_MAX, HEAD_BYTES_MAX, HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX};
 
 /// Finds the blank line that ends a head, over any number of inputs, looking at each byte once. Strict about line ends:
 /// only CRLF is one (RFC 9112 §2.2 lets a recipient accept a bare LF; smuggling lives there).
@@ -23,7 +23,7 @@ impl EndOfHead {
         let mut at = 0;
         if self.after_cr && !input.is_empty() {
             if input[0] != b'\n' {
-                return Step::Bad(Malformed::BareCarriageReturn);
+                return self.refuse(1, Malformed::BareCarriageReturn);
             }
             at = 1;
             if let Some(step) = self.end_line(0, at) {
@@ -34,7 +34,7 @@ impl EndOfHead {
             let rest = &input[at..];
             let Some(found) = memchr::memchr2(b'\r', b'\n', rest) else { break };
             if rest[found] == b'\n' {
-                return Step::Bad(Malformed::BareLineFeed);
+                return self.refuse(found + 1, Malformed::BareLineFeed);
             }
             match rest.get(found + 1) {
                 None => {
@@ -47,7 +47,7 @@ impl EndOfHead {
                         return step;
                     }
                 }
-                Some(_) => return Step::Bad(Malformed::BareCarriageReturn),
+                Some(_) => return self.refuse(found + 2, Malformed::BareCarriageReturn),
             }
         }
         self.count(input.len() - at).map_or(Step::More, Step::Bad)
@@ -64,13 +64,23 @@ impl EndOfHead {
         is_blank.then_some(Step::Done { used })
     }
 
+    /// Refuses the last of `bytes` more bytes, unless a bound was broken before it: what is told must not depend on cuts.
+    #[cold]
+    fn refuse(&mut self, bytes: usize, bad: Malformed) -> Step {
+        Step::Bad(self.count(bytes).unwrap_or(bad))
+    }
+
+    /// Counts more bytes and gives the bound that they broke; of two the one that was broken first.
     fn count(&mut self, bytes: usize) -> Option<Malformed> {
         self.head_bytes += bytes;
         self.line_bytes += bytes;
-        if self.line_bytes > HEAD_LINE_BYTES_MAX {
-            return Some(Malformed::LineTooLong);
+        let line_over = self.line_bytes.saturating_sub(HEAD_LINE_BYTES_MAX);
+        let head_over = self.head_bytes.saturating_sub(HEAD_BYTES_MAX);
+        match (line_over, head_over) {
+            (0, 0) => None,
+            _ if head_over > line_over => Some(Malformed::HeadTooLarge),
+            _ => Some(Malformed::LineTooLong),
         }
-        (self.head_bytes > HEAD_BYTES_MAX).then_some(Malformed::HeadTooLarge)
     }
 }
 
@@ -247,7 +257,9 @@ impl Headers {
             }
             self.fields.push(Field { name, value, known: Known::of(header.name.as_bytes()) });
         }
-        Ok(())
+        let of_connection = self.fields.iter().filter(|field| field.known == Known::Connection);
+        let connection_bytes: usize = of_connection.map(|field| field.value.len()).sum();
+        if connection_bytes > CONNECTION_BYTES_MAX { Err(Malformed::ConnectionTooLong) } else { Ok(()) }
     }
 
     /// The one Content-Length, `None` without any.

@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 
 use crate::base::Span;
-use crate::base::limits::JSON_KEYS_COUNT_MAX;
 
 mod block;
 mod capture;
@@ -78,7 +77,9 @@ impl JsonFault {
                 format!("The body is not valid JSON: bytes at offset {at} are not UTF-8.")
             }
             JsonFault::TooDeep { at } => format!("The body nests deeper than 64 levels at offset {at}."),
-            JsonFault::TooManyKeys => "The body has more than 1024 keys at its top level.".to_owned(),
+            JsonFault::TooManyKeys => {
+                "The body has more than 1024 keys at its top level, or 64 KiB of them.".to_owned()
+            }
             JsonFault::DuplicateKey { key } => format!("The key `{key}` stands more than once in the body."),
             JsonFault::Truncated => "The body is not valid JSON: it ends in the middle.".to_owned(),
             JsonFault::Trailing { at } => {
@@ -145,9 +146,6 @@ fn judge(document: &[u8], members: &mut Vec<Member>) -> Result<usize, JsonFault>
 /// Refuses keys that stand twice, however they are spelled. A coarse filter by length and first byte spares most
 /// comparisons; beyond a few dozen keys they are sorted.
 fn refuse_duplicates(document: &[u8], members: &[Member]) -> Result<(), JsonFault> {
-    if members.len() > JSON_KEYS_COUNT_MAX {
-        return Err(JsonFault::TooManyKeys);
-    }
     if members.len() > KEYS_COMPARED_MAX || members.iter().any(|member| member.key_is_escaped) {
         let mut keys: Vec<Cow<'_, str>> =
             members.iter().map(|m| text::unescaped(m.key.of(document))).collect();

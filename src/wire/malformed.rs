@@ -17,6 +17,7 @@ pub enum Malformed {
     TargetHost,
     HeaderName,
     HeaderValue,
+    ConnectionTooLong,
     Host,
     HostMissing,
     HostTwice,
@@ -65,7 +66,10 @@ impl Malformed {
     /// The status that a client gets; the connection is closed after it.
     pub fn status(self) -> u16 {
         match self {
-            Malformed::HeadTooLarge | Malformed::LineTooLong | Malformed::TooManyHeaders => 431,
+            Malformed::HeadTooLarge
+            | Malformed::LineTooLong
+            | Malformed::TooManyHeaders
+            | Malformed::ConnectionTooLong => 431,
             Malformed::Method => 405,
             Malformed::Version => 505,
             Malformed::Expectation => 417,
@@ -106,6 +110,9 @@ impl Malformed {
                 ("bad_header_name", "A header's name is not a token followed by a colon.")
             }
             Malformed::HeaderValue => ("bad_header_value", "A header's value holds a control character."),
+            Malformed::ConnectionTooLong => {
+                ("connection_too_long", "The Connection headers are longer than 512 bytes.")
+            }
             Malformed::Host => ("bad_host", "The Host header is not a host with an optional port."),
             Malformed::HostMissing => ("host_missing", "The Host header is missing."),
             Malformed::HostTwice => ("host_twice", "There is more than one Host header."),

@@ -32,34 +32,51 @@ pub fn boundary(content_type: &[u8]) -> Option<&[u8]> {
 
 /// Looks for the field `name` in the first bytes of a body. Parts with a file name are files, not fields.
 pub fn find_field(body: &[u8], boundary: &[u8], name: &str) -> FieldSearch {
-    let delimiter = [b"--", boundary].concat();
-    let finder = memchr::memmem::Finder::new(&delimiter);
-    let mut found = None;
-    let Some(mut at) = first_delimiter(body, &delimiter) else { return FieldSearch::NotYet };
-    loop {
-        let behind = &body[at + delimiter.len()..];
-        if behind.starts_with(b"--") {
-            return found.map_or(FieldSearch::Absent, FieldSearch::Found);
-        }
-        let Some(headers_len) = memchr::memmem::find(behind, b"\r\n\r\n") else { break };
-        let value_at = at + delimiter.len() + headers_len + 4;
-        let Some(next) = next_delimiter(body, value_at - 2, &finder) else { break };
-        if is_field(&behind[..headers_len], name) {
-            if found.is_some() {
-                return FieldSearch::Twice;
-            }
-            found = Some(Span::new(value_at, next.max(value_at + 2) - 2));
-        }
-        at = next;
-    }
-    found.map_or(FieldSearch::NotYet, FieldSearch::Found)
+    Search::new(boundary, name).look(body)
 }
 
-fn first_delimiter(body: &[u8], delimiter: &[u8]) -> Option<usize> {
-    if body.starts_with(delimiter) {
-        return Some(0);
+/// The search of [`find_field`] over a body that grows: a part that was seen to its end is not looked at again.
+pub struct Search<'s> {
+    delimiter: Vec<u8>,
+    name: &'s str,
+    /// The delimiter of the first part whose end was not seen.
+    part_at: Option<usize>,
+    found: Option<Span>,
+}
+
+impl<'s> Search<'s> {
+    pub fn new(boundary: &[u8], name: &'s str) -> Search<'s> {
+        Search { delimiter: [b"--", boundary].concat(), name, part_at: None, found: None }
     }
-    next_delimiter(body, 0, &memchr::memmem::Finder::new(delimiter))
+
+    /// Looks at the body again, from its first byte on, with what has come since.
+    pub fn look(&mut self, body: &[u8]) -> FieldSearch {
+        let finder = memchr::memmem::Finder::new(&self.delimiter);
+        let first = self.part_at.or_else(|| first_delimiter(body, &self.delimiter, &finder));
+        let Some(mut at) = first else { return FieldSearch::NotYet };
+        loop {
+            self.part_at = Some(at);
+            let behind = &body[at + self.delimiter.len()..];
+            if behind.starts_with(b"--") {
+                return self.found.map_or(FieldSearch::Absent, FieldSearch::Found);
+            }
+            let Some(headers_len) = memchr::memmem::find(behind, b"\r\n\r\n") else { break };
+            let value_at = at + self.delimiter.len() + headers_len + 4;
+            let Some(next) = next_delimiter(body, value_at - 2, &finder) else { break };
+            if is_field(&behind[..headers_len], self.name) {
+                if self.found.is_some() {
+                    return FieldSearch::Twice;
+                }
+                self.found = Some(Span::new(value_at, next.max(value_at + 2) - 2));
+            }
+            at = next;
+        }
+        self.found.map_or(FieldSearch::NotYet, FieldSearch::Found)
+    }
+}
+
+fn first_delimiter(body: &[u8], delimiter: &[u8], finder: &memchr::memmem::Finder<'_>) -> Option<usize> {
+    if body.starts_with(delimiter) { Some(0) } else { next_delimiter(body, 0, finder) }
 }
 
 /// The next delimiter at or behind `from + 2` that stands at the start of a line.

@@ -3,10 +3,11 @@
 use super::json::{Member, write_string};
 use crate::base::Span;
 
-/// A set of edits of one body. They must not overlap; the order in which they are made does not matter, except that
+/// A set of edits of one body. They must not overlap, but for one that takes others out with it; the order in which they are made does not matter, except that
 /// insertions at one place keep it.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
+    /// In the body's order.
     list: Vec<Edit>,
     text: Vec<u8>,
 }
@@ -32,18 +33,32 @@ impl Edits {
     pub fn replace(&mut self, at: Span, with: &[u8]) {
         let start = self.text.len();
         self.text.extend_from_slice(with);
-        self.list.push(Edit { at, with: Span::new(start, self.text.len()) });
-        self.list.sort_by_key(|edit| (edit.at.start, edit.at.end));
-        let overlaps = self.list.windows(2).any(|pair| pair[0].at.end > pair[1].at.start);
-        assert!(!overlaps, "edits of one body do not overlap");
+        let edit = Edit { at, with: Span::new(start, self.text.len()) };
+        let index = self.list.partition_point(|other| (other.at.start, other.at.end) <= (at.start, at.end));
+        let is_behind = index == 0 || self.list[index - 1].at.end <= at.start;
+        let is_before = self.list.get(index).is_none_or(|next| at.end <= next.at.start);
+        assert!(is_behind && is_before, "edits of one body do not overlap");
+        self.list.insert(index, edit);
     }
 
     pub fn insert(&mut self, at: usize, with: &[u8]) {
         self.replace(Span::new(at, at), with);
     }
 
+    /// Takes the bytes out, together with the edits that were made inside them.
     pub fn remove(&mut self, at: Span) {
+        let is_inside = |edit: &Edit| {
+            let is_at_edge = edit.at.is_empty() && (edit.at.start == at.start || edit.at.end == at.end);
+            at.start <= edit.at.start && edit.at.end <= at.end && !is_at_edge
+        };
+        self.list.retain(|edit| !is_inside(edit));
         self.replace(at, b"");
+    }
+
+    /// Whether an edit was made inside this place, which then cannot be edited again.
+    pub fn touches(&self, at: Span) -> bool {
+        // An empty key is an empty place: two edits of it do not overlap, and yet there is room for one.
+        self.list.iter().any(|edit| edit.at == at || (edit.at.start < at.end && at.start < edit.at.end))
     }
 
     /// The length of a body of `original` bytes after the edits.
@@ -83,12 +98,17 @@ impl Edits {
 pub struct ObjectEdits {
     removed: Vec<usize>,
     added: Vec<u8>,
+    /// The keys that the object gets anew.
+    given: Vec<Span>,
+    names: Vec<u8>,
 }
 
 impl ObjectEdits {
     pub fn clear(&mut self) {
         self.removed.clear();
         self.added.clear();
+        self.given.clear();
+        self.names.clear();
     }
 
     /// Takes the member out.
@@ -103,14 +123,29 @@ impl ObjectEdits {
         self.removed.contains(&index)
     }
 
-    /// Adds a member at the object's end. `value` is JSON.
-    pub fn add(&mut self, key: &str, value: &[u8]) {
+    /// Notes a key that the object gets anew; false when it was noted before.
+    pub fn give(&mut self, key: &str) -> bool {
+        if self.given.iter().any(|given| given.of(&self.names) == key.as_bytes()) {
+            return false;
+        }
+        let start = self.names.len();
+        self.names.extend_from_slice(key.as_bytes());
+        self.given.push(Span::new(start, self.names.len()));
+        true
+    }
+
+    /// Adds a member at the object's end; false when the object gets one of this key already. `value` is JSON.
+    pub fn add(&mut self, key: &str, value: &[u8]) -> bool {
+        if !self.give(key) {
+            return false;
+        }
         if !self.added.is_empty() {
             self.added.push(b',');
         }
         write_string(key, &mut self.added);
         self.added.push(b':');
         self.added.extend_from_slice(value);
+        true
     }
 
     /// Turns them into edits of the document, whose last byte of the object (its brace) is at `brace_at`.
@@ -164,7 +199,7 @@ mod tests {
         scan_object(document.as_bytes(), &mut members).expect("the case is an object");
         let mut object = ObjectEdits::default();
         removed.iter().for_each(|&index| object.remove(index));
-        added.iter().for_each(|(key, value)| object.add(key, value.as_bytes()));
+        added.iter().for_each(|(key, value)| assert!(object.add(key, value.as_bytes())));
         let mut edits = Edits::default();
         let brace_at = document.rfind('}').expect("an object closes");
         object.apply(&members, brace_at, &mut edits);
@@ -211,6 +246,18 @@ mod tests {
     fn what_is_not_edited_stays_byte_for_byte() {
         assert_eq!(edited(r#"{"a" : 1.0e5,  "b":"é"}"#, &[0], &[]), r#"{"b":"é"}"#);
         assert_eq!(edited(r#"{"a" : 1.0e5,  "b":"é"}"#, &[1], &[]), r#"{"a" : 1.0e5}"#);
+    }
+
+    #[test]
+    fn what_is_taken_out_takes_the_edits_inside_it_along() {
+        let mut edits = Edits::default();
+        edits.replace(Span::new(3, 4), b"x");
+        edits.insert(6, b"y");
+        assert!(edits.touches(Span::new(2, 6)) && !edits.touches(Span::new(4, 6)));
+        edits.remove(Span::new(2, 6));
+        let mut out = Vec::new();
+        edits.append_to(b"01234567", &mut out);
+        assert_eq!(out, b"01y67");
     }
 
     #[test]

@@ -97,6 +97,11 @@ impl Events {
         (event.data != EventData::None).then_some(event)
     }
 
+    /// Bytes at the front of the unfinished event (0 or 1) that end the event before; [`Event::lead`] in time.
+    pub fn lead(&self) -> usize {
+        self.lead
+    }
+
     /// The data of the event that was handed out last, its lines joined by LF.
     pub fn joined<'a>(&self, input: &'a [u8], event: &Event) -> Cow<'a, [u8]> {
         match event.data {

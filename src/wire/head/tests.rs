@@ -1,31 +1,7 @@
 //! Where a head ends: at every cut the same, strict about line ends, bounded.
 
 use super::*;
-
-/// The slow twin: looks at the head byte by byte, from the start.
-fn twin(input: &[u8]) -> Step {
-    let (mut line_bytes, mut after_cr) = (0, false);
-    for (at, &byte) in input.iter().enumerate() {
-        line_bytes += 1;
-        match (byte, after_cr) {
-            (b'\n', false) => return Step::Bad(Malformed::BareLineFeed),
-            (b'\n', true) if line_bytes > HEAD_LINE_BYTES_MAX => return Step::Bad(Malformed::LineTooLong),
-            (b'\n', true) if at + 1 > HEAD_BYTES_MAX => return Step::Bad(Malformed::HeadTooLarge),
-            (b'\n', true) if line_bytes == 2 => return Step::Done { used: at + 1 },
-            (b'\n', true) => line_bytes = 0,
-            (_, true) => return Step::Bad(Malformed::BareCarriageReturn),
-            _ => {}
-        }
-        after_cr = byte == b'\r';
-    }
-    if line_bytes > HEAD_LINE_BYTES_MAX {
-        Step::Bad(Malformed::LineTooLong)
-    } else if input.len() > HEAD_BYTES_MAX {
-        Step::Bad(Malformed::HeadTooLarge)
-    } else {
-        Step::More
-    }
-}
+use crate::wire::fuzz::twin;
 
 const CASES: [&[u8]; 9] = [
     b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -42,7 +18,7 @@ const CASES: [&[u8]; 9] = [
 #[test]
 fn a_head_ends_where_the_twin_says_at_every_cut() {
     for case in CASES {
-        let want = twin(case);
+        let want = twin::end_of_head(case);
         for cut in 0..=case.len() {
             let mut end = EndOfHead::default();
             let got = match end.step(&case[..cut]) {
@@ -67,7 +43,7 @@ fn mutated_heads_end_where_the_twin_says() {
             let at = random.below(bytes.len());
             bytes[at] = b"\r\n a:"[random.below(5)];
         }
-        assert_eq!(EndOfHead::default().step(&bytes), twin(&bytes), "{bytes:?}");
+        assert_eq!(EndOfHead::default().step(&bytes), twin::end_of_head(&bytes), "{bytes:?}");
     }
 }
 
@@ -77,6 +53,33 @@ fn a_head_and_its_lines_are_bounded() {
     assert_eq!(EndOfHead::default().step(&line), Step::Bad(Malformed::LineTooLong));
     let head = b"x: aaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(HEAD_BYTES_MAX / 32 + 1);
     assert_eq!(EndOfHead::default().step(&head), Step::Bad(Malformed::HeadTooLarge));
+}
+
+#[test]
+fn the_first_broken_rule_is_told_at_every_cut() {
+    let line = |bytes: usize, end: &[u8]| [&vec![b'a'; bytes][..], end].concat();
+    let full = line(HEAD_LINE_BYTES_MAX - 2, b"\r\n").repeat(3);
+    for head in [
+        line(HEAD_LINE_BYTES_MAX + 9, b"\nb"),
+        line(HEAD_LINE_BYTES_MAX - 1, b"\nb"),
+        line(HEAD_LINE_BYTES_MAX, b"\nb"),
+        line(HEAD_LINE_BYTES_MAX - 1, b"\rb"),
+        line(HEAD_LINE_BYTES_MAX - 2, b"\rb"),
+        [&full[..], &line(HEAD_LINE_BYTES_MAX - 9, b"\r\n"), &line(HEAD_LINE_BYTES_MAX + 9, b"\r\n")].concat(),
+        [&full[..], &line(HEAD_LINE_BYTES_MAX - 2, b"\r\n"), b"a"].concat(),
+        [&full[..], &line(HEAD_LINE_BYTES_MAX + 1, b"\r\n")].concat(),
+    ] {
+        let want = twin::end_of_head(&head);
+        assert!(matches!(want, Step::Bad(_)));
+        for cut in (0..=head.len()).step_by(7).chain(head.len().saturating_sub(20)..=head.len()) {
+            let mut end = EndOfHead::default();
+            let got = match end.step(&head[..cut]) {
+                Step::More => end.step(&head[cut..]),
+                other => other,
+            };
+            assert_eq!(got, want, "{} bytes cut at {cut}", head.len());
+        }
+    }
 }
 
 #[test]
@@ -90,4 +93,16 @@ fn known_names_are_found_in_any_case_and_others_are_not() {
     ] {
         assert_eq!(Known::of(name.as_bytes()), want, "{name}");
     }
+}
+
+#[test]
+fn connection_headers_are_bounded_because_every_header_is_held_against_them() {
+    use crate::wire::request::{RequestHead, read_request};
+    let head = |options: usize| {
+        let line = format!("connection: {}\r\n", "a,".repeat(options / 4));
+        format!("GET / HTTP/1.1\r\nhost: x\r\n{line}{line}\r\n")
+    };
+    assert_eq!(read_request(head(512).as_bytes(), &mut RequestHead::default()), Ok(()));
+    let bad = read_request(head(520).as_bytes(), &mut RequestHead::default());
+    assert_eq!(bad, Err(Malformed::ConnectionTooLong));
 }

@@ -3,7 +3,7 @@
 use super::text::{Utf8Tail, find_plain_end, find_text_end};
 use super::{JsonFault, JsonStep, Kind, Member};
 use crate::base::Span;
-use crate::base::limits::{JSON_DEPTH_MAX, JSON_KEYS_COUNT_MAX};
+use crate::base::limits::{JSON_DEPTH_MAX, JSON_KEYS_BYTES_MAX, JSON_KEYS_COUNT_MAX};
 
 /// Scans one object. After `Done` or `Bad` it is finished.
 ///
@@ -17,6 +17,9 @@ pub struct Scanner {
     base: usize,
     key_at: usize,
     key: Span,
+    /// Top-level keys that began, and the bytes of those that ended.
+    keys_count: usize,
+    keys_bytes: usize,
     value_at: usize,
     kind: Option<Kind>,
     /// What is left of a literal.
@@ -190,9 +193,6 @@ impl Scanner {
         {
             let (key, key_is_escaped) = (self.key, self.key_is_escaped);
             members.push(Member { key, value: Span::new(self.value_at, end), kind, key_is_escaped });
-            if members.len() > JSON_KEYS_COUNT_MAX {
-                return fault(JsonFault::TooManyKeys);
-            }
         }
         self.become_state(State::AfterValue)
     }
@@ -201,8 +201,9 @@ impl Scanner {
         self.in_key = true;
         if self.depth == 1 {
             (self.key_at, self.key_is_escaped) = (here + 1, false);
-            if let Some(keys) = &self.keys {
-                keys.begin()?;
+            self.keys_count += 1;
+            if self.keys_count > JSON_KEYS_COUNT_MAX {
+                return fault(JsonFault::TooManyKeys);
             }
         }
         self.become_state(State::Text)
@@ -248,6 +249,10 @@ impl Scanner {
         self.in_key = false;
         if self.depth == 1 {
             self.key = Span::new(self.key_at, here);
+            self.keys_bytes += self.key.len();
+            if self.keys_bytes > JSON_KEYS_BYTES_MAX {
+                return fault(JsonFault::TooManyKeys);
+            }
             if let Some(keys) = &mut self.keys {
                 keys.end()?;
             }
@@ -327,21 +332,21 @@ fn fault(fault: JsonFault) -> Scanned {
     Err(Box::new(fault))
 }
 
-/// The top-level keys so far, unescaped. `seen` is a coarse filter: a key whose bit is clear is new.
+/// The top-level keys so far, unescaped, and their alphabetical order: many keys that look alike cost no more than others.
 #[derive(Clone, Debug, Default)]
 struct Keys {
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    seen: u64,
+    sorted: Vec<u16>,
 }
 
 impl Keys {
-    fn begin(&self) -> Scanned {
-        if self.ends.len() == JSON_KEYS_COUNT_MAX { fault(JsonFault::TooManyKeys) } else { Ok(()) }
-    }
-
+    /// Keeps more of the open key. A key that is longer than all may be together is refused when it ends, and not kept
+    /// until then.
     fn push(&mut self, raw: &[u8]) {
-        self.bytes.extend_from_slice(raw);
+        if self.bytes.len() <= JSON_KEYS_BYTES_MAX {
+            self.bytes.extend_from_slice(raw);
+        }
     }
 
     /// The key is whole: unescapes it in place and refuses it when it stood before.
@@ -353,13 +358,14 @@ impl Keys {
             self.bytes.extend_from_slice(plain.as_bytes());
         }
         let name = &self.bytes[start..];
-        let bit = 1 << (name.iter().fold(name.len(), |sum, &b| sum.wrapping_mul(31) ^ usize::from(b)) % 64);
-        if self.seen & bit != 0 && (0..self.ends.len()).any(|index| self.name(index) == name) {
-            return fault(JsonFault::DuplicateKey { key: String::from_utf8_lossy(name).into_owned() });
+        match self.sorted.binary_search_by(|&index| self.name(index.into()).cmp(name)) {
+            Ok(_) => fault(JsonFault::DuplicateKey { key: String::from_utf8_lossy(name).into_owned() }),
+            Err(place) => {
+                self.sorted.insert(place, self.ends.len() as u16);
+                self.ends.push(self.bytes.len());
+                Ok(())
+            }
         }
-        self.seen |= bit;
-        self.ends.push(self.bytes.len());
-        Ok(())
     }
 
     fn name(&self, index: usize) -> &[u8] {
@@ -367,3 +373,5 @@ impl Keys {
         &self.bytes[start..self.ends[index]]
     }
 }
+
+const _: () = assert!(JSON_KEYS_COUNT_MAX <= u16::MAX as usize, "the order of the keys is kept in 16 bits");

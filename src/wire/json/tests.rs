@@ -47,7 +47,8 @@ fn twin(document: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(document) else { return false };
     let Ok(keys) = serde_json::from_str::<Keys>(text) else { return false };
     let distinct: HashSet<&String> = keys.0.iter().collect();
-    distinct.len() == keys.0.len() && depth(document) <= crate::base::limits::JSON_DEPTH_MAX
+    distinct.len() == keys.0.len()
+        && crate::wire::fuzz::twin::depth(document) <= crate::base::limits::JSON_DEPTH_MAX
 }
 
 /// The top-level keys of an object, repetitions included; values are checked and forgotten.
@@ -71,24 +72,6 @@ impl<'de> serde::Deserialize<'de> for Keys {
         }
         deserializer.deserialize_map(Visitor)
     }
-}
-
-fn depth(document: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
-    for &byte in document {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 fn check(document: &[u8]) {
@@ -271,4 +254,23 @@ fn a_capture_keeps_its_values_at_every_cut() {
     capture.step(br#""}"#);
     assert!(capture.ended_well());
     assert_eq!(capture.value("usage"), None);
+}
+
+#[test]
+fn keys_are_bounded_in_their_bytes_too_and_a_long_one_is_not_kept() {
+    let keys = |count: usize, bytes: usize| {
+        let keys: Vec<String> =
+            (0..count).map(|index| format!("\"{index:04}{}\":0", "k".repeat(bytes - 4))).collect();
+        format!("{{{}}}", keys.join(","))
+    };
+    for (document, want) in [
+        (keys(64, 1024), Ok(())),
+        (keys(65, 1024), Err(JsonFault::TooManyKeys)),
+        (keys(1, 64 * 1024 + 1), Err(JsonFault::TooManyKeys)),
+    ] {
+        assert_eq!(scan_object(document.as_bytes(), &mut Vec::new()), want);
+        let mut capture = Capture::new(&["usage"]);
+        document.as_bytes().chunks(1000).for_each(|piece| capture.step(piece));
+        assert_eq!(capture.ended_well(), want.is_ok());
+    }
 }

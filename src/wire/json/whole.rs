@@ -4,7 +4,7 @@
 use super::text::{find_plain_end, find_text_end};
 use super::{Kind, Member, is_space};
 use crate::base::Span;
-use crate::base::limits::{JSON_DEPTH_MAX, JSON_KEYS_COUNT_MAX};
+use crate::base::limits::{JSON_DEPTH_MAX, JSON_KEYS_BYTES_MAX, JSON_KEYS_COUNT_MAX};
 
 /// Appends the members of the object that the document begins with and gives the place behind it. `None` leaves the
 /// judgement to the scanner.
@@ -13,12 +13,14 @@ pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<usize> 
     if document.get(at) == Some(&b'}') {
         return Some(at + 1);
     }
+    let mut keys_bytes = 0;
     loop {
         let key_at = behind(document, at, b'"')?;
         let (key_end, key_is_escaped) = text(document, key_at)?;
         let value_at = skip_space(document, behind(document, skip_space(document, key_end), b':')?);
         let (kind, value_end) = value(document, value_at)?;
-        if members.len() == JSON_KEYS_COUNT_MAX {
+        keys_bytes += key_end - 1 - key_at;
+        if members.len() == JSON_KEYS_COUNT_MAX || keys_bytes > JSON_KEYS_BYTES_MAX {
             return None;
         }
         let (key, value) = (Span::new(key_at, key_end - 1), Span::new(value_at, value_end));

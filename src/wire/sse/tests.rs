@@ -1,45 +1,7 @@
 //! Events: a table, every cut, other line ends, comments between, and a slow twin.
 
 use super::*;
-use crate::wire::fuzz::{Random, event_data};
-
-/// The slow twin: all lines first, then the rules of the standard.
-fn twin(stream: &[u8]) -> Vec<Vec<u8>> {
-    let text = stream.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(stream);
-    let (mut lines, mut line, mut at) = (Vec::new(), Vec::new(), 0);
-    while at < text.len() {
-        match text[at] {
-            b'\r' if text.get(at + 1) == Some(&b'\n') => {
-                lines.push(std::mem::take(&mut line));
-                at += 1;
-            }
-            b'\r' | b'\n' => lines.push(std::mem::take(&mut line)),
-            byte => line.push(byte),
-        }
-        at += 1;
-    }
-    let (mut events, mut data): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
-    let take = |line: &[u8], data: &mut Vec<Vec<u8>>| {
-        if line == b"data" {
-            data.push(Vec::new());
-        } else if let Some(value) = line.strip_prefix(b"data:") {
-            data.push(value.strip_prefix(b" ").unwrap_or(value).to_vec());
-        }
-    };
-    for line in lines {
-        if line.is_empty() {
-            events.push(data.join(&b'\n'));
-            data.clear();
-        } else {
-            take(&line, &mut data);
-        }
-    }
-    take(&line, &mut data);
-    if !data.is_empty() {
-        events.push(data.join(&b'\n'));
-    }
-    events
-}
+use crate::wire::fuzz::{Random, event_data, twin};
 
 const CASES: [&str; 9] = [
     "data: a\n\ndata: [DONE]\n\n",
@@ -56,7 +18,7 @@ const CASES: [&str; 9] = [
 #[test]
 fn events_are_those_of_the_twin_at_every_cut() {
     for case in CASES {
-        let want = twin(case.as_bytes());
+        let want = twin::events(case.as_bytes());
         for cut in 0..=case.len() {
             let got = event_data(&[&case.as_bytes()[..cut], &case.as_bytes()[cut..]]);
             assert_eq!(got, want, "{case:?} cut at {cut}");
@@ -76,7 +38,11 @@ fn mutated_streams_give_the_twins_events() {
             bytes[at] = b"\r\n: d"[random.below(5)];
         }
         let cut = random.below(bytes.len() + 1);
-        assert_eq!(event_data(&[&bytes[..cut], &bytes[cut..]]), twin(&bytes), "{bytes:?} cut at {cut}");
+        assert_eq!(
+            event_data(&[&bytes[..cut], &bytes[cut..]]),
+            twin::events(&bytes),
+            "{bytes:?} cut at {cut}"
+        );
     }
 }
 

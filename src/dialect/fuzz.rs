@@ -1,0 +1,59 @@
+//! The body of the fuzz target for what the dialect reads from a provider's bytes.
+
+use serde_json::Value;
+
+use super::openai;
+use crate::base::Refusal;
+use crate::ledger::usage::Usage;
+use crate::wire::json;
+
+/// What is learnt from an event is what a whole parse of it says, and an error's message survives its writing.
+pub fn dialect(input: &[u8]) {
+    let mut members = Vec::new();
+    let facts = openai::read_event(input, &mut members);
+    let usage = openai::read_usage(input);
+    let is_scanned = json::scan_object(input, &mut members).is_ok();
+    if !is_scanned {
+        assert_eq!(usage, Usage::default(), "nothing is learnt from what is no object");
+    } else if let Ok(value) = serde_json::from_slice::<Value>(input) {
+        assert!(!facts.is_error || !value["error"].is_null());
+        assert!(facts.usage.is_none() || value["usage"].is_object());
+        assert!(!facts.is_usage_only || value["choices"].as_array().is_some_and(Vec::is_empty));
+        assert!(!facts.is_finish || has_finish(&value));
+        // Keys that are spelled with escapes are not looked for: the search for events that matter is one for words.
+        if !input.contains(&b'\\') {
+            assert_eq!(facts.is_error, value.get("error").is_some_and(|error| !error.is_null()));
+            assert_eq!(facts.usage.is_some(), value["usage"].is_object());
+            assert_eq!(facts.is_finish, has_finish(&value));
+            check_usage(&usage, &value);
+        }
+    }
+    if let Some(message) = openai::error_message(input) {
+        let mut out = Vec::new();
+        openai::write_error(&Refusal::invalid("code", message.clone()), &mut out);
+        assert_eq!(openai::error_message(&out), Some(message));
+    }
+}
+
+fn has_finish(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_finish),
+        Value::Object(members) => members
+            .iter()
+            .any(|(key, value)| (key == "finish_reason" && value.is_string()) || has_finish(value)),
+        _ => false,
+    }
+}
+
+fn check_usage(usage: &Usage, value: &Value) {
+    let input = value.get("prompt_tokens").and_then(Value::as_u64);
+    assert_eq!(usage.input, input.or_else(|| value.get("input_tokens")?.as_u64()));
+    let output = value.get("completion_tokens").and_then(Value::as_u64);
+    assert_eq!(usage.output, output.or_else(|| value.get("output_tokens")?.as_u64()));
+    let parts = [("cache_write_tokens", usage.cache_write), ("reasoning_tokens", usage.reasoning)];
+    for (name, count) in parts {
+        let stated = |object: &str| value.get(object).and_then(|details| details.get(name)?.as_u64());
+        let is_stated = ["prompt_tokens_details", "completion_tokens_details"].map(stated).contains(&count);
+        assert!(count.is_none() || is_stated, "{name} is not made up");
+    }
+}
