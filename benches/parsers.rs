@@ -182,7 +182,9 @@ fn chunks(c: &mut Criterion) {
 fn usage(c: &mut Criterion) {
     let object = br#"{"prompt_tokens":11,"completion_tokens":42,"total_tokens":53,"prompt_tokens_details":{"cached_tokens":4,
         "audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":2,"audio_tokens":0}}"#;
-    let last = [&br#"{"id":"chatcmpl-A","object":"chat.completion.chunk","choices":[],"usage":"#[..], object, b"}"].concat();
+    let last =
+        [&br#"{"id":"chatcmpl-A","object":"chat.completion.chunk","choices":[],"usage":"#[..], object, b"}"]
+            .concat();
     let delta = EVENT.trim_start_matches("data: ").trim_end().as_bytes();
     let mut members = Vec::new();
     let mut group = c.benchmark_group("usage");

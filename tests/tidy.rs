@@ -110,7 +110,7 @@ impl File {
         let is_rust = path.ends_with(".rs");
         let code = if is_rust { blanked(&text, Strings::Blank) } else { String::new() };
         let code_and_strings = if is_rust { blanked(&text, Strings::Keep) } else { String::new() };
-        let is_test = path.ends_with("/tests.rs");
+        let is_test = path.ends_with("/tests.rs") || path.ends_with("/testing.rs");
         let tests_at = if is_test { 0 } else { code.find("#[cfg(test)]").unwrap_or(code.len()) };
         File { path, text, code, code_and_strings, tests_at }
     }

@@ -1,3 +1,4 @@
+//! Feeds `request_head`, whose body says what must hold, with whatever the fuzzer thinks of.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| ringway::wire::fuzz::request_head(data));

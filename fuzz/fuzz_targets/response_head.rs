@@ -1,3 +1,4 @@
+//! Feeds `response_head`, whose body says what must hold, with whatever the fuzzer thinks of.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| ringway::wire::fuzz::response_head(data));

@@ -1,3 +1,4 @@
+//! Feeds `url`, whose body says what must hold, with whatever the fuzzer thinks of.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| ringway::config::fuzz::url(data));

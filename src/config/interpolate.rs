@@ -89,6 +89,7 @@ mod tests {
         assert_eq!(interpolate("${A}", &env).as_deref(), Ok("${B}$$"));
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test writes the file that it reads")]
     #[test]
     fn a_file_loses_the_end_of_its_line_only() {
         let path = std::env::temp_dir().join(format!("ringway-secret-{}", std::process::id()));

@@ -1,4 +1,5 @@
 //! From sources to a snapshot or to every mistake, as tables.
+#![expect(clippy::disallowed_methods, reason = "tests write the files that they read")]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -102,6 +102,7 @@ mod tests {
     use crate::net::driver::{self, Driver};
 
     /// monoio loses the client of a given-up accept, and its descriptor: the client would wait here for ever.
+    #[expect(clippy::disallowed_methods, reason = "the clients of this test")]
     #[test]
     fn a_wait_for_clients_that_is_given_up_again_and_again_loses_none() {
         const CLIENTS: usize = 3_000;

@@ -125,9 +125,8 @@ fn passes_through(known: Known, name: &[u8]) -> bool {
         let dashed: Vec<u8> = name.iter().map(|&b| if b == b'_' { b'-' } else { b }).collect();
         dashed != name && Known::of(&dashed) != Known::Other
     };
-    !is_ours
-        && !OURS.iter().any(|ours| is_read_as(name, ours.as_bytes()))
-        && !(name.contains(&b'_') && is_disguised())
+    let is_listed = OURS.iter().any(|ours| is_read_as(name, ours.as_bytes()));
+    !is_ours && !is_listed && (!name.contains(&b'_') || !is_disguised())
 }
 
 /// Room for a request line and the usual headers.

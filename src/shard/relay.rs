@@ -426,11 +426,11 @@ fn watch_json(
     members: &mut Vec<json::Member>,
     is_end: bool,
 ) {
-    if let (None, [only], true) = (&capture, spans, is_end) {
-        if let Some(object) = json::object_value(only.of(input), "usage", members) {
-            usage.merge(openai::read_usage(object));
-            return;
-        }
+    if let (None, [only], true) = (&capture, spans, is_end)
+        && let Some(object) = json::object_value(only.of(input), "usage", members)
+    {
+        usage.merge(openai::read_usage(object));
+        return;
     }
     let capture = capture.get_or_insert_with(|| Box::new(Capture::new(&["usage"])));
     spans.iter().for_each(|span| capture.step(span.of(input)));

@@ -88,6 +88,7 @@ fn late_bytes_of_an_upstream_that_slept_reach_nobody() {
         .spawn()
         .expect("the simulated provider");
     let mut said = std::io::BufReader::new(simulated.stderr.take().unwrap());
+    let simulated = KilledAtEnd(simulated);
     let mut line = String::new();
     while !line.contains("http://") {
         line.clear();
@@ -109,11 +110,19 @@ fn late_bytes_of_an_upstream_that_slept_reach_nobody() {
     for link in &mut links {
         assert_eq!(ask(link, "before").status, 200);
     }
+    // Every thread must have stopped: the signal takes a moment to reach one that runs.
+    let is_stopped = |pid: u32| {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+        threads
+            .map(|thread| std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default())
+            .all(|stat| stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T')))
+    };
     let stop = |signal: &str, pid: u32| {
-        assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success())
+        assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
+        eventually("the signal to arrive", || is_stopped(pid) == (signal == "-STOP"));
     };
     for round in 0..3 {
-        stop("-STOP", simulated.id());
+        stop("-STOP", simulated.0.id());
         for link in &mut links {
             let answer = ask(link, "asleep");
             assert_eq!(
@@ -122,7 +131,7 @@ fn late_bytes_of_an_upstream_that_slept_reach_nobody() {
                 "{round}"
             );
         }
-        stop("-CONT", simulated.id());
+        stop("-CONT", simulated.0.id());
         for link in &mut links {
             for turn in 0..20 {
                 let answer = ask(link, &format!("awake-{round}-{turn}"));
@@ -130,9 +139,17 @@ fn late_bytes_of_an_upstream_that_slept_reach_nobody() {
             }
         }
     }
-    simulated.kill().unwrap();
-    let _ = simulated.wait();
     let _ = std::fs::remove_file(config);
+}
+
+/// A process that ends with its test, even when it is stopped and the test fails.
+struct KilledAtEnd(std::process::Child);
+
+impl Drop for KilledAtEnd {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

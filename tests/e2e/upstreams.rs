@@ -10,6 +10,7 @@ use crate::support::*;
 const FAST: &str = "upstream: {connect_timeout: 1s, first_byte_timeout: 300ms, idle_timeout: 300ms}\nretry: {max_retries: 0}\n";
 
 /// Answers that are broken, with what follows on the connection.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn broken() -> Vec<(&'static str, Vec<u8>, After)> {
     let ok = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
     let sse = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";

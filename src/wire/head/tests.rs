@@ -65,7 +65,8 @@ fn the_first_broken_rule_is_told_at_every_cut() {
         line(HEAD_LINE_BYTES_MAX, b"\nb"),
         line(HEAD_LINE_BYTES_MAX - 1, b"\rb"),
         line(HEAD_LINE_BYTES_MAX - 2, b"\rb"),
-        [&full[..], &line(HEAD_LINE_BYTES_MAX - 9, b"\r\n"), &line(HEAD_LINE_BYTES_MAX + 9, b"\r\n")].concat(),
+        [&full[..], &line(HEAD_LINE_BYTES_MAX - 9, b"\r\n"), &line(HEAD_LINE_BYTES_MAX + 9, b"\r\n")]
+            .concat(),
         [&full[..], &line(HEAD_LINE_BYTES_MAX - 2, b"\r\n"), b"a"].concat(),
         [&full[..], &line(HEAD_LINE_BYTES_MAX + 1, b"\r\n")].concat(),
     ] {

@@ -199,7 +199,7 @@ mod tests {
                     assert_eq!(find_text_end(&bytes), naive(is_text_end));
                     assert_eq!(
                         find_plain_end(&bytes),
-                        naive(|b| b == b'"' || b == b'\\' || b < 0x20 || b >= 0x80)
+                        naive(|b| b == b'"' || b == b'\\' || !(0x20..0x80).contains(&b))
                     );
                 }
             }
