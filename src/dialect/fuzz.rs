@@ -30,7 +30,7 @@ pub fn dialect(input: &[u8]) {
     }
     if let Some(message) = openai::error_message(input) {
         let mut out = Vec::new();
-        openai::write_error(&Refusal::invalid("code", message.clone()), &mut out);
+        openai::write_error(&Refusal::invalid("internal_error", message.clone()), &mut out);
         assert_eq!(openai::error_message(&out), Some(message));
     }
 }
