@@ -565,7 +565,7 @@ const RATCHETS: Ratchets = Ratchets { files: &[], functions: &[] };
 const SAFETY_LINES_MAX: usize = 12;
 const TODO_BYTES_MIN: usize = 20;
 const MARKS: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
-const WORKPLACES: &[&str] = &["/home/", "/root/", "/Users/", "/work/", "/mnt/", "/workspace/"];
+const WORKPLACES: &[&str] = &["/home/", "/root/", "/Users/", "/mnt/", "/workspace/"];
 const FOLDERS_SKIPPED: &[&str] =
     &[".git", "target", ".venv", "node_modules", "corpus", "artifacts", "results"];
 const FILES_SKIPPED: &[&str] = &[".git", "Cargo.lock", "LICENSE"];
@@ -668,7 +668,7 @@ fn good_texts_give_no_complaint() {
             "src/base/a.rs",
             "//! A.\n// TODO: say this in one sentence that explains it\ntrait T {}\nimpl T for A {}\nimpl T for B {}\n",
         ),
-        ("docs/A.md", "see `src/work/a` and https://example.com/home/\n"),
+        ("docs/A.md", "see `src/home/a` and https://example.com/home/\n"),
     ];
     for (path, text) in texts {
         assert_eq!(tree_of(path, text).complaints(), [""; 0], "{text}");

@@ -90,7 +90,7 @@ fn client(port: u16, thread: u64, count: usize, good: &AtomicUsize) {
 #[test]
 fn no_answer_reaches_another_client_and_nothing_is_left_behind() {
     let wanted: usize =
-        std::env::var("RINGWAY_MIXUP_REQUESTS").map_or(20_000, |count| count.parse().expect("a count"));
+        std::env::var("MIXUP_REQUESTS").map_or(20_000, |count| count.parse().expect("a count"));
     let threads = 32;
     let upstream = Upstream::start(chaos);
     let recorded = upstream.seen.clone();
