@@ -1,6 +1,7 @@
 //! A shard that is handed its connections, for measuring exchanges over streams in memory. Everything behind the accept
 //! and the dial is what `serve` runs.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,9 +24,15 @@ impl Bench {
         Bench { shard: Rc::new(shard) }
     }
 
-    /// Puts a connection into the pool of the first provider, as if an answer had just been read from it.
-    pub fn pool(&self, conn: Conn) {
-        self.shard.active().upstreams[0].pool.put(conn, self.shard.alarms.now_ms(), usize::MAX);
+    /// Puts a connection into the pool of the first provider, as if an answer had just been read from it. The provider's
+    /// host is an address, which the connection is taken to have been dialled to.
+    pub fn pool(&self, mut conn: Conn) {
+        let active = self.shard.active();
+        let upstream = &active.upstreams[0];
+        let origin = &upstream.provider.origin;
+        conn.dialled = origin.host.parse().ok().map(|ip| SocketAddr::new(ip, origin.port));
+        assert!(upstream.names.is_current(&conn), "the provider's host is an address");
+        upstream.pool.put(conn, self.shard.alarms.now_ms(), usize::MAX);
     }
 
     /// Serves a client's connection to its end.
