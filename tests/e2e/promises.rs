@@ -342,7 +342,7 @@ fn a_gateway_that_is_its_own_provider_says_so_and_lives_on() {
 #[test]
 fn a_body_that_drips_is_cut_and_one_that_flows_is_not() {
     let upstream = obedient();
-    let gateway = Gateway::start(upstream.port, "server: {body_timeout: 300ms}\n");
+    let gateway = Gateway::start(upstream.port, "server: {body_timeout: 1500ms}\n");
     for framing in ["content-length: 4000", "transfer-encoding: chunked"] {
         let mut link = gateway.connect();
         link.send(
@@ -351,10 +351,10 @@ fn a_body_that_drips_is_cut_and_one_that_flows_is_not() {
         );
         let mut writer = link.stream.try_clone().unwrap();
         let piece: &[u8] = if framing.starts_with("content") { b"x" } else { b"1\r\nx\r\n" };
-        // Every pause is allowed by itself; all of the body would take longer than the test waits for an answer.
+        // Every pause is allowed by itself, by far; all of the body would take longer than the test waits for an answer.
         let sender = thread::spawn(move || {
             while writer.write_all(piece).is_ok() {
-                thread::sleep(Duration::from_millis(100));
+                thread::sleep(Duration::from_millis(20));
             }
         });
         let answer = link.answer(false);
