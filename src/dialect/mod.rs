@@ -2,4 +2,5 @@
 
 pub mod endpoint;
 pub mod fuzz;
+pub mod middle;
 pub mod openai;

@@ -10,13 +10,15 @@ use crate::base::Span;
 
 mod block;
 mod capture;
+mod node;
 mod scanner;
 mod text;
 mod whole;
 
 pub use capture::Capture;
+pub use node::Node;
 pub use scanner::Scanner;
-pub use text::{find_text_end, write_string};
+pub use text::{find_text_end, unescaped, write_escaped, write_string};
 
 /// What kind of value stands somewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

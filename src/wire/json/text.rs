@@ -94,7 +94,7 @@ impl Utf8Tail {
 }
 
 /// The text behind escapes. Half of a surrogate pair, which is no character, becomes U+FFFD.
-pub(super) fn unescaped(raw: &[u8]) -> Cow<'_, str> {
+pub fn unescaped(raw: &[u8]) -> Cow<'_, str> {
     if !raw.contains(&b'\\') {
         return String::from_utf8_lossy(raw);
     }
@@ -148,7 +148,13 @@ fn hex_unit(text: &[u8]) -> Option<u32> {
 /// Appends a text as a JSON string, quotes included.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    let mut rest = text.as_bytes();
+    write_escaped(text.as_bytes(), out);
+    out.push(b'"');
+}
+
+/// Appends bytes of a text with the escapes that they need inside of a JSON string.
+pub fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
     loop {
         let end = find_text_end(rest);
         out.extend_from_slice(&rest[..end]);
@@ -165,7 +171,6 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
         }
         rest = &rest[end + 1..];
     }
-    out.push(b'"');
 }
 
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;

@@ -57,7 +57,7 @@ pub(super) fn find_last_object(document: &[u8], key: &str) -> Option<Span> {
 }
 
 /// A value: its kind, and the place behind it.
-fn value(document: &[u8], at: usize) -> Option<(Kind, usize)> {
+pub(super) fn value(document: &[u8], at: usize) -> Option<(Kind, usize)> {
     match document.get(at)? {
         b'{' => Some((Kind::Object, container(document, at)?)),
         b'[' => Some((Kind::Array, container(document, at)?)),
