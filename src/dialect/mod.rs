@@ -1,6 +1,12 @@
 //! What the LLM APIs mean by their bytes. Knows grammars; no provider names, no URLs, no keys.
 
+pub mod chat;
+pub mod converse;
 pub mod endpoint;
+pub mod errors;
 pub mod fuzz;
+pub mod gemini;
+pub mod messages;
 pub mod middle;
 pub mod openai;
+pub mod responses;

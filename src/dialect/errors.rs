@@ -1,0 +1,1 @@
+//! What a provider's error answer means, whatever its shape.

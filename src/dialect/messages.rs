@@ -1,0 +1,1 @@
+//! The Messages dialect of Anthropic: requests and answers into the middle and back.
