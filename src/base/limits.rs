@@ -93,3 +93,6 @@ pub const STALE_MS_MAX: u64 = 1_000;
 pub const DNS_ASK_AGAIN_MS: u64 = 5_000;
 /// Data up to this size is copied behind what goes in front of it: one plain send costs less than one of many pieces.
 pub const COPIED_BYTES_MAX: usize = 8 * 1024;
+
+/// A whole answer that is translated has to be held; more of it is an error.
+pub const TRANSLATED_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -12,6 +12,8 @@ pub struct Refusal {
     /// Machine-readable, snake case, stable.
     pub code: &'static str,
     pub message: Cow<'static, str>,
+    /// The provider's own code, which the client sees instead of ours.
+    pub provider_code: Option<String>,
     /// The field of the request that is at fault, where one is.
     pub param: Option<String>,
     /// Seconds after which asking again makes sense.
@@ -54,9 +56,17 @@ impl Refusal {
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
     ) -> Refusal {
-        let message = message.into();
-        let (param, retry_after_s, was_retried, header_lines) = (None, None, false, Vec::new());
-        Refusal { status, kind, code, message, param, retry_after_s, was_retried, header_lines }
+        Refusal {
+            status,
+            kind,
+            code,
+            message: message.into(),
+            provider_code: None,
+            param: None,
+            retry_after_s: None,
+            was_retried: false,
+            header_lines: Vec::new(),
+        }
     }
 
     /// The client's request is wrong: 400.

@@ -60,6 +60,7 @@ pub fn of_file(
             needs_key: values.bool("metrics.require_key"),
         },
         ask_usage_in_streams: values.bool("usage.ask_in_streams"),
+        drops_unsupported: values.text("translation.on_unsupported") == Some("drop"),
         ca_file: values.text("upstream.ca_file").map(PathBuf::from),
         dns_refresh_ms: values.number("upstream.dns_refresh").unwrap_or(30_000),
         log: log(&values),
@@ -289,6 +290,7 @@ fn server(
         body_bytes_max: bytes("server.body_max"),
         held_bytes_max: bytes("server.held_max"),
         event_bytes_max: bytes("server.event_max"),
+        keep_alive_ms: values.number("server.keep_alive_interval").unwrap_or_default(),
         drain_timeout_ms: values.number("server.drain_timeout"),
     }
 }

@@ -75,6 +75,10 @@ pub fn provider(
         own_headers: headers.into_iter().map(|(name, _)| name).chain(key_header(&file.auth)).collect(),
         usage_in_streams: file.usage_in_streams,
         edits: file.edits.clone(),
+        rules: file.rules.clone(),
+        rules_of_models: file.rules_of_models.clone(),
+        only_responses: file.only_responses.clone(),
+        default_headers: file.default_headers.clone(),
         models: own.list("models").to_vec(),
         limits: limits(own, values),
         retry: retry(own, values),
@@ -175,7 +179,8 @@ fn routes(file: &ProviderFile, base_path: &str, query: &str) -> [Option<Route>; 
         let mark = if query.is_empty() { "" } else { "?" };
         // `//path` is below the host.
         let (base, path) = if path.starts_with("//") { ("", &path[1..]) } else { (base_path, path.as_str()) };
-        Some(Route { target: format!("{base}{path}{mark}{query}") })
+        let mark = if path.contains('?') && !query.is_empty() { "&" } else { mark };
+        Some(Route::new(format!("{base}{path}{mark}{query}")))
     })
 }
 

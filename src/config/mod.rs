@@ -9,6 +9,7 @@ mod interpolate;
 mod mistake;
 mod plan;
 mod provider_file;
+mod rules;
 mod snapshot;
 pub mod table;
 mod values;

@@ -4,10 +4,12 @@
 use std::path::Path;
 
 use super::mistake::{Mistakes, nearest};
+use super::rules;
 use super::yaml::{self, Node, Value};
 use crate::dialect::endpoint::Endpoint;
 use crate::provider::edit::BodyEdit;
 use crate::provider::file::{Auth, ProviderFile, UsageInStreams};
+use crate::provider::{MODEL, Models};
 use crate::wire::head::Known;
 use crate::wire::path::check_forwardable;
 
@@ -21,6 +23,9 @@ macro_rules! builtin {
 
 builtin!(
     "openai",
+    "anthropic",
+    "gemini",
+    "bedrock",
     "azure",
     "groq",
     "xai",
@@ -144,6 +149,7 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
     let mut reader = FileReader { root: &root, mistakes };
     reader.check_forward_headers();
     let env_default = kind.to_uppercase().replace('-', "_");
+    let common = rules::read(&root, reader.mistakes);
     Some(ProviderFile {
         kind: kind.to_owned(),
         title: reader.text("title").unwrap_or(kind).to_owned(),
@@ -155,10 +161,14 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
         query: reader.pairs("query"),
         query_when_base_has: reader.text("query_when_base_has").map(str::to_owned),
         headers: reader.pairs("headers"),
+        default_headers: reader.pairs("default_headers"),
         header_variables: reader.header_variables(),
         forward_headers: reader.list("forward_headers"),
         usage_in_streams: reader.usage_in_streams(),
         edits: reader.edits(),
+        rules_of_models: rules::read_of_models(&root, &common, reader.mistakes),
+        rules: common,
+        only_responses: Models::new(reader.list("only_responses")),
     })
     .inspect(|file| refuse_clashes(file, &root, mistakes))
 }
@@ -289,14 +299,13 @@ impl<'n> FileReader<'n, '_> {
                 Some(endpoint) if is_path(&path) => paths[endpoint as usize] = Some(path),
                 _ => {
                     let place = self.root.get("paths").map_or("", |node| &node.place);
-                    let expected =
-                        "chat, completions, embeddings or models, each with a path that begins with /";
-                    self.mistakes.add(
-                        place,
-                        "paths",
-                        format!("`{name}: {path}` is no endpoint's path"),
-                        expected,
+                    let names: Vec<&str> = Endpoint::ALL.iter().map(|endpoint| endpoint.name()).collect();
+                    let expected = format!(
+                        "one of {}, each with a path that begins with /",
+                        names[..names.len() - 1].join(", ")
                     );
+                    let what = format!("`{name}: {path}` is no endpoint's path");
+                    self.mistakes.add(place, "paths", what, expected);
                 }
             }
         }
@@ -328,11 +337,13 @@ impl<'n> FileReader<'n, '_> {
 /// A path below the base URL (`/x`) or below the host (`//x`).
 fn is_path(path: &str) -> bool {
     let below = path.strip_prefix("//").map_or(path.strip_prefix('/'), Some);
-    let is_good = |b: u8| b.is_ascii_graphic() && b != b'?' && b != b'#';
+    let is_good = |b: u8| b.is_ascii_graphic() && b != b'#';
     below.is_some_and(|below| {
-        !below.is_empty()
-            && below.bytes().all(is_good)
-            && check_forwardable(format!("/{below}").as_bytes()).is_ok()
+        // The model's name is written in percent-encoding.
+        let filled = below.replace(MODEL, "model");
+        let (path, query) = filled.split_once('?').unwrap_or((&filled, ""));
+        let is_safe = check_forwardable(format!("/{path}").as_bytes()).is_ok() && !query.contains('?');
+        !path.is_empty() && filled.bytes().all(is_good) && !filled.contains(['{', '}']) && is_safe
     })
 }
 
@@ -371,10 +382,14 @@ const KEYS: &[&str] = &[
     "query",
     "query_when_base_has",
     "headers",
+    "default_headers",
     "header_variables",
     "forward_headers",
     "usage_in_streams",
     "edits",
+    "rules",
+    "rules_of_models",
+    "only_responses",
 ];
 const EDIT_EXPECTED: &str = "`rename: A, to: B`, `drop: A`, `default: A, value: JSON`, `map: A, from: X, to: Y`, \
                              `clamp: A, min: N, max: N` or `clamp: A, above: N, else: M`";

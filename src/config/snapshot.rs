@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub metrics: Metrics,
     /// Asks providers for usage in streams, and hides the extra event from clients that did not ask.
     pub ask_usage_in_streams: bool,
+    /// Sends a translated request without what the provider's dialect cannot say, instead of refusing it.
+    pub drops_unsupported: bool,
     pub ca_file: Option<PathBuf>,
     pub dns_refresh_ms: u64,
     pub log: Log,
@@ -52,6 +54,8 @@ pub struct Server {
     /// All bodies that are held at a time, in the whole process.
     pub held_bytes_max: usize,
     pub event_bytes_max: usize,
+    /// How long a stream may be silent before a sign of life; 0 is without end.
+    pub keep_alive_ms: u64,
     /// `None` lets streams finish however long they take.
     pub drain_timeout_ms: Option<u64>,
 }

@@ -93,12 +93,14 @@ pub const SETTINGS: &[Setting] = settings! {
     "server.held_max" Kind::Bytes, "1G", [], "Memory for all request bodies that are held at a time; requests beyond it get 503.";
     "server.event_max" Kind::Bytes, "16M", [], "The largest single event of a stream.";
     "server.drain_timeout" Kind::Millis(0), "", [], "How long a stop waits for exchanges that are running; not set is without end.";
+    "server.keep_alive_interval" Kind::Millis(0), "15s", [], "How long a stream may be silent before the gateway sends a comment or a ping of the caller's dialect; 0 is never.";
     "auth.master_key" Kind::Secret, "", ["RINGWAY_MASTER_KEY", "GOMODEL_MASTER_KEY"], "The key that clients show as `Authorization: Bearer`, `x-api-key`, `api-key` or `x-goog-api-key`.";
     "auth.keys" Kind::SecretList, "", [], "Further keys that are as good as the master key, to change keys without a gap.";
     "metrics.enabled" Kind::Bool, "true", ["METRICS_ENABLED"], "Serves Prometheus metrics.";
     "metrics.path" Kind::Text, "/metrics", ["METRICS_ENDPOINT"], "Where they are.";
     "metrics.require_key" Kind::Bool, "false", [], "Whether they need a key like the API.";
     "usage.ask_in_streams" Kind::Bool, "true", ["ENFORCE_RETURNING_USAGE_DATA"], "Asks providers to state usage at the end of streams, and hides that event from clients that did not ask.";
+    "translation.on_unsupported" Kind::Choice(&["refuse", "drop"]), "refuse", [], "What becomes of a request with a field that the provider's dialect cannot say: 400 that names it, or sent without it, with the header `x-ringway-dropped`.";
     "models.default_provider" Kind::Text, "", [], "The provider of requests that name neither a provider nor a known model. With one provider it is that one.";
     "models.configured_mode" Kind::Choice(&["fallback", "allowlist", "merge"]), "fallback", ["CONFIGURED_PROVIDER_MODELS_MODE"], "What `models` of a provider means: used when its own list cannot be had; instead of it; or beside it.";
     "models.refresh_interval" Kind::Seconds(1), "3600", ["CACHE_REFRESH_INTERVAL"], "How often the providers' model lists are read again.";

@@ -1,4 +1,4 @@
-//! The endpoints of the OpenAI surface that the gateway knows by name. Every other path is `Other` and passes through.
+//! The endpoints that the gateway knows by name, and the dialect of each. Every other path is `Other` and passes through.
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -8,13 +8,46 @@ pub enum Endpoint {
     Completions,
     Embeddings,
     Models,
+    Messages,
+    CountTokens,
+    Responses,
+    /// Gemini's generateContent; the model stands in the path.
+    Generate,
+    /// The same as a stream, which has a path of its own.
+    GenerateStream,
+    /// Bedrock's Converse; the model stands in the path. Providers only.
+    Converse,
+    ConverseStream,
     Other,
 }
 
+/// The grammar of a conversation: how requests, answers and streams are spelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grammar {
+    #[default]
+    Chat,
+    Responses,
+    Messages,
+    Gemini,
+    Converse,
+}
+
 impl Endpoint {
-    pub const COUNT: usize = 5;
-    pub const ALL: [Endpoint; Endpoint::COUNT] =
-        [Endpoint::Chat, Endpoint::Completions, Endpoint::Embeddings, Endpoint::Models, Endpoint::Other];
+    pub const COUNT: usize = 12;
+    pub const ALL: [Endpoint; Endpoint::COUNT] = [
+        Endpoint::Chat,
+        Endpoint::Completions,
+        Endpoint::Embeddings,
+        Endpoint::Models,
+        Endpoint::Messages,
+        Endpoint::CountTokens,
+        Endpoint::Responses,
+        Endpoint::Generate,
+        Endpoint::GenerateStream,
+        Endpoint::Converse,
+        Endpoint::ConverseStream,
+        Endpoint::Other,
+    ];
 
     /// The word in settings files and metric labels.
     pub fn name(self) -> &'static str {
@@ -23,6 +56,13 @@ impl Endpoint {
             Endpoint::Completions => "completions",
             Endpoint::Embeddings => "embeddings",
             Endpoint::Models => "models",
+            Endpoint::Messages => "messages",
+            Endpoint::CountTokens => "count_tokens",
+            Endpoint::Responses => "responses",
+            Endpoint::Generate => "generate",
+            Endpoint::GenerateStream => "generate_stream",
+            Endpoint::Converse => "converse",
+            Endpoint::ConverseStream => "converse_stream",
             Endpoint::Other => "other",
         }
     }
@@ -33,12 +73,64 @@ impl Endpoint {
             b"/chat/completions" => Endpoint::Chat,
             b"/completions" => Endpoint::Completions,
             b"/embeddings" => Endpoint::Embeddings,
+            b"/messages" => Endpoint::Messages,
+            b"/messages/count_tokens" => Endpoint::CountTokens,
+            b"/responses" => Endpoint::Responses,
             _ => Endpoint::Other,
         }
     }
 
-    /// Whether the endpoint can answer with a stream of events that ends in `[DONE]`.
+    /// The endpoint that a method behind a model's name means (`/models/NAME:METHOD`), as Gemini's API spells it.
+    pub fn of_method(method: &[u8]) -> Option<Endpoint> {
+        match method {
+            b"generateContent" => Some(Endpoint::Generate),
+            b"streamGenerateContent" => Some(Endpoint::GenerateStream),
+            _ => None,
+        }
+    }
+
+    /// Whether a member `stream` of the body asks for a stream of events.
     pub fn streams(self) -> bool {
-        matches!(self, Endpoint::Chat | Endpoint::Completions)
+        matches!(self, Endpoint::Chat | Endpoint::Completions | Endpoint::Messages | Endpoint::Responses)
+    }
+
+    /// The grammar of its conversations, where it holds one.
+    pub fn grammar(self) -> Option<Grammar> {
+        match self {
+            Endpoint::Chat => Some(Grammar::Chat),
+            Endpoint::Messages => Some(Grammar::Messages),
+            Endpoint::Responses => Some(Grammar::Responses),
+            Endpoint::Generate | Endpoint::GenerateStream => Some(Grammar::Gemini),
+            Endpoint::Converse | Endpoint::ConverseStream => Some(Grammar::Converse),
+            _ => None,
+        }
+    }
+
+    /// The grammar of its errors.
+    pub fn error_grammar(self) -> Grammar {
+        match self {
+            Endpoint::CountTokens => Grammar::Messages,
+            other => other.grammar().unwrap_or_default(),
+        }
+    }
+}
+
+impl Grammar {
+    /// In the order in which a provider's are tried for a request of another one: the richest first, and Responses last,
+    /// because many who have it take fewer fields there.
+    pub const BY_PREFERENCE: [Grammar; 5] =
+        [Grammar::Messages, Grammar::Gemini, Grammar::Converse, Grammar::Chat, Grammar::Responses];
+
+    /// The endpoint that answers a conversation of this grammar.
+    pub fn endpoint(self, wants_stream: bool) -> Endpoint {
+        match (self, wants_stream) {
+            (Grammar::Chat, _) => Endpoint::Chat,
+            (Grammar::Responses, _) => Endpoint::Responses,
+            (Grammar::Messages, _) => Endpoint::Messages,
+            (Grammar::Gemini, false) => Endpoint::Generate,
+            (Grammar::Gemini, true) => Endpoint::GenerateStream,
+            (Grammar::Converse, false) => Endpoint::Converse,
+            (Grammar::Converse, true) => Endpoint::ConverseStream,
+        }
     }
 }

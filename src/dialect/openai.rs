@@ -16,7 +16,7 @@ pub fn write_error(refusal: &Refusal, out: &mut Vec<u8>) {
         None => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"code\":");
-    json::write_string(refusal.code, out);
+    json::write_string(refusal.provider_code.as_deref().unwrap_or(refusal.code), out);
     out.extend_from_slice(b"}}");
 }
 

@@ -1,6 +1,7 @@
 //! The models that the providers offer: which provider a bare id means, and the answers of `/v1/models`, ready to send.
 
 pub mod fuzz;
+mod shapes;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Compiled;
 use crate::config::ConfiguredMode;
+use crate::dialect::endpoint::Grammar;
 
 /// What shards look models up in. Immutable; a new one replaces it.
 #[derive(Default)]
@@ -20,6 +22,9 @@ pub struct Catalogue {
     by_provider: Vec<(Arc<str>, HashSet<String>)>,
     /// The body of `GET /v1/models`.
     pub list: Vec<u8>,
+    /// The same for callers of Anthropic's and of Gemini's dialect.
+    list_of_messages: Vec<u8>,
+    list_of_gemini: Vec<u8>,
     /// The bodies of `GET /v1/models/{id}`, for bare and for qualified ids.
     entries: HashMap<String, Vec<u8>>,
     /// Every provider has said what it offers, or that it cannot.
@@ -36,6 +41,21 @@ impl Catalogue {
     pub fn offers(&self, provider: &str, model: &str) -> bool {
         let of_provider = self.by_provider.iter().find(|(name, _)| **name == *provider);
         of_provider.is_some_and(|(_, models)| models.contains(model))
+    }
+
+    /// The list of models in the shape of this dialect.
+    pub fn list_for(&self, grammar: Grammar) -> &[u8] {
+        match grammar {
+            Grammar::Messages => &self.list_of_messages,
+            Grammar::Gemini => &self.list_of_gemini,
+            _ => &self.list,
+        }
+    }
+
+    /// One model in the shape of this dialect.
+    pub fn entry_for(&self, grammar: Grammar, id: &str) -> Option<Vec<u8>> {
+        let model: Value = serde_json::from_slice(self.entry(id)?).ok()?;
+        Some(shapes::shape(grammar, &model).to_string().into_bytes())
     }
 
     /// The body of `GET /v1/models/{id}`.
@@ -112,7 +132,9 @@ impl Builder {
             catalogue.by_provider.push((name, own));
         }
         bare.append(&mut qualified);
-        catalogue.list = json!({"object": "list", "data": bare}).to_string().into_bytes();
+        catalogue.list = shapes::list(Grammar::Chat, &bare);
+        catalogue.list_of_messages = shapes::list(Grammar::Messages, &bare);
+        catalogue.list_of_gemini = shapes::list(Grammar::Gemini, &bare);
         catalogue
     }
 }
@@ -166,7 +188,9 @@ fn read_list(body: &[u8]) -> Option<Vec<Value>> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let list = value.get("data").or_else(|| value.get("models")).unwrap_or(&value).as_array()?;
     let id_of = |model: &Value| {
-        let id = model.get("id").or_else(|| model.get("name")).unwrap_or(model).as_str()?.to_owned();
+        let id = model.get("id").or_else(|| model.get("name")).unwrap_or(model).as_str()?;
+        // Gemini's list names each model by its path.
+        let id = id.strip_prefix("models/").unwrap_or(id).to_owned();
         let mut model = if model.is_object() { model.clone() } else { json!({}) };
         model["id"] = json!(id);
         Some(model)

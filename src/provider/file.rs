@@ -1,7 +1,9 @@
 //! What a provider file says, after it was checked.
 
 use super::edit::BodyEdit;
+use super::models::Models;
 use crate::dialect::endpoint::Endpoint;
+use crate::dialect::middle::Rules;
 
 /// A provider file: one kind of provider, of which there may be many instances.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct ProviderFile {
     /// The query is added only when the base URL's path holds this text.
     pub query_when_base_has: Option<String>,
     pub headers: Vec<(String, String)>,
+    /// Headers of requests whose client has none of the same name.
+    pub default_headers: Vec<(String, String)>,
     /// Headers that the environment may set: the end of a variable's name (behind [`ProviderFile::env`] and `_`), and the
     /// header.
     pub header_variables: Vec<(String, String)>,
@@ -30,6 +34,12 @@ pub struct ProviderFile {
     pub forward_headers: Vec<String>,
     pub usage_in_streams: UsageInStreams,
     pub edits: Vec<BodyEdit>,
+    /// What a request that comes from another dialect must respect.
+    pub rules: Rules,
+    /// The same for some of its models; the first that fits counts.
+    pub rules_of_models: Vec<(Models, Rules)>,
+    /// Models that answer conversations on the responses endpoint only.
+    pub only_responses: Models,
 }
 
 /// How a provider wants to be shown its key.

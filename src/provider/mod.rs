@@ -4,6 +4,8 @@
 pub mod edit;
 pub mod file;
 pub mod fuzz;
+mod models;
 mod target;
 
-pub use target::{Credential, Limits, Origin, Provider, Proxy, Retry, Route};
+pub use models::Models;
+pub use target::{Credential, Limits, MODEL, Origin, Provider, Proxy, Retry, Route};

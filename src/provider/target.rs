@@ -2,9 +2,12 @@
 
 use crate::base::Secret;
 use crate::dialect::endpoint::Endpoint;
+use crate::wire::path::percent_encode;
 
 use super::edit::BodyEdit;
 use super::file::UsageInStreams;
+use super::models::Models;
+use crate::dialect::middle::Rules;
 
 /// One configured instance of a provider.
 #[derive(Clone, Debug)]
@@ -26,6 +29,11 @@ pub struct Provider {
     pub own_headers: Vec<String>,
     pub usage_in_streams: UsageInStreams,
     pub edits: Vec<BodyEdit>,
+    pub rules: Rules,
+    pub rules_of_models: Vec<(Models, Rules)>,
+    pub only_responses: Models,
+    /// Header lines for requests whose client has none of the same name, with those names in lower case.
+    pub default_headers: Vec<(String, String)>,
     /// Models named in the settings.
     pub models: Vec<String>,
     pub limits: Limits,
@@ -58,9 +66,34 @@ pub struct Credential {
 /// An endpoint of a provider.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// The whole request target, base path and added query included.
+    /// The whole request target, base path and added query included. `{model}` stands for the model.
     pub target: String,
+    /// Where `{model}` stands.
+    model_at: Option<usize>,
 }
+
+impl Route {
+    pub fn new(target: String) -> Route {
+        let model_at = target.find(MODEL);
+        Route { target, model_at }
+    }
+
+    /// Appends the target of a request for this model.
+    pub fn write(&self, model: &str, out: &mut Vec<u8>) {
+        let target = self.target.as_bytes();
+        match self.model_at {
+            None => out.extend_from_slice(target),
+            Some(at) => {
+                out.extend_from_slice(&target[..at]);
+                percent_encode(model.as_bytes(), out);
+                out.extend_from_slice(&target[at + MODEL.len()..]);
+            }
+        }
+    }
+}
+
+/// The model's place in a path.
+pub const MODEL: &str = "{model}";
 
 /// Time limits in milliseconds, and the size of the pool per shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +130,12 @@ pub struct Proxy {
 }
 
 impl Provider {
+    /// What a request for this model must respect.
+    pub fn rules_for(&self, model: &str) -> &Rules {
+        let own = self.rules_of_models.iter().find(|(models, _)| models.has(model));
+        own.map_or(&self.rules, |(_, rules)| rules)
+    }
+
     /// The route of an endpoint, where the provider has it.
     pub fn route(&self, endpoint: Endpoint) -> Option<&Route> {
         self.routes[endpoint as usize].as_ref()

@@ -8,7 +8,8 @@ use super::work::Work;
 use crate::base::fault::FaultKind;
 use crate::base::limits::{LINGER_BYTES_MAX, LINGER_MS_MAX};
 use crate::base::{Refusal, RefusalKind};
-use crate::dialect::openai;
+use crate::dialect::endpoint::Grammar;
+use crate::dialect::{errors, facts, openai};
 use crate::wire::Malformed;
 use crate::wire::request::Method;
 use crate::wire::write::HeadWriter;
@@ -65,7 +66,13 @@ pub async fn refuse(
 ) -> Result<(), FaultKind> {
     *shard.counters.borrow_mut().refusals.entry(refusal.code).or_default() += 1;
     let mut body = Vec::new();
-    openai::write_error(refusal, &mut body);
+    match work.grammar {
+        Grammar::Chat => openai::write_error(refusal, &mut body),
+        grammar => {
+            let id = String::from_utf8_lossy(work.request_id.as_bytes());
+            facts::write_error(grammar, &errors::of_refusal(refusal), &id, &mut body);
+        }
+    }
     let mut lines = refusal.header_lines.clone();
     let mut head = HeadWriter::continuing(&mut lines);
     if let Some(seconds) = refusal.retry_after_s {

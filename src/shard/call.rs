@@ -13,10 +13,12 @@ use super::exchange::Stop;
 use super::outgoing::{self, Outgoing};
 use super::route::{self, Asked, Target};
 use super::stream;
+use super::transcode;
 use super::work::Work;
 use crate::base::limits::CATALOGUE_WAIT_MS_MAX;
 use crate::base::{Refusal, Span};
 use crate::dialect::endpoint::Endpoint;
+use crate::dialect::translate::Translation;
 use crate::provider::{edit, file::UsageInStreams};
 use crate::wire::head::Known;
 use crate::wire::json::{self, Kind};
@@ -26,6 +28,10 @@ use crate::wire::path;
 /// What the request means: which endpoint of which provider, and what its body asks for.
 pub struct Call {
     pub endpoint: Endpoint,
+    /// The provider's endpoint; another one than the client's where they speak different dialects.
+    pub egress: Endpoint,
+    /// The way back between the two dialects.
+    pub translation: Option<Box<Translation>>,
     pub target: Target,
     /// The body asks for a stream of events.
     pub wants_stream: bool,
@@ -37,6 +43,8 @@ pub struct Call {
     pub is_repeatable: bool,
     /// Fields that the provider's file made us change, for a header.
     pub edited: Vec<String>,
+    /// Fields that the provider's dialect cannot say, for a header.
+    pub dropped: Vec<String>,
 }
 
 /// Finds out what the request means, and prepares the edits of its body.
@@ -47,27 +55,40 @@ pub async fn understand(
     work: &mut Work,
     head_len: usize,
     asked: Asked,
-    body: &Body,
+    body: &mut Body,
 ) -> Result<Call, Stop> {
     work.edits.clear();
     work.object.clear();
-    let Asked::Api(endpoint, _) = asked else { return passthrough(active, client, work, head_len, asked) };
+    let (endpoint, in_path) = match asked {
+        Asked::Api(endpoint, _) => (endpoint, None),
+        Asked::ApiOfModel(endpoint, model) => (endpoint, Some(model)),
+        _ => return passthrough(active, client, work, head_len, asked),
+    };
     let head = &client.input.filled()[..head_len];
     let hint = path::query_value(work.request.query.of(head), "provider").map(|hint| hint.into_owned());
-    let model = named_model(client, work, head_len, endpoint, body)?;
-    let model_at = model.as_ref().map(|(_, at)| *at);
+    let model = named_model(client, work, head_len, endpoint, in_path, body)?;
+    let model_at = model.as_ref().and_then(|(_, at)| *at);
     let target = find_target(shard, active, client, model.map(|(name, _)| name), hint).await?;
     let is_passthrough = endpoint == Endpoint::Other;
+    let wants_stream = wants_stream(client, work, endpoint, body);
+    let provider = &target.upstream.provider;
+    let Some(egress) = transcode::egress(provider, endpoint, &target.model, wants_stream) else {
+        let message = format!("The provider `{}` has no {} endpoint.", provider.name, endpoint.name());
+        return Err(Refusal::invalid("unsupported_endpoint", message).into());
+    };
     let mut call = Call {
         endpoint,
+        egress,
+        translation: None,
         target,
-        wants_stream: false,
+        wants_stream,
         hides_usage: false,
         is_passthrough,
         is_repeatable: !is_passthrough || is_repeatable(client, work, head_len),
         edited: Vec::new(),
+        dropped: Vec::new(),
     };
-    if let (Some(at), true) = (model_at, call.target.is_qualified) {
+    if let (Some(at), true, true) = (model_at, call.target.is_qualified, egress == endpoint) {
         let mut text = Vec::new();
         match body {
             Body::Streaming(_) => text.extend_from_slice(call.target.model.as_bytes()),
@@ -75,10 +96,19 @@ pub async fn understand(
         }
         work.edits.replace(at, &text);
     }
+    transcode::transcode(shard, active, client, work, head_len, body, &mut call)?;
     if endpoint != Endpoint::Other {
-        prepare_edits(active, client, work, body, &mut call)?;
+        prepare_edits(active, client, work, body, &mut call);
     }
     Ok(call)
+}
+
+/// Whether the request asks for a stream: by its path, or by its body.
+fn wants_stream(client: &Client, work: &Work, endpoint: Endpoint, body: &Body) -> bool {
+    let document = body.held(&client.input);
+    let is_true = |member: &json::Member| member.kind == Kind::True;
+    endpoint == Endpoint::GenerateStream
+        || (endpoint.streams() && json::find(&work.members, document, "stream").is_some_and(is_true))
 }
 
 fn passthrough(
@@ -93,6 +123,8 @@ fn passthrough(
     let upstream = active.by_name(name).ok_or_else(|| Stop::from(route::unknown_provider(name)))?;
     Ok(Call {
         endpoint: Endpoint::Other,
+        egress: Endpoint::Other,
+        translation: None,
         target: Target {
             upstream: upstream.clone(),
             model: String::new(),
@@ -104,6 +136,7 @@ fn passthrough(
         is_passthrough: true,
         is_repeatable: is_repeatable(client, work, head_len),
         edited: Vec::new(),
+        dropped: Vec::new(),
     })
 }
 
@@ -112,15 +145,16 @@ fn is_repeatable(client: &Client, work: &Work, head_len: usize) -> bool {
     outgoing::is_repeatable(work.request.method, &work.request.headers, head)
 }
 
-/// The model that the body names, with its place in the body. Bodies of known endpoints must be objects; others may be
-/// anything, and then name none.
+/// The model that the path or the body names, with its place in the body. Bodies of known endpoints must be objects;
+/// others may be anything, and then name none.
 fn named_model(
     client: &Client,
     work: &mut Work,
     head_len: usize,
     endpoint: Endpoint,
+    in_path: Option<Span>,
     body: &Body,
-) -> Result<Option<(String, Span)>, Stop> {
+) -> Result<Option<(String, Option<Span>)>, Stop> {
     work.members.clear();
     if let Body::Streaming(inflow) = body {
         let content_type = work.request.headers.find(Known::ContentType).unwrap_or_default();
@@ -128,7 +162,7 @@ fn named_model(
         let Some(boundary) = boundary else { return Ok(None) };
         return match multipart::find_field(&inflow.peeked, boundary, "model") {
             FieldSearch::Found(at) => {
-                Ok(std::str::from_utf8(at.of(&inflow.peeked)).ok().map(|m| (m.to_owned(), at)))
+                Ok(std::str::from_utf8(at.of(&inflow.peeked)).ok().map(|m| (m.to_owned(), Some(at))))
             }
             FieldSearch::Twice => {
                 let refusal = Refusal::invalid("duplicate_key", "The field `model` stands more than once.");
@@ -148,9 +182,13 @@ fn named_model(
         refusal.param = fault.field().map(str::to_owned);
         return Err(refusal.into());
     }
+    if let Some(in_path) = in_path {
+        let model = route::model_id(in_path.of(client.input.filled())).unwrap_or_default();
+        return Ok(Some((model, None)));
+    }
     let Some(member) = json::find(&work.members, document, "model") else { return Ok(None) };
     match json::string_value(document, member) {
-        Some(model) => Ok(Some((model.into_owned(), member.value))),
+        Some(model) => Ok(Some((model.into_owned(), Some(member.value)))),
         None if endpoint == Endpoint::Other => Ok(None),
         None => Err(Refusal::invalid("invalid_type", "`model` must be a string.").about("model").into()),
     }
@@ -185,31 +223,21 @@ async fn find_target(
 }
 
 /// The edits that the provider needs, and the question for usage in streams.
-fn prepare_edits(
-    active: &Active,
-    client: &Client,
-    work: &mut Work,
-    body: &Body,
-    call: &mut Call,
-) -> Result<(), Stop> {
+fn prepare_edits(active: &Active, client: &Client, work: &mut Work, body: &Body, call: &mut Call) {
     let provider = &call.target.upstream.provider;
-    if provider.route(call.endpoint).is_none() {
-        let message = format!("The provider `{}` has no {} endpoint.", provider.name, call.endpoint.name());
-        return Err(Refusal::invalid("unsupported_endpoint", message).into());
-    }
     let document = body.held(&client.input);
     let Work { members, edits, object, .. } = work;
-    call.edited = edit::apply(&provider.edits, document, members, edits, object);
-    let is_true =
-        |key: &str| json::find(members, document, key).is_some_and(|member| member.kind == Kind::True);
-    call.wants_stream = call.endpoint.streams() && is_true("stream");
+    let is_openai = matches!(call.egress, Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings);
+    // The edits speak of the provider's main dialect.
+    if is_openai || provider.route(Endpoint::Chat).is_none() {
+        call.edited.extend(edit::apply(&provider.edits, document, members, edits, object));
+    }
     let asks = active.snapshot().ask_usage_in_streams && provider.usage_in_streams == UsageInStreams::Ask;
-    if call.wants_stream && asks {
+    if call.wants_stream && asks && is_openai && call.translation.is_none() {
         call.hides_usage = stream::ask_for_usage(document, members, edits, object);
     }
     let brace_at = document.iter().rposition(|&b| b == b'}').unwrap_or_default();
     object.apply(members, brace_at, edits);
-    Ok(())
 }
 
 /// The request as it goes to the provider, but for the credential.
@@ -242,9 +270,20 @@ pub fn prepare_outgoing(
             add_queries(&mut target, provider.query.as_bytes(), &without_hint(query));
         }
         _ => {
-            let route = provider.route(call.endpoint);
-            target.extend_from_slice(route.map_or("", |route| &route.target).as_bytes());
-            add_query(&mut target, &without_hint(query));
+            if let Some(route) = provider.route(call.egress) {
+                route.write(&call.target.model, &mut target);
+            }
+            match (asked, &call.translation) {
+                // Its own query speaks of another dialect.
+                (_, Some(_)) => {}
+                (Asked::ApiOfModel(..), None) => {
+                    // How a stream is framed is the client's to say.
+                    let end = memchr::memchr(b'?', &target).unwrap_or(target.len());
+                    target.truncate(end);
+                    add_query(&mut target, &without_key(&without_hint(query)));
+                }
+                _ => add_query(&mut target, &without_hint(query)),
+            }
         }
     }
     let held = body.held(&client.input).len();
@@ -258,6 +297,13 @@ fn check_path(rest: &[u8]) -> Result<(), Stop> {
 fn without_hint(query: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
     path::query_without(query, "provider", &mut kept);
+    kept
+}
+
+/// A key in the query is the caller's for us.
+fn without_key(query: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::new();
+    path::query_without(query, "key", &mut kept);
     kept
 }
 

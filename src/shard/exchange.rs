@@ -16,7 +16,7 @@ use super::tally::{Tally, WasWaitedFor};
 use super::work::Work;
 use crate::base::limits::{HOPS_MAX, REQUEST_ID_BYTES_MAX};
 use crate::base::{Refusal, RefusalKind};
-use crate::dialect::endpoint::Endpoint;
+use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::policy::admit;
 use crate::wire::head::Known;
 use crate::wire::multipart::{self, FieldSearch};
@@ -101,6 +101,7 @@ async fn straight(
     head_len: usize,
 ) -> Result<Next, Stop> {
     work.request_id.set_from_client(b"");
+    work.grammar = Grammar::default();
     let head = &client.input.filled()[..head_len];
     // What stands here is another request's, until this one is read.
     (work.request.keep_alive, work.request.method) = (false, Method::Get);
@@ -109,10 +110,11 @@ async fn straight(
     tally.has_head(head_len);
     let asked = route::read(head, &work.request, &active.snapshot().metrics.path);
     let asked = asked.map_err(|allowed| not_served(head, work, allowed))?;
+    work.grammar = asked.error_grammar();
     admit(active, asked, head, work)?;
     refuse_loop(head, work)?;
     match asked {
-        Asked::Api(..) | Asked::Passthrough { .. } => {
+        Asked::Api(..) | Asked::ApiOfModel(..) | Asked::Passthrough { .. } => {
             through_provider(shard, active, client, work, tally, head_len, asked).await
         }
         own => Box::pin(answer_own(shard, active, client, work, own)).await,
@@ -185,7 +187,7 @@ async fn answer_own(
 ) -> Result<Next, Stop> {
     work.request.keep_alive &= work.request.body == RequestBody::None && !shard.is_draining.get();
     let catalogue = shard.catalogue.borrow().clone();
-    let metrics;
+    let (metrics, entry);
     let answer = match asked {
         Asked::Health => Answer::json(br#"{"status":"ok"}"#),
         Asked::Ready if shard.is_draining.get() => {
@@ -209,12 +211,12 @@ async fn answer_own(
                 ..Answer::json(metrics.as_bytes())
             }
         }
-        Asked::Model(id) => {
+        Asked::Model(grammar, id) => {
             let id = route::model_id(id.of(client.input.filled())).unwrap_or_default();
-            let entry = catalogue.entry(&id).ok_or_else(|| route::unknown_model(&id))?;
-            Answer::json(entry)
+            entry = catalogue.entry_for(grammar, &id).ok_or_else(|| route::unknown_model(&id))?;
+            Answer::json(&entry)
         }
-        _ => Answer::json(&catalogue.list),
+        _ => Answer::json(catalogue.list_for(work.grammar)),
     };
     let timeout_ms = active.snapshot().server.write_timeout_ms;
     answer::send(client, work, &answer, timeout_ms).await.map_err(|_| Stop::Gone)?;
@@ -316,7 +318,11 @@ async fn take_body(
     let content_type = work.request.headers.find(Known::ContentType).unwrap_or_default().of(head);
     let is_encoded = work.request.headers.find(Known::ContentEncoding).is_some();
     let is_json = is_json(content_type) && !is_encoded;
-    let is_known = matches!(asked, Asked::Api(endpoint, _) if endpoint != Endpoint::Other);
+    let is_known = match asked {
+        Asked::Api(endpoint, _) => endpoint != Endpoint::Other,
+        Asked::ApiOfModel(..) => true,
+        _ => false,
+    };
     if is_known && is_encoded {
         let message = "Compressed request bodies are not taken here.";
         let refusal = Refusal::new(415, RefusalKind::InvalidRequest, "content_encoding", message);

@@ -2,6 +2,7 @@
 
 use super::route::{self, Asked};
 use super::stream::Watcher;
+use crate::dialect::endpoint::Grammar;
 use crate::policy::admit;
 use crate::wire::Step;
 use crate::wire::fuzz::{cuts, event_data};
@@ -36,7 +37,7 @@ enum Hides {
 
 /// What leaves of a stream in pieces, and all that was learnt.
 fn passed_on(pieces: &[&[u8]], hides: Hides) -> (Vec<u8>, String) {
-    let mut watcher = Watcher::new(hides == Hides::Usage, usize::MAX);
+    let mut watcher = Watcher::new(Grammar::Chat, hides == Hides::Usage, usize::MAX);
     let mut out = Vec::new();
     for piece in pieces {
         assert_eq!(watcher.take(piece, &mut out), Ok(()));
@@ -58,11 +59,15 @@ pub fn route(input: &[u8]) {
     }
     let path = request.path.of(head);
     match route::read(head, &request, "/metrics") {
-        Ok(Asked::Model(id)) => {
+        Ok(Asked::Model(Grammar::Chat, id)) => {
             assert_eq!([b"/v1/models/", id.of(head)].concat(), path);
             route::model_id(id.of(head));
         }
         Ok(Asked::Api(_, rest)) => assert_eq!([b"/v1", rest.of(head)].concat(), path),
+        Ok(Asked::ApiOfModel(_, model)) => {
+            let start = [b"/v1beta/models/", model.of(head), b":"].concat();
+            assert!(path.starts_with(&start) && !model.is_empty());
+        }
         Ok(Asked::Passthrough { provider, rest }) => {
             assert_eq!([b"/p/", provider.of(head), rest.of(head)].concat(), path);
             assert!(!provider.is_empty() && rest.of(head).starts_with(b"/"));

@@ -22,6 +22,8 @@ mod replace;
 mod route;
 mod stream;
 mod tally;
+mod transcode;
+mod watch;
 mod work;
 
 use std::cell::{Cell, RefCell};

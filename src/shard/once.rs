@@ -423,8 +423,11 @@ pub async fn fill(
 
 /// Whether an answer is a stream of server-sent events.
 pub fn is_event_stream(content_type: &[u8]) -> bool {
-    const KIND: &[u8] = b"text/event-stream";
-    content_type.len() >= KIND.len() && content_type[..KIND.len()].eq_ignore_ascii_case(KIND)
+    const KINDS: [&[u8]; 2] = [b"text/event-stream", b"application/vnd.amazon.eventstream"];
+    let is = |kind: &[u8]| {
+        content_type.len() >= kind.len() && content_type[..kind.len()].eq_ignore_ascii_case(kind)
+    };
+    KINDS.into_iter().any(is)
 }
 
 /// What a broken answer of an upstream is called.

@@ -39,12 +39,19 @@ impl Outgoing {
             let name = field.name.of(head);
             let passes = match call.is_passthrough {
                 true => passes_through(field.known, name),
-                false => is_forwarded(field.known, name) || is_listed(&provider.forward_headers, name),
+                false => {
+                    is_forwarded(field.known, name)
+                        || (call.translation.is_none() && is_listed(&provider.forward_headers, name))
+                }
             };
             let is_own = || provider.own_headers.iter().any(|own| is_read_as(name, own.as_bytes()));
             if passes && !is_own() && !request.headers.named_by_connection(head, name) {
                 writer.checked_header(name, field.value.of(head));
             }
+        }
+        let is_given = |name: &str| request.headers.get(head, name).is_some() && call.translation.is_none();
+        for (name, value) in provider.default_headers.iter().filter(|(name, _)| !is_given(name)) {
+            writer.checked_header(name.as_bytes(), value.as_bytes());
         }
         Outgoing { method: request.method, framing: framing(work, body, held), first }
     }

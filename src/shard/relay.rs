@@ -4,24 +4,26 @@
 use std::io::IoSlice;
 
 use super::Shard;
+use super::answer;
 use super::attempt::Answered;
 use super::call::Call;
 use super::client::Client;
 use super::once::{Turn, fill, is_event_stream, of_malformed};
-use super::stream::{Tail, Watcher};
 use super::tally::Tally;
+use super::watch::{self, Watch};
 use super::work::Work;
 use crate::base::fault::FaultKind;
 use crate::base::limits::{BUFFER_BYTES, COPIED_BYTES_MAX};
 use crate::base::{Refusal, Span};
 use crate::config::Server;
-use crate::dialect::endpoint::Endpoint;
-use crate::dialect::openai;
+use crate::dialect::endpoint::Grammar;
+use crate::dialect::errors;
+use crate::dialect::middle::ProviderError;
+use crate::dialect::translate::{self, Translation};
 use crate::ledger::usage::Usage;
 use crate::wire::Step;
 use crate::wire::chunked::{Chunked, chunk_tail, write_chunk_head};
 use crate::wire::head::{Field, Known, Version};
-use crate::wire::json::{self, Capture, Kind};
 use crate::wire::request::Method;
 use crate::wire::response::ResponseBody;
 use crate::wire::write::HeadWriter;
@@ -50,19 +52,10 @@ enum Inward {
 enum Outward {
     None,
     Length,
+    /// A length that is known when all of the answer is here.
+    LengthAtEnd,
     Chunked,
     UntilClose,
-}
-
-/// What is learnt from a body on its way.
-enum Watch {
-    Nothing,
-    /// The events of a chat or completions stream.
-    Events(Box<Watcher>),
-    /// Where the lines of any other stream end.
-    Tail(Tail),
-    /// The usage in a JSON answer.
-    Json(Option<Box<Capture>>),
 }
 
 /// Passes the answer on to its end.
@@ -77,12 +70,19 @@ pub async fn relay(
 ) -> Relayed {
     tally.answered(work.response.status);
     let mut passing = begin(server, work, call, &answered);
-    write_head(work, call, &answered, passing.outward);
+    write_head(work, call, &answered, &passing);
 
     answered.buffer.consume(answered.head_len);
     let result = passing.pass(shard, server, client, work, tally, &mut answered).await;
     passing.tell_usage(tally, work.response.status);
+    if passing.watch.has_error() {
+        tally.cut();
+    }
     let relayed = match result {
+        result if passing.is_replaced(&result) => {
+            let refusal = passing.refusal(result);
+            Box::pin(passing.replace(shard, server, client, work, tally, &refusal)).await
+        }
         Ok(()) => {
             if passing.can_keep(work, &answered) {
                 answered.keep(shard);
@@ -104,31 +104,26 @@ pub async fn relay(
 }
 
 /// The state of passing one answer on.
-struct Passing {
+struct Passing<'c> {
     inward: Inward,
     outward: Outward,
     watch: Watch,
+    translation: Option<&'c Translation>,
     is_stream: bool,
     usage: Usage,
     /// Events that are about to leave.
     stage: Vec<u8>,
+    /// Something has left for the client.
+    has_begun: bool,
 }
 
-fn begin(server: &Server, work: &Work, call: &Call, answered: &Answered) -> Passing {
+fn begin<'c>(server: &Server, work: &Work, call: &'c Call, answered: &Answered) -> Passing<'c> {
     let response = &work.response;
     let head = &answered.buffer.filled()[..answered.head_len];
     let content_type = response.headers.find(Known::ContentType).unwrap_or_default();
     let is_success = (200..300).contains(&response.status);
     let is_stream = is_event_stream(content_type.of(head)) && response.body != ResponseBody::None;
-    let is_known = call.endpoint != Endpoint::Other;
-    let watch = match (is_stream, is_known && is_success) {
-        (true, true) if call.endpoint.streams() => {
-            Watch::Events(Box::new(Watcher::new(call.hides_usage, server.event_bytes_max)))
-        }
-        (true, _) => Watch::Tail(Tail::default()),
-        (false, true) => Watch::Json(None),
-        (false, false) => Watch::Nothing,
-    };
+    let watch = Watch::choose(server, call, is_stream, is_success);
     let inward = match response.body {
         ResponseBody::None => Inward::None,
         ResponseBody::Length(length) => Inward::Length(length),
@@ -136,19 +131,24 @@ fn begin(server: &Server, work: &Work, call: &Call, answered: &Answered) -> Pass
         ResponseBody::UntilClose => Inward::UntilClose,
     };
     // Where neither framing nor content tells a cut from the end, the client must not be told that it was the end.
-    let tells_its_end = matches!(watch, Watch::Events(_) | Watch::Json(_));
+    let tells_its_end = watch.tells_its_end();
     let outward = match (&inward, work.request.version) {
+        _ if watch.is_whole() => Outward::LengthAtEnd,
         (Inward::None, _) => Outward::None,
-        (Inward::Length(_), _) if !matches!(watch, Watch::Events(_)) => Outward::Length,
+        (Inward::Length(_), _) if !watch.is_staged() => Outward::Length,
         (Inward::UntilClose, _) if !tells_its_end => Outward::UntilClose,
         (_, Version::V11) => Outward::Chunked,
         (_, Version::V10) => Outward::UntilClose,
     };
-    Passing { inward, outward, watch, is_stream, usage: Usage::default(), stage: Vec::new() }
+    let translation = call.translation.as_deref();
+    let (usage, stage) = (Usage::default(), Vec::new());
+    Passing { inward, outward, watch, translation, is_stream, usage, stage, has_begun: false }
 }
 
 /// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
-fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outward) {
+fn write_head(work: &mut Work, call: &Call, answered: &Answered, passing: &Passing<'_>) {
+    let outward = passing.outward;
+    let is_translated = matches!(passing.watch, Watch::Translated(_) | Watch::Whole(_));
     let mut out = std::mem::take(&mut work.out);
     let (response, request) = (&work.response, &work.request);
     let head = &answered.buffer.filled()[..answered.head_len];
@@ -161,7 +161,9 @@ fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outwar
             field.known == Known::ContentLength && outward == Outward::None && response.status != 204;
         if is_told_length {
             writer.checked_header(field.name.of(head), field.value.of(head));
-        } else if !(has_tried && field.known == Known::XShouldRetry) {
+        } else if !(has_tried && field.known == Known::XShouldRetry)
+            && !(is_translated && field.known == Known::ContentType)
+        {
             pass_header(&mut writer, work, head, field);
         }
     }
@@ -169,8 +171,18 @@ fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outwar
     if has_tried {
         writer.checked_header(b"x-should-retry", b"false");
     }
-    if !call.edited.is_empty() {
-        writer.checked_header(b"x-ringway-edited", call.edited.join(", ").as_bytes());
+    if is_translated {
+        let is_json =
+            outward == Outward::LengthAtEnd || call.translation.as_ref().is_some_and(|t| t.as_array);
+        writer.checked_header(
+            b"content-type",
+            if is_json { b"application/json" } else { b"text/event-stream" },
+        );
+    }
+    for (name, fields) in [("x-ringway-edited", &call.edited), ("x-ringway-dropped", &call.dropped)] {
+        if !fields.is_empty() {
+            writer.checked_header(name.as_bytes(), fields.join(", ").as_bytes());
+        }
     }
     match (outward, response.body) {
         (Outward::Length, ResponseBody::Length(length)) => writer.number(b"content-length", length),
@@ -185,7 +197,9 @@ fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outwar
         _ => {}
     }
     writer.connection(request.version, request.keep_alive && outward != Outward::UntilClose);
-    writer.finish();
+    if outward != Outward::LengthAtEnd {
+        writer.finish();
+    }
     work.out = out;
 }
 
@@ -215,7 +229,7 @@ fn passes(known: Known, name: &[u8]) -> bool {
     }
 }
 
-impl Passing {
+impl Passing<'_> {
     /// Passes pieces on until the body ends. The head in `work.out` leaves with the first of them.
     async fn pass(
         &mut self,
@@ -227,11 +241,14 @@ impl Passing {
         answered: &mut Answered,
     ) -> Result<(), FaultKind> {
         let idle_ms = answered.upstream.provider.limits.idle_timeout_ms;
-        let mut at_eof = false;
+        let (mut at_eof, mut silent_ms) = (false, 0);
         loop {
             work.spans.clear();
             let (used, is_end) = self.inward.step(answered.buffer.filled(), at_eof, &mut work.spans)?;
             self.send_piece(server, client, work, answered, is_end).await?;
+            if self.replacement().is_some() {
+                return Ok(());
+            }
             answered.buffer.consume(used);
             shard.buffers.take_back(&mut answered.buffer);
             client.take_turn().await;
@@ -239,16 +256,54 @@ impl Passing {
             if is_end {
                 return self.judge_end();
             }
-            client.upstream_alarm.set_after(idle_ms);
+            let left_ms = idle_ms.saturating_sub(silent_ms);
+            let alive = self.keep_alive(work.grammar, server);
+            let wait_ms = if alive.is_empty() { left_ms } else { left_ms.min(server.keep_alive_ms) };
+            client.upstream_alarm.set_after(wait_ms);
             let Answered { conn, buffer, .. } = answered;
             match fill(shard, client, conn, buffer, BUFFER_BYTES).await {
                 Turn::Bytes(Ok(0)) => at_eof = true,
-                Turn::Bytes(Ok(count)) => tally.upstream_in(count),
+                Turn::Bytes(Ok(count)) => {
+                    tally.upstream_in(count);
+                    silent_ms = 0;
+                }
                 Turn::Bytes(Err(_)) => return Err(FaultKind::ClosedInAnswer),
                 Turn::Gone => return Err(FaultKind::ClientGone),
-                Turn::Late => return Err(FaultKind::IdleTimeout),
+                Turn::Late if wait_ms >= left_ms => return Err(FaultKind::IdleTimeout),
+                Turn::Late => {
+                    silent_ms += wait_ms;
+                    self.send_alive(server, client, work, alive).await?;
+                }
             }
         }
+    }
+
+    /// What tells the client of a silent stream that it is alive. Only where events leave whole, so that it never falls
+    /// into one.
+    fn keep_alive(&self, grammar: Grammar, server: &Server) -> &'static [u8] {
+        let is_open = matches!(self.outward, Outward::Chunked | Outward::UntilClose);
+        let is_whole = matches!(self.watch, Watch::Events(_) | Watch::Translated(_));
+        if !is_open || !is_whole || server.keep_alive_ms == 0 {
+            return b"";
+        }
+        translate::keep_alive(grammar, self.translation.is_some_and(|translation| translation.as_array))
+    }
+
+    async fn send_alive(
+        &self,
+        server: &Server,
+        client: &mut Client,
+        work: &mut Work,
+        alive: &[u8],
+    ) -> Result<(), FaultKind> {
+        let mut slices = [IoSlice::new(&[]), IoSlice::new(alive), IoSlice::new(&[])];
+        if self.outward == Outward::Chunked {
+            write_chunk_head(alive.len(), &mut work.out);
+            slices = [IoSlice::new(&work.out), slices[1], IoSlice::new(chunk_tail(alive.len(), false))];
+        }
+        client.send(&mut slices, server.write_timeout_ms).await?;
+        work.out.clear();
+        Ok(())
     }
 
     /// Sends what this turn brought: the head if it has not left, the data in the client's framing, the end if it is
@@ -264,22 +319,22 @@ impl Passing {
         let input = answered.buffer.filled();
         let Work { out, spans, members, .. } = work;
         self.stage.clear();
-        match &mut self.watch {
-            Watch::Nothing => {}
-            Watch::Tail(tail) => spans.iter().for_each(|span| tail.take(span.of(input))),
-            Watch::Json(capture) => watch_json(capture, &mut self.usage, input, spans, members, is_end),
-            Watch::Events(watcher) => {
-                for span in spans.iter() {
-                    let taken = watcher.take(span.of(input), &mut self.stage);
-                    taken.map_err(|_| FaultKind::EventTooLarge)?;
-                }
-                if is_end {
-                    watcher.finish(&mut self.stage);
-                }
+        let turn = watch::Turn { input, spans, is_end };
+        self.watch.take(&turn, self.translation, members, &mut self.usage, &mut self.stage)?;
+        if self.outward == Outward::LengthAtEnd {
+            if !is_end || self.replacement().is_some() {
+                return Ok(());
             }
+            let mut writer = HeadWriter::continuing(out);
+            writer.number(b"content-length", self.stage.len() as u64);
+            writer.finish();
         }
-        let is_staged = matches!(self.watch, Watch::Events(_));
+        let is_staged = self.watch.is_staged();
         let data_len = if is_staged { self.stage.len() } else { spans.iter().map(|span| span.len()).sum() };
+        if self.replacement().is_some() {
+            return Ok(());
+        }
+        self.has_begun = true;
         let is_chunked = self.outward == Outward::Chunked;
         if is_chunked && data_len > 0 {
             write_chunk_head(data_len, out);
@@ -319,16 +374,48 @@ impl Passing {
 
     /// Whether the end that the framing shows is a good one.
     fn judge_end(&self) -> Result<(), FaultKind> {
-        let is_good = match &self.watch {
-            Watch::Nothing | Watch::Tail(_) => true,
-            Watch::Events(watcher) => watcher.has_ended(),
-            // Without a length, the end of the connection may be a cut: the JSON tells.
-            Watch::Json(capture) => {
-                let is_whole = capture.as_ref().is_none_or(|capture| capture.ended_well());
-                is_whole || !matches!(self.inward, Inward::UntilClose)
-            }
-        };
-        if is_good { Ok(()) } else { Err(FaultKind::ClosedInAnswer) }
+        self.watch.judge_end(matches!(self.inward, Inward::UntilClose))
+    }
+
+    /// The error that the client gets instead of an answer of which nothing has left.
+    fn replacement(&self) -> Option<&ProviderError> {
+        match &self.watch {
+            Watch::Whole(whole) => whole.error.as_deref(),
+            Watch::Translated(stream) if !self.has_begun => stream.error.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing has left and the client gets an error instead of the answer.
+    fn is_replaced(&self, result: &Result<(), FaultKind>) -> bool {
+        let is_ours = matches!(result, Err(FaultKind::ClientGone | FaultKind::ClientStalled));
+        let is_held = self.outward == Outward::LengthAtEnd && result.is_err();
+        !is_ours && (is_held || self.replacement().is_some())
+    }
+
+    fn refusal(&self, result: Result<(), FaultKind>) -> Refusal {
+        match (self.replacement(), result) {
+            (Some(error), _) => errors::to_refusal(error),
+            (None, Err(kind)) => Refusal::from_fault(kind.fatal()),
+            (None, Ok(())) => Refusal::from_fault(FaultKind::Malformed.fatal()),
+        }
+    }
+
+    /// Sends an error instead of the answer. The upstream's connection is given up: how far its answer was is not known.
+    async fn replace(
+        &self,
+        shard: &Shard,
+        server: &Server,
+        client: &mut Client,
+        work: &mut Work,
+        tally: &mut Tally,
+        refusal: &Refusal,
+    ) -> Relayed {
+        tally.refused(refusal.status);
+        match answer::refuse(shard, client, work, refusal, server.write_timeout_ms).await {
+            Ok(()) => Relayed::Whole,
+            Err(_) => Relayed::Cut,
+        }
     }
 
     /// The last words on an answer that was cut: an error event in a stream; on other bodies nothing, so that the missing
@@ -340,11 +427,8 @@ impl Passing {
         // With a length no event of ours has room in the body.
         if self.is_stream && matches!(self.outward, Outward::Chunked | Outward::UntilClose) {
             self.stage.clear();
-            if let Watch::Tail(tail) = &self.watch {
-                self.stage.extend_from_slice(tail.missing_end());
-            }
             let refusal = Refusal::from_fault(kind.fatal());
-            openai::write_error_event(&refusal, &mut self.stage);
+            self.watch.fail(work.grammar, &refusal, work.request_id.as_bytes(), &mut self.stage);
             let is_chunked = self.outward == Outward::Chunked;
             if is_chunked {
                 write_chunk_head(self.stage.len(), &mut work.out);
@@ -361,15 +445,8 @@ impl Passing {
     }
 
     fn tell_usage(&mut self, tally: &mut Tally, status: u16) {
-        if let Watch::Events(watcher) = &self.watch {
-            self.usage.merge(watcher.usage);
-        }
-        if let Watch::Json(Some(capture)) = &self.watch
-            && let Some((value, Kind::Object)) = capture.value("usage")
-        {
-            self.usage.merge(openai::read_usage(value));
-        }
-        let is_read = matches!(self.watch, Watch::Events(_) | Watch::Json(_));
+        self.watch.state_usage(&mut self.usage);
+        let is_read = self.watch.tells_its_end();
         let is_expected = is_read && (200..300).contains(&status);
         tally.usage(self.usage, is_expected);
     }
@@ -415,25 +492,6 @@ fn push(spans: &mut Vec<Span>, count: usize) {
     if count > 0 {
         spans.push(Span::new(0, count));
     }
-}
-
-/// Looks for usage in a JSON answer: at once when all of it is here, piece by piece otherwise.
-fn watch_json(
-    capture: &mut Option<Box<Capture>>,
-    usage: &mut Usage,
-    input: &[u8],
-    spans: &[Span],
-    members: &mut Vec<json::Member>,
-    is_end: bool,
-) {
-    if let (None, [only], true) = (&capture, spans, is_end)
-        && let Some(object) = json::object_value(only.of(input), "usage", members)
-    {
-        usage.merge(openai::read_usage(object));
-        return;
-    }
-    let capture = capture.get_or_insert_with(|| Box::new(Capture::new(&["usage"])));
-    spans.iter().for_each(|span| capture.step(span.of(input)));
 }
 
 /// Memory that a stream keeps between its events.

@@ -8,6 +8,7 @@ use super::work::Work;
 use crate::base::fault::FaultKind;
 use crate::base::limits::ERROR_TEXT_BYTES_MAX;
 use crate::base::{Refusal, RefusalKind};
+use crate::dialect::errors;
 use crate::wire::chunked::Chunked;
 use crate::wire::head::Known;
 use crate::wire::response::ResponseBody;
@@ -27,6 +28,12 @@ pub fn replacement(call: &Call, work: &Work, answered: &Answered) -> Option<Refu
         Refusal::new(502, RefusalKind::Upstream, "upstream_auth_error", message)
     } else if !matches!(value(Known::ContentEncoding), b"" | b"identity") {
         Refusal::from_fault(FaultKind::ContentEncoded.fatal())
+    } else if response.status >= 400 && call.translation.is_some() {
+        let hint = response.headers.get(head, "x-amzn-errortype").map(|span| span.of(head));
+        let hint = hint.map(String::from_utf8_lossy);
+        let mut error = errors::read(response.status, &held_body(work, answered), hint.as_deref());
+        mask_keys(&mut error.message, call);
+        errors::to_refusal(&error)
     } else if response.status >= 400 && !is_json(value(Known::ContentType)) {
         let text = error_text(call, work, answered);
         Refusal::new(response.status, RefusalKind::Upstream, "upstream_error", text)
@@ -48,22 +55,23 @@ fn is_json(content_type: &[u8]) -> bool {
     content_type.to_ascii_lowercase().windows(4).any(|part| part == b"json")
 }
 
-/// What a provider said in another shape than JSON, as far as it is here.
-fn error_text(call: &Call, work: &Work, answered: &Answered) -> String {
+/// The body of an answer, as far as it is here.
+fn held_body(work: &Work, answered: &Answered) -> Vec<u8> {
     let rest = &answered.buffer.filled()[answered.head_len..];
     let mut spans = Vec::new();
-    let text = match work.response.body {
+    match work.response.body {
         ResponseBody::Chunked => {
             Chunked::default().step(rest, &mut spans);
             spans.iter().flat_map(|span| span.of(rest)).copied().collect()
         }
         _ => rest.to_vec(),
-    };
-    let mut text = String::from_utf8_lossy(&text).trim().to_owned();
-    // A page that shows the request it got would show the gateway's key.
-    for credential in &call.target.upstream.provider.credentials {
-        mask(&mut text, credential.key.reveal());
     }
+}
+
+/// What a provider said in another shape than JSON, as far as it is here.
+fn error_text(call: &Call, work: &Work, answered: &Answered) -> String {
+    let mut text = String::from_utf8_lossy(&held_body(work, answered)).trim().to_owned();
+    mask_keys(&mut text, call);
     let mut length = text.len().min(ERROR_TEXT_BYTES_MAX);
     while !text.is_char_boundary(length) {
         length -= 1;
@@ -71,6 +79,13 @@ fn error_text(call: &Call, work: &Work, answered: &Answered) -> String {
     text.truncate(length);
     let status = work.response.status;
     if text.is_empty() { format!("The provider answered with status {status}.") } else { text }
+}
+
+/// A page that shows the request it got would show the gateway's key.
+fn mask_keys(text: &mut String, call: &Call) {
+    for credential in &call.target.upstream.provider.credentials {
+        mask(text, credential.key.reveal());
+    }
 }
 
 /// Takes the key out of a text, and the part of it with which a text ends of which the rest is not here yet.

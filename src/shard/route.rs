@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::active::{Active, Upstream};
 use crate::base::{Refusal, RefusalKind, Span};
-use crate::dialect::endpoint::Endpoint;
+use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::offload::Catalogue;
 use crate::wire::path::percent_decoded;
 use crate::wire::request::{Method, RequestHead};
@@ -16,16 +16,36 @@ pub enum Asked {
     Health,
     Ready,
     Metrics,
-    Models,
-    Model(Span),
+    /// The list of models, or one of them, in the shape of this dialect.
+    Models(Grammar),
+    Model(Grammar, Span),
     /// An endpoint below `/v1`; the place is the path behind it.
     Api(Endpoint, Span),
+    /// A conversation whose model stands in the path, at this place.
+    ApiOfModel(Endpoint, Span),
     /// `/p/{provider}/…`: the provider's name and the path behind it.
     Passthrough {
         provider: Span,
         rest: Span,
     },
     Options,
+}
+
+impl Asked {
+    /// The dialect in which the caller expects errors.
+    pub fn error_grammar(self) -> Grammar {
+        match self {
+            Asked::Api(endpoint, _) | Asked::ApiOfModel(endpoint, _) => endpoint.error_grammar(),
+            Asked::Models(grammar) | Asked::Model(grammar, _) => grammar,
+            _ => Grammar::Chat,
+        }
+    }
+}
+
+/// Callers of Anthropic's dialect name its version on every request.
+fn of_version(head: &[u8], request: &RequestHead) -> Grammar {
+    let has_version = request.headers.get(head, "anthropic-version").is_some();
+    if has_version { Grammar::Messages } else { Grammar::Chat }
 }
 
 /// Reads the path. `Err` is a path or a method that is not served; the methods that are stand beside it.
@@ -40,12 +60,13 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
     match path {
         b"/health" => return only_read(Asked::Health),
         b"/health/ready" => return only_read(Asked::Ready),
-        b"/v1/models" if is_read => return Ok(Asked::Models),
+        b"/v1/models" if is_read => return Ok(Asked::Models(of_version(head, request))),
+        b"/v1beta/models" => return only_read(Asked::Models(Grammar::Gemini)),
         _ if path == metrics_path.as_bytes() => return only_read(Asked::Metrics),
         _ => {}
     }
     if path.starts_with(b"/v1/models/") && is_read && path.len() > 11 {
-        return Ok(Asked::Model(behind(11)));
+        return Ok(Asked::Model(of_version(head, request), behind(11)));
     }
     if path.starts_with(b"/v1/") && path.len() > 4 {
         let endpoint = Endpoint::of_path(&path[3..]);
@@ -53,6 +74,19 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
             return Err("POST, OPTIONS");
         }
         return Ok(Asked::Api(endpoint, behind(3)));
+    }
+    if let Some(rest) = path.strip_prefix(b"/v1beta/models/")
+        && let Some(colon) = memchr::memrchr(b':', rest).filter(|&at| at > 0)
+        && let Some(endpoint) = Endpoint::of_method(&rest[colon + 1..])
+    {
+        if request.method != Method::Post {
+            return Err("POST, OPTIONS");
+        }
+        let start = request.path.start as usize + 15;
+        return Ok(Asked::ApiOfModel(endpoint, Span::new(start, start + colon)));
+    }
+    if path.starts_with(b"/v1beta/models/") && is_read && path.len() > 15 {
+        return Ok(Asked::Model(Grammar::Gemini, behind(15)));
     }
     if let Some(rest) = path.strip_prefix(b"/p/")
         && let Some(slash) = memchr::memchr(b'/', rest).filter(|&at| at > 0)

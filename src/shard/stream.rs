@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use crate::base::Span;
-use crate::dialect::openai;
+use crate::dialect::endpoint::Grammar;
+use crate::dialect::facts;
 use crate::ledger::usage::Usage;
 use crate::wire::json::{self, Kind, Member};
 use crate::wire::splice::{Edits, ObjectEdits};
@@ -50,6 +51,7 @@ fn ask_in_options(document: &[u8], options: Span, edits: &mut Edits) -> bool {
 
 /// Watches the events of one stream: what leaves, what stays, and what was learnt.
 pub struct Watcher {
+    grammar: Grammar,
     events: Events,
     members: Vec<Member>,
     /// Bytes of the event that is not complete yet.
@@ -70,8 +72,9 @@ pub struct Watcher {
 pub struct EventTooLarge;
 
 impl Watcher {
-    pub fn new(hides_usage: bool, event_bytes_max: usize) -> Watcher {
+    pub fn new(grammar: Grammar, hides_usage: bool, event_bytes_max: usize) -> Watcher {
         Watcher {
+            grammar,
             events: Events::default(),
             members: Vec::new(),
             held: Vec::new(),
@@ -156,7 +159,7 @@ impl Watcher {
             self.is_done = true;
             return false;
         }
-        let facts = openai::read_event(data, &mut self.members);
+        let facts = facts::read_event(self.grammar, data, &mut self.members);
         self.has_finish |= facts.is_finish;
         self.has_error |= facts.is_error;
         if let Some(usage) = facts.usage {
@@ -250,7 +253,7 @@ mod tests {
         let hidden = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\n";
         for (hides, want) in [(true, STREAM.replace(hidden, "")), (false, STREAM.to_owned())] {
             for cut in 0..=STREAM.len() {
-                let mut watcher = Watcher::new(hides, 1 << 20);
+                let mut watcher = Watcher::new(Grammar::Chat, hides, 1 << 20);
                 let mut out = Vec::new();
                 watcher.take(&STREAM.as_bytes()[..cut], &mut out).expect("small events");
                 watcher.take(&STREAM.as_bytes()[cut..], &mut out).expect("small events");
@@ -272,7 +275,7 @@ mod tests {
             (format!("{hidden}data: {{"), ""),
         ] {
             for cut in 0..=stream.len() {
-                let mut watcher = Watcher::new(true, 1 << 20);
+                let mut watcher = Watcher::new(Grammar::Chat, true, 1 << 20);
                 let mut out = Vec::new();
                 watcher.take(&stream.as_bytes()[..cut], &mut out).expect("small events");
                 watcher.take(&stream.as_bytes()[cut..], &mut out).expect("small events");
@@ -290,7 +293,7 @@ mod tests {
             ("data: [DONE]", "data: [DONE]"),
             ("\n", "\n"),
         ] {
-            let mut watcher = Watcher::new(true, 1 << 20);
+            let mut watcher = Watcher::new(Grammar::Chat, true, 1 << 20);
             let mut out = Vec::new();
             watcher.take(rest.as_bytes(), &mut out).expect("small events");
             watcher.finish(&mut out);
@@ -319,7 +322,7 @@ mod tests {
 
     #[test]
     fn an_event_that_grows_too_large_is_told() {
-        let mut watcher = Watcher::new(true, 100);
+        let mut watcher = Watcher::new(Grammar::Chat, true, 100);
         let mut out = Vec::new();
         assert_eq!(watcher.take(&[b'x'; 100], &mut out), Ok(()));
         assert_eq!(watcher.take(b"x", &mut out), Err(EventTooLarge));

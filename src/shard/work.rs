@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::base::Span;
 use crate::base::id::IdText;
 use crate::base::limits::BUFFER_BYTES;
+use crate::dialect::endpoint::Grammar;
 use crate::wire::json::Member;
 use crate::wire::request::RequestHead;
 use crate::wire::response::ResponseHead;
@@ -24,6 +25,8 @@ pub struct Work {
     /// The head, or head and framing, of what is sent next.
     pub out: Vec<u8>,
     pub request_id: RequestId,
+    /// The dialect in which the caller expects errors.
+    pub grammar: Grammar,
     /// Bytes at the front of the client's input that belong to the request: its head, and its body where that is held.
     pub request_len: usize,
     /// Gateways of this kind that the request has passed before.

@@ -65,6 +65,18 @@ pub fn query_without(query: &[u8], name: &str, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a text as one segment of a path: everything but unreserved characters encoded (RFC 3986 §2.3).
+pub fn percent_encode(text: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for &byte in text {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte);
+        } else {
+            out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+}
+
 /// Decodes `%XX`; what is no escape stays as it is.
 pub fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') {

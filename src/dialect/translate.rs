@@ -1,0 +1,118 @@
+//! One conversation between two grammars: the client's request becomes the provider's, the provider's answer the client's.
+//! Chosen once for a request; no grammar knows another one.
+
+use super::endpoint::Grammar;
+use super::middle::{Event, ProviderError, Report, Rules, Text, Told, Written};
+use super::{chat, converse, gemini, messages, responses};
+use crate::base::Refusal;
+use crate::ledger::usage::Usage;
+use crate::wire::json::Node;
+
+mod filter;
+mod stream;
+mod voices;
+
+use filter::Filter;
+pub use stream::{Stream, StreamFault};
+pub use voices::keep_alive;
+use voices::{AnswerVoice, read_answer};
+
+/// What the answer's way back must know of the request.
+pub struct Translation {
+    /// The client's grammar.
+    pub client: Grammar,
+    /// The provider's.
+    pub provider: Grammar,
+    pub wants_stream: bool,
+    /// A stream in Gemini's grammar that is one JSON array instead of events.
+    pub as_array: bool,
+    told: Told,
+    written: Written,
+    rules: Rules,
+}
+
+/// A request in the client's grammar, and what is known about it besides its body.
+pub struct Asked<'a> {
+    pub client: Grammar,
+    pub provider: Grammar,
+    /// The scanned body.
+    pub body: Node<'a>,
+    /// The model as the provider knows it.
+    pub model: &'a str,
+    pub wants_stream: bool,
+    pub as_array: bool,
+    pub rules: &'a Rules,
+    pub told: Told,
+}
+
+/// Writes the request for the provider into `out`.
+pub fn request(asked: Asked<'_>, report: &mut Report, out: &mut Vec<u8>) -> Result<Translation, Refusal> {
+    let Asked { client, provider, body, model, wants_stream, as_array, rules, mut told } = asked;
+    let mut request = match client {
+        Grammar::Chat => chat::read_request(body),
+        Grammar::Responses => responses::read_request(body),
+        Grammar::Messages => messages::read_request(body),
+        Grammar::Gemini => gemini::read_request(body),
+        Grammar::Converse => unreachable!("no client speaks it"),
+    }?;
+    request.model = Text::of(model);
+    request.stream = wants_stream;
+    told.include_usage = request.include_usage;
+    if client == Grammar::Responses {
+        told.echo = responses::echo(body);
+    }
+    let written = match provider {
+        Grammar::Chat => chat::write_request(&request, rules, report, out),
+        Grammar::Responses => responses::write_request(&request, rules, report, out),
+        Grammar::Messages => messages::write_request(&request, rules, report, out),
+        Grammar::Gemini => gemini::write_request(&request, rules, report, out),
+        Grammar::Converse => converse::write_request(&request, rules, report, out),
+    }?;
+    Ok(Translation { client, provider, wants_stream, as_array, told, written, rules: rules.clone() })
+}
+
+impl Translation {
+    /// Writes a whole answer in the client's grammar, and gives the usage that it states. `Err` is an error that the
+    /// provider answered with a good status.
+    pub fn answer(&self, body: &[u8], out: &mut Vec<u8>) -> Result<Usage, Box<ProviderError>> {
+        let mut members = Vec::new();
+        let Ok(node) = Node::document(body, &mut members) else { return Err(Box::new(no_json())) };
+        let mut filter = Filter::new(&self.written);
+        let mut voice = AnswerVoice::new(self.client, self.told.clone());
+        let (mut usage, mut error, mut has_ended) = (Usage::default(), None, false);
+        read_answer(self.provider, node, &self.rules, &mut |event| match event {
+            Event::Error(found) => error = Some(found),
+            Event::End => has_ended = true,
+            event => {
+                if let Event::Usage(stated) = &event {
+                    usage.merge(*stated);
+                }
+                filter.pass(event, &mut |event| voice.event(event));
+            }
+        });
+        if let Some(error) = error {
+            return Err(error);
+        }
+        if !has_ended {
+            return Err(Box::new(no_json()));
+        }
+        voice.finish(out);
+        Ok(usage)
+    }
+
+    /// Begins a stream.
+    pub fn stream(&self, event_bytes_max: usize) -> Stream {
+        Stream::new(self, event_bytes_max)
+    }
+}
+
+/// The provider's answer is not what its dialect says.
+fn no_json() -> ProviderError {
+    ProviderError {
+        kind: super::middle::ErrorKind::Server,
+        status: 502,
+        message: "The provider's answer is not what its API documents.".to_owned(),
+        code: Some("upstream_malformed".to_owned()),
+        param: None,
+    }
+}

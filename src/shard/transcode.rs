@@ -1,0 +1,99 @@
+//! Where client and provider speak different dialects: the body in the provider's, and what the way back must know.
+
+use super::Shard;
+use super::active::Active;
+use super::body::Body;
+use super::call::Call;
+use super::client::Client;
+use super::exchange::Stop;
+use super::work::Work;
+use crate::base::Refusal;
+use crate::dialect::endpoint::{Endpoint, Grammar};
+use crate::dialect::middle::{Report, Told};
+use crate::dialect::translate;
+use crate::provider::Provider;
+use crate::wire::json::{self, Node};
+use crate::wire::path;
+
+/// The endpoint of the provider that a request to ours goes to: the same one where the provider has it, else that of
+/// another dialect. `None` where nothing of the provider's can answer it.
+pub fn egress(provider: &Provider, endpoint: Endpoint, model: &str, wants_stream: bool) -> Option<Endpoint> {
+    let has_responses = provider.route(Endpoint::Responses).is_some();
+    if endpoint == Endpoint::Chat && has_responses && provider.only_responses.has(model) {
+        return Some(Endpoint::Responses);
+    }
+    if endpoint == Endpoint::Other || provider.route(endpoint).is_some() {
+        return Some(endpoint);
+    }
+    endpoint.grammar()?;
+    let endpoints = Grammar::BY_PREFERENCE.into_iter().map(|grammar| grammar.endpoint(wants_stream));
+    endpoints.into_iter().find(|&endpoint| provider.route(endpoint).is_some())
+}
+
+/// Translates the request when its provider speaks another dialect: the body becomes the provider's.
+pub fn transcode(
+    shard: &Shard,
+    active: &Active,
+    client: &Client,
+    work: &mut Work,
+    head_len: usize,
+    body: &mut Body,
+    call: &mut Call,
+) -> Result<(), Stop> {
+    let (Some(of_client), Some(of_provider)) = (call.endpoint.grammar(), call.egress.grammar()) else {
+        return Ok(());
+    };
+    if of_client == of_provider {
+        return Ok(());
+    }
+    let head = &client.input.filled()[..head_len];
+    let alt = path::query_value(work.request.query.of(head), "alt");
+    let as_array = call.endpoint == Endpoint::GenerateStream && alt.is_none_or(|alt| *alt != *b"sse");
+    let provider = &call.target.upstream.provider;
+    let wall_ms = shard.wall_ms();
+    let told = Told {
+        id: String::from_utf8_lossy(&shard.ids.next(wall_ms)).replace('-', ""),
+        model: call.target.model.clone(),
+        created_s: wall_ms / 1000,
+        ..Told::default()
+    };
+    let asked = translate::Asked {
+        client: of_client,
+        provider: of_provider,
+        body: Node::scanned(body.held(&client.input)),
+        model: &call.target.model,
+        wants_stream: call.wants_stream,
+        as_array,
+        rules: provider.rules_for(&call.target.model),
+        told,
+    };
+    let (mut report, mut out) = (Report::default(), Vec::with_capacity(BODY_BYTES_USUAL));
+    let translation = translate::request(asked, &mut report, &mut out)?;
+    if !report.unsupported.is_empty() && !active.snapshot().drops_unsupported {
+        return Err(unsupported(provider, &report.unsupported).into());
+    }
+    call.edited = report.edited;
+    call.dropped = report.unsupported;
+    call.translation = Some(Box::new(translation));
+    work.members.clear();
+    if json::scan_object(&out, &mut work.members).is_err() {
+        let message = "The request could not be put into the provider's dialect.";
+        return Err(Refusal::new(500, crate::base::RefusalKind::Server, "translation_failed", message).into());
+    }
+    *body = Body::Decoded(out);
+    Ok(())
+}
+
+fn unsupported(provider: &Provider, fields: &[String]) -> Refusal {
+    let names: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
+    let message = format!(
+        "The provider `{}` has no way to say {}. Leave it out, choose another provider, or set \
+         translation.on_unsupported to drop.",
+        provider.name,
+        names.join(", ")
+    );
+    Refusal::invalid("unsupported_field", message).about(fields[0].clone())
+}
+
+/// Room for a usual body.
+const BODY_BYTES_USUAL: usize = 2 * 1024;

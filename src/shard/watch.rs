@@ -1,0 +1,204 @@
+//! What is done with a body on its way: nothing, looking for what it says of itself, or putting it into another dialect.
+//! Chosen once for an answer. Never lets a cut answer look whole.
+
+use super::call::Call;
+use super::stream::{Tail, Watcher};
+use crate::base::Span;
+use crate::base::fault::FaultKind;
+use crate::base::limits::TRANSLATED_BYTES_MAX;
+use crate::config::Server;
+use crate::dialect::endpoint::{Endpoint, Grammar};
+use crate::dialect::middle::ProviderError;
+use crate::dialect::translate::{self, StreamFault, Translation};
+use crate::dialect::{errors, facts};
+use crate::ledger::usage::Usage;
+use crate::wire::json::{self, Capture, Kind};
+
+/// What is learnt from a body on its way, or made of it.
+pub enum Watch {
+    Nothing,
+    /// The events of a stream that passes in its own dialect.
+    Events(Box<Watcher>),
+    /// The events of a stream in another dialect than the client's.
+    Translated(Box<translate::Stream>),
+    /// A whole answer in another dialect, collected until it can be translated.
+    Whole(Box<Whole>),
+    /// Where the lines of any other stream end.
+    Tail(Tail),
+    /// The usage in a JSON answer.
+    Json(Grammar, Option<Box<Capture>>),
+}
+
+/// A whole answer in another dialect.
+#[derive(Default)]
+pub struct Whole {
+    body: Vec<u8>,
+    /// The provider answered with an error, or with what is no answer.
+    pub error: Option<Box<ProviderError>>,
+}
+
+/// The data of one turn.
+pub struct Turn<'a> {
+    pub input: &'a [u8],
+    pub spans: &'a [Span],
+    /// The body ends with it.
+    pub is_end: bool,
+}
+
+impl Watch {
+    /// Chooses by what the answer is.
+    pub fn choose(server: &Server, call: &Call, is_stream: bool, is_success: bool) -> Watch {
+        let grammar = call.endpoint.grammar().unwrap_or_default();
+        let is_known = call.endpoint != Endpoint::Other && is_success;
+        if let (Some(translation), true) = (&call.translation, is_success) {
+            return match is_stream {
+                true => Watch::Translated(Box::new(translation.stream(server.event_bytes_max))),
+                false => Watch::Whole(Box::default()),
+            };
+        }
+        let streams = call.endpoint.streams() || call.endpoint == Endpoint::GenerateStream;
+        match (is_stream, is_known) {
+            (true, true) if streams => {
+                Watch::Events(Box::new(Watcher::new(grammar, call.hides_usage, server.event_bytes_max)))
+            }
+            (true, _) => Watch::Tail(Tail::default()),
+            (false, true) => Watch::Json(grammar, None),
+            (false, false) => Watch::Nothing,
+        }
+    }
+
+    /// What leaves stands in the stage, not in the provider's bytes.
+    pub fn is_staged(&self) -> bool {
+        matches!(self, Watch::Events(_) | Watch::Translated(_) | Watch::Whole(_))
+    }
+
+    /// The whole answer leaves at once, when it is complete.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Watch::Whole(_))
+    }
+
+    /// The content tells a cut from the end, where the framing does not.
+    pub fn tells_its_end(&self) -> bool {
+        !matches!(self, Watch::Nothing | Watch::Tail(_))
+    }
+
+    /// Takes the data of one turn; what leaves for it goes to the stage.
+    pub fn take(
+        &mut self,
+        turn: &Turn<'_>,
+        translation: Option<&Translation>,
+        members: &mut Vec<json::Member>,
+        usage: &mut Usage,
+        stage: &mut Vec<u8>,
+    ) -> Result<(), FaultKind> {
+        let data = || turn.spans.iter().map(|span| span.of(turn.input));
+        match self {
+            Watch::Nothing => {}
+            Watch::Tail(tail) => data().for_each(|data| tail.take(data)),
+            Watch::Json(grammar, capture) => watch_json(*grammar, capture, usage, turn, members),
+            Watch::Events(watcher) => {
+                for data in data() {
+                    watcher.take(data, stage).map_err(|_| FaultKind::EventTooLarge)?;
+                }
+                if turn.is_end {
+                    watcher.finish(stage);
+                }
+            }
+            Watch::Translated(stream) => {
+                for data in data() {
+                    stream.take(data, stage).map_err(|fault| match fault {
+                        StreamFault::EventTooLarge => FaultKind::EventTooLarge,
+                        StreamFault::Malformed => FaultKind::Malformed,
+                    })?;
+                }
+                if turn.is_end {
+                    stream.finish(stage);
+                }
+            }
+            Watch::Whole(whole) => {
+                data().for_each(|data| whole.body.extend_from_slice(data));
+                if whole.body.len() > TRANSLATED_BYTES_MAX {
+                    return Err(FaultKind::EventTooLarge);
+                }
+                if let (true, Some(translation)) = (turn.is_end, translation) {
+                    let body = std::mem::take(&mut whole.body);
+                    match translation.answer(&body, stage) {
+                        Ok(stated) => usage.merge(stated),
+                        Err(error) => whole.error = Some(error),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the end that the framing shows is a good one. `is_until_close` when it shows none.
+    pub fn judge_end(&self, is_until_close: bool) -> Result<(), FaultKind> {
+        let is_good = match self {
+            Watch::Nothing | Watch::Tail(_) => true,
+            Watch::Events(watcher) => watcher.has_ended(),
+            Watch::Translated(stream) => stream.has_ended,
+            // What is no JSON has no answer in it, and that is told as an error.
+            Watch::Whole(_) => true,
+            // Without a length, the end of the connection may be a cut: the JSON tells.
+            Watch::Json(_, capture) => {
+                let is_whole = capture.as_ref().is_none_or(|capture| capture.ended_well());
+                is_whole || !is_until_close
+            }
+        };
+        if is_good { Ok(()) } else { Err(FaultKind::ClosedInAnswer) }
+    }
+
+    /// Adds to the usage what the body has stated by its end.
+    pub fn state_usage(&self, usage: &mut Usage) {
+        match self {
+            Watch::Events(watcher) => usage.merge(watcher.usage),
+            Watch::Translated(stream) => usage.merge(stream.usage),
+            Watch::Json(grammar, Some(capture)) => {
+                if let Some((value, Kind::Object)) = capture.value(facts::usage_key(*grammar)[0]) {
+                    usage.merge(facts::read_usage(*grammar, value));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The provider's own error in an answer that began well.
+    pub fn has_error(&self) -> bool {
+        match self {
+            Watch::Events(watcher) => watcher.has_error,
+            Watch::Translated(stream) => stream.has_error,
+            _ => false,
+        }
+    }
+
+    /// Writes the event that tells the client that its stream ends here although it should not.
+    pub fn fail(&mut self, grammar: Grammar, refusal: &crate::base::Refusal, id: &[u8], out: &mut Vec<u8>) {
+        let error = errors::of_refusal(refusal);
+        match self {
+            Watch::Translated(stream) => return stream.fail(error, out),
+            Watch::Tail(tail) => out.extend_from_slice(tail.missing_end()),
+            _ => {}
+        }
+        facts::write_error_event(grammar, &error, &String::from_utf8_lossy(id), out);
+    }
+}
+
+/// Looks for usage in a JSON answer: at once when all of it is here, piece by piece otherwise.
+fn watch_json(
+    grammar: Grammar,
+    capture: &mut Option<Box<Capture>>,
+    usage: &mut Usage,
+    turn: &Turn<'_>,
+    members: &mut Vec<json::Member>,
+) {
+    let keys = facts::usage_key(grammar);
+    if let (None, [only], true) = (&capture, turn.spans, turn.is_end)
+        && let Some(object) = json::object_value(only.of(turn.input), keys[0], members)
+    {
+        usage.merge(facts::read_usage(grammar, object));
+        return;
+    }
+    let capture = capture.get_or_insert_with(|| Box::new(Capture::new(keys)));
+    turn.spans.iter().for_each(|span| capture.step(span.of(turn.input)));
+}
