@@ -1,0 +1,84 @@
+//! Usage in the chat dialect. `completion_tokens` is everything generated, thoughts included.
+
+use crate::dialect::openai;
+use crate::ledger::usage::Usage;
+use crate::wire::json::Node;
+
+/// Reads a `usage` object. Some providers count thoughts beside `completion_tokens` instead of inside of it; their total
+/// shows it.
+pub fn read_usage(value: Node<'_>) -> Usage {
+    let mut usage = openai::read_usage(value.raw());
+    let total = value.get("total_tokens").and_then(Node::u64);
+    if let (Some(input), Some(output), Some(reasoning), Some(total)) =
+        (usage.input, usage.output, usage.reasoning, total)
+        && reasoning > 0
+        && input.checked_add(output).and_then(|sum| sum.checked_add(reasoning)) == Some(total)
+    {
+        usage.output = Some(output + reasoning);
+    }
+    usage
+}
+
+/// Appends a `usage` object with what is known; false, and nothing appended, when nothing is.
+pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) -> bool {
+    if !usage.is_known() {
+        return false;
+    }
+    // The SDKs demand all three numbers: of a pair of which the provider gave one, the other is 0.
+    let (input, output) = (usage.input.unwrap_or(0), usage.output.unwrap_or(0));
+    let total = input.saturating_add(output);
+    let mut members =
+        format!("{{\"prompt_tokens\":{input},\"completion_tokens\":{output},\"total_tokens\":{total}");
+    let prompt = [("cached_tokens", usage.cache_read), ("cache_write_tokens", usage.cache_write)];
+    push_details("prompt_tokens_details", &prompt, &mut members);
+    push_details("completion_tokens_details", &[("reasoning_tokens", usage.reasoning)], &mut members);
+    out.extend_from_slice(members.as_bytes());
+    out.push(b'}');
+    true
+}
+
+fn push_details(name: &str, counts: &[(&str, Option<u64>)], members: &mut String) {
+    let known: Vec<String> = counts
+        .iter()
+        .filter_map(|(name, count)| count.map(|count| format!("\"{name}\":{count}")))
+        .collect();
+    if !known.is_empty() {
+        members.push_str(&format!(",\"{name}\":{{{}}}", known.join(",")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Usage {
+        read_usage(Node::document(text.as_bytes(), &mut Vec::new()).expect(text))
+    }
+
+    #[test]
+    fn thoughts_beside_the_answer_are_counted_into_it() {
+        let counts = |total: u64| {
+            format!(
+                r#"{{"prompt_tokens":10,"completion_tokens":5,"total_tokens":{total},"completion_tokens_details":{{"reasoning_tokens":3}}}}"#
+            )
+        };
+        assert_eq!(read(&counts(15)).output, Some(5), "inside");
+        assert_eq!(read(&counts(18)).output, Some(8), "beside");
+        assert_eq!(read(r#"{"prompt_tokens":1}"#).output, None);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_nothing_unknown_is_written() {
+        let usage = Usage {
+            input: Some(9),
+            output: Some(5),
+            cache_read: Some(4),
+            cache_write: None,
+            reasoning: Some(2),
+        };
+        let mut out = Vec::new();
+        assert!(write_usage(&usage, &mut out));
+        assert_eq!(read(std::str::from_utf8(&out).unwrap()), usage);
+        assert!(!write_usage(&Usage::default(), &mut Vec::new()));
+    }
+}

@@ -1,0 +1,377 @@
+//! Writes a client's stream: chunks in the order of the events, `[DONE]` behind a good end only. What the dialect has no
+//! word for is left out.
+
+use super::error::write_error;
+use super::usage::write_usage;
+use super::write_request::{member, text_member};
+use crate::dialect::middle::{Block, Delta, Event, Finish, FinishReason, Place, ProviderError, Signature, Start, Text, Told};
+use crate::ledger::usage::Usage;
+
+/// Writes the stream of one answer.
+#[derive(Debug)]
+pub struct StreamWriter {
+    told: Told,
+    /// What every chunk begins with, up to its choice's delta.
+    prefix: Vec<u8>,
+    choices: Vec<Choice>,
+    open: Vec<Open>,
+    usage: Usage,
+    is_over: bool,
+}
+
+#[derive(Debug)]
+struct Choice {
+    index: u32,
+    has_role: bool,
+    calls_count: u32,
+}
+
+/// An open block, as its deltas need it.
+#[derive(Debug)]
+struct Open {
+    at: Place,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Text,
+    Refusal,
+    Thinking,
+    Call { number: u32, is_custom: bool, has_arguments: bool },
+}
+
+impl StreamWriter {
+    /// A comment, which every reader of server-sent events leaves out (WHATWG HTML §9.2.6).
+    pub const KEEP_ALIVE: &'static [u8] = b": keep-alive\n\n";
+
+    pub fn new(told: Told) -> StreamWriter {
+        let (choices, open) = (Vec::new(), Vec::new());
+        let mut writer =
+            StreamWriter { told, prefix: Vec::new(), choices, open, usage: Usage::default(), is_over: false };
+        writer.start(&Start::default());
+        writer
+    }
+
+    /// Appends what the event says, framing included.
+    pub fn event(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        if self.is_over {
+            return;
+        }
+        match event {
+            Event::Start(start) => self.start(start),
+            Event::Open { at, block } => self.open(*at, block, out),
+            Event::Delta { at, delta } => self.delta(*at, delta, out),
+            Event::Close { at } => self.close(*at, out),
+            Event::Finish { choice, finish } => self.finish(*choice, finish, out),
+            Event::Usage(usage) => self.usage.merge(*usage),
+            Event::Error(error) => self.error(error, out),
+            Event::Ping => out.extend_from_slice(StreamWriter::KEEP_ALIVE),
+            Event::End => self.end(out),
+        }
+    }
+
+    fn start(&mut self, start: &Start<'_>) {
+        let prefix = &mut self.prefix;
+        prefix.clear();
+        prefix.extend_from_slice(b"data: {\"id\":");
+        write_head(start, &self.told, "chat.completion.chunk", prefix);
+        prefix.extend_from_slice(b",\"choices\":[");
+    }
+
+    fn open(&mut self, at: Place, block: &Block<'_>, out: &mut Vec<u8>) {
+        let kind = match block {
+            Block::Text => Kind::Text,
+            Block::Refusal => Kind::Refusal,
+            Block::Thinking => Kind::Thinking,
+            Block::ToolCall { id, name, is_custom, signature } => {
+                let number = self.choice(at.choice).calls_count;
+                self.choice(at.choice).calls_count += 1;
+                self.begin(at.choice, out);
+                write_call_head(Some(number), id, name, *is_custom, out);
+                out.extend_from_slice(if *is_custom { b",\"input\":\"\"}" } else { b",\"arguments\":\"\"}" });
+                if let Some(signature) = signature {
+                    write_call_signature(signature, out);
+                }
+                out.extend_from_slice(b"}]");
+                finish_chunk(out);
+                Kind::Call { number, is_custom: *is_custom, has_arguments: false }
+            }
+            Block::HiddenThinking { data } => {
+                self.begin(at.choice, out);
+                out.extend_from_slice(b"\"thinking_blocks\":[{\"type\":\"redacted_thinking\",\"data\":");
+                data.write_for_client(out);
+                out.extend_from_slice(b"}]");
+                return finish_chunk(out);
+            }
+            Block::Media { kind, base64 } => {
+                self.begin(at.choice, out);
+                write_media(kind, base64, &self.told, out);
+                return finish_chunk(out);
+            }
+            Block::Foreign { .. } => return,
+        };
+        self.open.push(Open { at, kind });
+    }
+
+    fn delta(&mut self, at: Place, delta: &Delta<'_>, out: &mut Vec<u8>) {
+        let Some(number) = self.open.iter().position(|open| open.at == at) else { return };
+        let kind = self.open[number].kind;
+        match (delta, kind) {
+            (Delta::Text(text), Kind::Text) => self.text(at, "content", text, out),
+            (Delta::Text(text), Kind::Refusal) => self.text(at, "refusal", text, out),
+            (Delta::Text(text), Kind::Thinking) => self.text(at, "reasoning_content", text, out),
+            (Delta::Arguments(piece), Kind::Call { number: call, is_custom, .. }) => {
+                self.open[number].kind = Kind::Call { number: call, is_custom, has_arguments: true };
+                self.begin(at.choice, out);
+                write_call_input(call, is_custom, out);
+                piece.write_escaped(out);
+                out.extend_from_slice(b"\"}}]");
+                finish_chunk(out);
+            }
+            (Delta::Signature(signature), _) => {
+                self.begin(at.choice, out);
+                out.extend_from_slice(
+                    b"\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":",
+                );
+                signature.write_for_client(out);
+                out.extend_from_slice(b"}]");
+                finish_chunk(out);
+            }
+            (Delta::Citation { url: Some(url), title, cited }, _) => {
+                self.begin(at.choice, out);
+                out.extend_from_slice(b"\"annotations\":[");
+                write_citation(url, title.as_ref(), cited.as_ref(), out);
+                out.push(b']');
+                finish_chunk(out);
+            }
+            (Delta::Logprobs(raw), kind) => {
+                self.begin_without(at.choice, out);
+                out.extend_from_slice(b"},\"logprobs\":");
+                write_logprobs(raw, matches!(kind, Kind::Refusal), out);
+                out.extend_from_slice(b",\"finish_reason\":null}]}\n\n");
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, at: Place, key: &str, text: &Text<'_>, out: &mut Vec<u8>) {
+        self.begin(at.choice, out);
+        out.push(b'"');
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"\":");
+        text.write(out);
+        finish_chunk(out);
+    }
+
+    fn close(&mut self, at: Place, out: &mut Vec<u8>) {
+        let Some(number) = self.open.iter().position(|open| open.at == at) else { return };
+        let open = self.open.remove(number);
+        if let Kind::Call { number, is_custom: false, has_arguments: false } = open.kind {
+            self.begin(at.choice, out);
+            write_call_input(number, false, out);
+            out.extend_from_slice(b"{}\"}}]");
+            finish_chunk(out);
+        }
+    }
+
+    fn finish(&mut self, choice: u32, finish: &Finish<'_>, out: &mut Vec<u8>) {
+        self.begin_without(choice, out);
+        out.extend_from_slice(b"},\"finish_reason\":\"");
+        out.extend_from_slice(reason(finish.reason).as_bytes());
+        out.push(b'"');
+        if let Some(sequence) = &finish.stop_sequence {
+            // As a server of open models names it.
+            text_member("stop_reason", sequence, out);
+        }
+        out.extend_from_slice(b"}]}\n\n");
+    }
+
+    fn error(&mut self, error: &ProviderError, out: &mut Vec<u8>) {
+        self.is_over = true;
+        out.extend_from_slice(b"data: ");
+        write_error(error, &self.told.id, out);
+        out.extend_from_slice(b"\n\n");
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.is_over = true;
+        if self.told.include_usage && self.usage.is_known() {
+            out.extend_from_slice(&self.prefix);
+            out.extend_from_slice(b"],\"usage\":");
+            write_usage(&self.usage, out);
+            out.extend_from_slice(b"}\n\n");
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    /// Begins a chunk up to the first member of its delta. The first of a choice names the role.
+    fn begin(&mut self, index: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(b"{\"index\":");
+        write_number(index, out);
+        out.extend_from_slice(b",\"delta\":{");
+        let choice = self.choice(index);
+        if !choice.has_role {
+            choice.has_role = true;
+            out.extend_from_slice(b"\"role\":\"assistant\",");
+        }
+    }
+
+    /// Begins a chunk whose delta says nothing.
+    fn begin_without(&mut self, index: u32, out: &mut Vec<u8>) {
+        let is_first = !self.choice(index).has_role;
+        self.begin(index, out);
+        if is_first {
+            out.extend_from_slice(b"\"content\":\"\"");
+        }
+    }
+
+    fn choice(&mut self, index: u32) -> &mut Choice {
+        let known = self.choices.iter().position(|choice| choice.index == index);
+        let at = known.unwrap_or_else(|| {
+            self.choices.push(Choice { index, has_role: false, calls_count: 0 });
+            self.choices.len() - 1
+        });
+        &mut self.choices[at]
+    }
+}
+
+/// Ends a chunk behind the last member of its delta.
+fn finish_chunk(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"},\"finish_reason\":null}]}\n\n");
+}
+
+/// Appends what an answer begins with, behind `"id":`.
+pub(super) fn write_head(start: &Start<'_>, told: &Told, object: &str, out: &mut Vec<u8>) {
+    if start.id.is_empty() {
+        Text::of(&format!("chatcmpl-{}", told.id)).write(out);
+    } else {
+        start.id.write(out);
+    }
+    let created_s = start.created_s.unwrap_or(told.created_s);
+    out.extend_from_slice(format!(",\"object\":\"{object}\",\"created\":{created_s}").as_bytes());
+    if start.model.is_empty() {
+        text_member("model", &Text::of(&told.model), out);
+    } else {
+        text_member("model", &start.model, out);
+    }
+}
+
+/// Appends a call up to its arguments, which come inside of the same object.
+pub(super) fn write_call_head(
+    number: Option<u32>,
+    id: &Text<'_>,
+    name: &Text<'_>,
+    is_custom: bool,
+    out: &mut Vec<u8>,
+) {
+    if let Some(number) = number {
+        out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
+        write_number(number, out);
+        out.extend_from_slice(b",\"id\":");
+    } else {
+        out.extend_from_slice(b"{\"id\":");
+    }
+    id.write(out);
+    let head: &[u8] = if is_custom {
+        b",\"type\":\"custom\",\"custom\":{\"name\":"
+    } else {
+        b",\"type\":\"function\",\"function\":{\"name\":"
+    };
+    out.extend_from_slice(head);
+    name.write(out);
+}
+
+/// Appends the signature of a call behind its object, as the endpoint that makes them spells it.
+pub(super) fn write_call_signature(signature: &Signature<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"extra_content\":{\"google\":{\"thought_signature\":");
+    signature.write_for_client(out);
+    out.extend_from_slice(b"}}");
+}
+
+fn write_call_input(number: u32, is_custom: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
+    write_number(number, out);
+    let key: &[u8] =
+        if is_custom { b",\"custom\":{\"input\":\"" } else { b",\"function\":{\"arguments\":\"" };
+    out.extend_from_slice(key);
+}
+
+/// Appends a source. The SDKs demand the places in the text and a title; the places are not known, so they are 0.
+pub(super) fn write_citation(
+    url: &Text<'_>,
+    title: Option<&Text<'_>>,
+    cited: Option<&Text<'_>>,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"{\"type\":\"url_citation\",\"url_citation\":{\"url\":");
+    url.write(out);
+    text_member("title", title.unwrap_or(&Text::default()), out);
+    member("start_index", b"0", out);
+    member("end_index", b"0", out);
+    if let Some(cited) = cited {
+        text_member("content", cited, out);
+    }
+    out.extend_from_slice(b"}}");
+}
+
+/// Appends an image or a sound as the member of a delta.
+fn write_media(kind: &Text<'_>, base64: &Text<'_>, told: &Told, out: &mut Vec<u8>) {
+    if kind.as_escaped().starts_with(b"audio") {
+        out.extend_from_slice(b"\"audio\":");
+        write_audio(base64, told, out);
+    } else {
+        out.extend_from_slice(b"\"images\":[");
+        write_image(kind, base64, out);
+        out.push(b']');
+    }
+}
+
+pub(super) fn write_image(kind: &Text<'_>, base64: &Text<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:");
+    out.extend_from_slice(kind.as_escaped());
+    out.extend_from_slice(b";base64,");
+    out.extend_from_slice(base64.as_escaped());
+    out.extend_from_slice(b"\"}}");
+}
+
+/// Appends a sound. The SDKs demand an id and the time after which it is gone; it is ours, and gone at once.
+pub(super) fn write_audio(base64: &Text<'_>, told: &Told, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"id\":");
+    Text::of(&format!("audio_{}", told.id)).write(out);
+    out.extend_from_slice(format!(",\"expires_at\":{}", told.created_s).as_bytes());
+    text_member("data", base64, out);
+    out.extend_from_slice(b",\"transcript\":\"\"}");
+}
+
+/// Appends the probabilities of a text, or of a refusal.
+pub(super) fn write_logprobs(raw: &[u8], is_refusal: bool, out: &mut Vec<u8>) {
+    let (before, behind): (&[u8], &[u8]) =
+        if is_refusal { (b"{\"content\":null,\"refusal\":", b"}") } else { (b"{\"content\":", b",\"refusal\":null}") };
+    out.extend_from_slice(before);
+    out.extend_from_slice(raw);
+    out.extend_from_slice(behind);
+}
+
+/// The dialect's word for an end.
+pub(super) fn reason(reason: FinishReason) -> &'static str {
+    match reason {
+        // A paused turn cannot be taken up again in this dialect.
+        FinishReason::Stop | FinishReason::Pause => "stop",
+        FinishReason::Length | FinishReason::ContextFull => "length",
+        FinishReason::ToolCalls => "tool_calls",
+        FinishReason::ContentFilter | FinishReason::Refusal => "content_filter",
+    }
+}
+
+fn write_number(number: u32, out: &mut Vec<u8>) {
+    if number < 10 {
+        out.push(b'0' + number as u8);
+    } else {
+        out.extend_from_slice(number.to_string().as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests;
