@@ -1,0 +1,1 @@
+//! Cases, each a sentence.
