@@ -1,0 +1,73 @@
+//! Reads a whole answer as the steps of a stream. An answer that is not finished is an error, never a clean end.
+
+use super::blocks::{Blocks, Emit};
+use super::errors::{broken_answer, read_error};
+use super::fields::{seconds, text_of};
+use crate::dialect::middle::{Event, Finish, FinishReason, Rules, Start};
+use crate::ledger::usage::Usage;
+use crate::wire::json::Node;
+
+/// Reads a whole (non-stream) answer: Start, blocks, Finish, Usage, End, or an Error.
+pub fn read_answer(body: Node<'_>, rules: &Rules, emit: &mut dyn FnMut(Event<'_>)) {
+    if let Some(error) = body.get("error") {
+        return emit(Event::Error(Box::new(read_error(error))));
+    }
+    emit(Event::Start(start(body)));
+    finish(body, &mut Blocks::new(&rules.vendor), emit);
+}
+
+/// Reads the usage object of a response.
+pub fn read_usage(value: Node<'_>) -> Usage {
+    let count = |key: &str| value.get(key).and_then(Node::u64);
+    let detail = |part: &str, key: &str| value.get(part)?.get(key).and_then(Node::u64);
+    Usage {
+        input: count("input_tokens"),
+        output: count("output_tokens"),
+        cache_read: detail("input_tokens_details", "cached_tokens"),
+        cache_write: detail("input_tokens_details", "cache_write_tokens"),
+        reasoning: detail("output_tokens_details", "reasoning_tokens"),
+    }
+}
+
+pub fn start<'d>(response: Node<'d>) -> Start<'d> {
+    Start {
+        id: text_of(response, "id"),
+        model: text_of(response, "model"),
+        created_s: response.get("created_at").and_then(seconds),
+    }
+}
+
+/// Reads a response that has ended: what of its output has not come yet, and how it ended.
+pub fn finish(response: Node<'_>, blocks: &mut Blocks, emit: &mut Emit<'_>) {
+    let status = response.get("status").and_then(Node::text).unwrap_or("completed".into());
+    if let Some(error) = response.get("error") {
+        return emit(Event::Error(Box::new(read_error(error))));
+    }
+    if !matches!(&*status, "completed" | "incomplete") {
+        let message = format!("The provider's answer did not complete: its status is `{status}`.");
+        return emit(Event::Error(Box::new(broken_answer(&message))));
+    }
+    let output = response.get("output").into_iter().flat_map(Node::items);
+    for (position, item) in (0..).zip(output) {
+        blocks.complete_listed(position, item, emit);
+    }
+    blocks.close(emit);
+    let reason = match (&*status, blocks.has_calls) {
+        ("incomplete", _) => incomplete_reason(response),
+        (_, true) => FinishReason::ToolCalls,
+        (_, false) => FinishReason::Stop,
+    };
+    emit(Event::Finish { choice: 0, finish: Finish { reason, stop_sequence: None } });
+    if let Some(usage) = response.get("usage") {
+        emit(Event::Usage(read_usage(usage)));
+    }
+    emit(Event::End);
+}
+
+fn incomplete_reason(response: Node<'_>) -> FinishReason {
+    let reason = response.get("incomplete_details").and_then(|details| details.get("reason"));
+    match reason.and_then(Node::text).as_deref() {
+        Some("content_filter") => FinishReason::ContentFilter,
+        _ => FinishReason::Length,
+    }
+}
