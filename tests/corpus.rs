@@ -8,11 +8,12 @@ use std::path::PathBuf;
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 15] = [
+const TARGETS: [Target; 16] = [
     ("chunked", ringway::wire::fuzz::chunked),
     ("config", ringway::config::fuzz::config),
     ("dialect", ringway::dialect::fuzz::dialect),
     ("edits", ringway::provider::fuzz::edits),
+    ("eventstream", ringway::wire::fuzz::eventstream),
     ("json", ringway::wire::fuzz::json),
     ("model_list", ringway::offload::catalogue::fuzz::model_list),
     ("multipart", ringway::wire::fuzz::multipart),

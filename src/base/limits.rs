@@ -30,11 +30,15 @@ pub const JSON_CAPTURE_BYTES_MAX: usize = 8 * 1024;
 pub const MULTIPART_BOUNDARY_BYTES_MAX: usize = 70;
 /// One SSE event by default; longer ones pass through unread.
 pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// One frame of AWS's binary event stream, and all headers of one. The format allows no more.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const FRAME_HEADERS_BYTES_MAX: usize = 128 * 1024;
 /// What one socket read takes at most, and the size of a pooled buffer.
 pub const BUFFER_BYTES: usize = 16 * 1024;
 
 const _: () = assert!(HEAD_LINE_BYTES_MAX <= HEAD_BYTES_MAX, "a line is part of a head");
 const _: () = assert!(JSON_DEPTH_MAX <= 64, "the kinds of the open containers are kept in 64 bits");
+const _: () = assert!(FRAME_HEADERS_BYTES_MAX < FRAME_BYTES_MAX, "headers are part of a frame");
 /// Empty buffers that a shard keeps for the next connections (16 MiB).
 pub const BUFFERS_KEPT_MAX: usize = 1024;
 /// How often deadlines are looked at: a deadline fires at most this much late.

@@ -1,9 +1,10 @@
-//! Bytes to places: HTTP/1 heads and bodies, SSE, JSON members, multipart. Pure functions; no socket, no clock, no await.
+//! Bytes to places: HTTP/1 heads and bodies, SSE, AWS's event stream, JSON members, multipart. Pure functions; no socket, no clock, no await.
 //!
 //! Every parser here has four proofs: a table of cases; every cut of its input gives the same result; a naive twin
 //! agrees with it; a fuzz target runs it, and the target's body runs as a unit test over its corpus.
 
 pub mod chunked;
+pub mod eventstream;
 pub mod head;
 mod malformed;
 pub mod path;

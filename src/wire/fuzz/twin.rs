@@ -114,6 +114,64 @@ pub fn events(stream: &[u8]) -> Vec<Vec<u8>> {
     events
 }
 
+/// The frames of AWS's event stream as name and payload, and whether the stream ends well behind the last of them. Bounds
+/// are left out: an input of a fuzz target cannot reach them.
+pub fn frames(stream: &[u8]) -> (Vec<(Vec<u8>, Vec<u8>)>, bool) {
+    let (mut frames, mut rest) = (Vec::new(), stream);
+    while !rest.is_empty() {
+        let Some((name, payload, behind)) = frame(rest) else { return (frames, false) };
+        frames.push((name, payload));
+        rest = behind;
+    }
+    (frames, true)
+}
+
+fn frame(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>, &[u8])> {
+    let word = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let (total, headers_length, prelude_crc) = (word(0)? as usize, word(4)? as usize, word(8)?);
+    if crc32(&bytes[..8]) != prelude_crc || total < headers_length.checked_add(16)? || bytes.len() < total {
+        return None;
+    }
+    if crc32(&bytes[..total - 4]) != word(total - 4)? {
+        return None;
+    }
+    let (mut headers, mut texts) = (&bytes[12..12 + headers_length], Vec::new());
+    while let Some((&length, behind)) = headers.split_first() {
+        let name = behind.get(..usize::from(length)).filter(|name| !name.is_empty())?;
+        let kind = *behind.get(name.len())?;
+        let behind = &behind[name.len() + 1..];
+        let (skip, length) = match kind {
+            0 | 1 => (0, 0),
+            2..=5 => (0, 1 << (kind - 2)),
+            6 | 7 => (2, usize::from(*behind.first()?) * 256 + usize::from(*behind.get(1)?)),
+            8 => (0, 8),
+            9 => (0, 16),
+            _ => return None,
+        };
+        let value = behind.get(skip..skip + length)?;
+        if kind == 7 {
+            texts.push((name, value));
+        }
+        headers = &behind[skip + length..];
+    }
+    let find = |name: &[u8]| texts.iter().rev().find(|text| text.0 == name).map(|text| text.1);
+    let name = match find(b":message-type") {
+        Some(b"event") => find(b":event-type"),
+        Some(b"exception") => find(b":exception-type"),
+        Some(b"error") => find(b":error-code"),
+        _ => None,
+    };
+    let payload = bytes[12 + headers_length..total - 4].to_vec();
+    Some((name.unwrap_or_default().to_vec(), payload, &bytes[total..]))
+}
+
+/// CRC-32, bit by bit.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, bit: u32| (crc >> 1) ^ if (crc ^ bit) & 1 == 1 { 0xEDB8_8320 } else { 0 };
+    let bits = bytes.iter().flat_map(|&byte| (0..8).map(move |bit| u32::from(byte >> bit)));
+    !bits.fold(u32::MAX, step)
+}
+
 /// Whether serde_json takes the document as one object; nesting and repeated keys are not its business.
 pub fn is_json_object(document: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(document) else { return false };
