@@ -45,9 +45,31 @@ pub fn of_refusal(refusal: &Refusal) -> ProviderError {
         kind,
         status: refusal.status,
         message: refusal.message.clone().into_owned(),
-        code: Some(refusal.code.to_owned()),
+        code: Some(refusal.provider_code.clone().unwrap_or_else(|| refusal.code.to_owned())),
         param: refusal.param.clone(),
     }
+}
+
+/// A provider's error as the refusal that the client gets; [`of_refusal`] gives the same kind again.
+pub fn to_refusal(error: &ProviderError) -> Refusal {
+    let (kind, code) = match error.kind {
+        ErrorKind::BadRequest => (RefusalKind::InvalidRequest, "provider_refused"),
+        ErrorKind::ContextOverflow => (RefusalKind::InvalidRequest, "context_length_exceeded"),
+        ErrorKind::ContentFilter => (RefusalKind::InvalidRequest, "content_filter"),
+        ErrorKind::TooLarge => (RefusalKind::InvalidRequest, "request_too_large"),
+        ErrorKind::Permission => (RefusalKind::InvalidRequest, "permission_denied"),
+        ErrorKind::NotFound => (RefusalKind::NotFound, "model_not_found"),
+        ErrorKind::Billing => (RefusalKind::RateLimit, "insufficient_quota"),
+        ErrorKind::RateLimit => (RefusalKind::RateLimit, "rate_limit_exceeded"),
+        ErrorKind::Credential => (RefusalKind::Upstream, "upstream_auth_error"),
+        ErrorKind::Overloaded => (RefusalKind::Upstream, "overloaded"),
+        ErrorKind::Timeout => (RefusalKind::Upstream, "upstream_timeout"),
+        ErrorKind::Server => (RefusalKind::Upstream, "upstream_error"),
+    };
+    let mut refusal = Refusal::new(error.status, kind, code, error.message.clone());
+    refusal.provider_code.clone_from(&error.code);
+    refusal.param.clone_from(&error.param);
+    refusal
 }
 
 /// The `type` of OpenAI's error object. A permission that is refused with 401 is the client's own key.

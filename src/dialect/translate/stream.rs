@@ -7,7 +7,7 @@ use super::voices::{Ear, Voice};
 use crate::dialect::endpoint::Grammar;
 use crate::dialect::middle::{Event, ProviderError, Stage};
 use crate::ledger::usage::Usage;
-use crate::wire::eventstream::{FrameStep, Frames};
+use crate::wire::eventstream::{FrameKind, FrameStep, Frames};
 use crate::wire::sse::{EventData, EventStep, Events};
 
 /// One stream on its way.
@@ -132,9 +132,11 @@ impl Stream {
                     FrameStep::Frame(frame) => {
                         let frame_bytes = &bytes[at..at + frame.used];
                         at += frame.used;
-                        let kind = String::from_utf8_lossy(frame.kind.of(frame_bytes));
-                        let payload = frame.payload.of(frame_bytes);
-                        self.read(out, |ear, emit| ear.frame(&kind, frame.is_exception, payload, emit));
+                        let name = frame.name.unwrap_or_default().of(frame_bytes);
+                        let name = std::str::from_utf8(name).unwrap_or_default();
+                        let payload = frame.error_message.unwrap_or(frame.payload).of(frame_bytes);
+                        let is_error = matches!(frame.kind, FrameKind::Exception | FrameKind::Error);
+                        self.read(out, |ear, emit| ear.frame(name, is_error, payload, emit));
                     }
                 },
             }
