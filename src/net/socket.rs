@@ -122,10 +122,10 @@ async fn wait_again_and_again(shared: Rc<Shared>, direction: Direction) -> io::R
     let is_epoll = driver::is_epoll();
     let (stream, has_fired) = (&shared.stream, &shared.has_fired[direction as usize]);
     loop {
-        if is_epoll {
-            wait_on_epoll(stream, direction).await?;
-        } else {
-            wait_once(stream, direction, false).await?;
+        match direction {
+            _ if is_epoll => wait_on_epoll(stream, direction).await?,
+            Direction::Read => stream.readable(false).await?,
+            Direction::Write => stream.writable(false).await?,
         }
         // Seen, and taken back, by the poll that brought us here; the next one begins the next wait.
         has_fired.set(true);
