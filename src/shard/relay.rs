@@ -77,7 +77,8 @@ pub async fn relay(
 ) -> Relayed {
     tally.answered(work.response.status);
     let mut passing = begin(server, work, call, &answered);
-    write_head(work, call, &answered, passing.outward);
+    passing.out = shard.buffers.lend();
+    write_head(work, call, &answered, passing.outward, &mut passing.out);
 
     answered.buffer.consume(answered.head_len);
     let result = passing.pass(shard, server, client, work, tally, &mut answered).await;
@@ -93,10 +94,11 @@ pub async fn relay(
             tally.cut();
             tally.fault(kind);
             answered.conn.abort();
-            Box::pin(passing.end_badly(client, server, work, kind)).await;
+            Box::pin(passing.end_badly(client, server, kind)).await;
             Relayed::Cut
         }
     };
+    shard.buffers.give_back(passing.out);
     if client.is_gone() && relayed != Relayed::Cut {
         tally.cut();
     }
@@ -110,7 +112,9 @@ struct Passing {
     watch: Watch,
     is_stream: bool,
     usage: Usage,
-    /// Events that are about to leave.
+    /// What leaves next: the head, framing and data. Lent while something is in it.
+    out: Vec<u8>,
+    /// Events that are about to leave; lent for as long.
     stage: Vec<u8>,
 }
 
@@ -144,16 +148,14 @@ fn begin(server: &Server, work: &Work, call: &Call, answered: &Answered) -> Pass
         (_, Version::V11) => Outward::Chunked,
         (_, Version::V10) => Outward::UntilClose,
     };
-    Passing { inward, outward, watch, is_stream, usage: Usage::default(), stage: Vec::new() }
+    Passing { inward, outward, watch, is_stream, usage: Usage::default(), out: Vec::new(), stage: Vec::new() }
 }
 
 /// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
-fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outward) {
-    let mut out = std::mem::take(&mut work.out);
+fn write_head(work: &Work, call: &Call, answered: &Answered, outward: Outward, out: &mut Vec<u8>) {
     let (response, request) = (&work.response, &work.request);
     let head = &answered.buffer.filled()[..answered.head_len];
-    out.clear();
-    let mut writer = HeadWriter::response(&mut out, response.status);
+    let mut writer = HeadWriter::response(out, response.status);
     let has_tried = answered.attempts > 1 && response.status >= 400;
     for field in &response.headers.fields {
         // The length that an answer to HEAD, or one of "not modified", would have had.
@@ -186,7 +188,6 @@ fn write_head(work: &mut Work, call: &Call, answered: &Answered, outward: Outwar
     }
     writer.connection(request.version, request.keep_alive && outward != Outward::UntilClose);
     writer.finish();
-    work.out = out;
 }
 
 /// Writes a header of the provider's answer, if it is one that passes.
@@ -216,7 +217,7 @@ fn passes(known: Known, name: &[u8]) -> bool {
 }
 
 impl Passing {
-    /// Passes pieces on until the body ends. The head in `work.out` leaves with the first of them.
+    /// Passes pieces on until the body ends. The head in `out` leaves with the first of them.
     async fn pass(
         &mut self,
         shard: &Shard,
@@ -231,7 +232,15 @@ impl Passing {
         loop {
             work.spans.clear();
             let (used, is_end) = self.inward.step(answered.buffer.filled(), at_eof, &mut work.spans)?;
+            if self.out.capacity() == 0 {
+                self.out = shard.buffers.lend();
+            }
+            if matches!(self.watch, Watch::Events(_)) {
+                self.stage = shard.buffers.lend();
+            }
             self.send_piece(server, client, work, answered, is_end).await?;
+            shard.buffers.give_back(std::mem::take(&mut self.out));
+            shard.buffers.give_back(std::mem::take(&mut self.stage));
             answered.buffer.consume(used);
             shard.buffers.take_back(&mut answered.buffer);
             client.take_turn().await;
@@ -262,8 +271,7 @@ impl Passing {
         is_end: bool,
     ) -> Result<(), FaultKind> {
         let input = answered.buffer.filled();
-        let Work { out, spans, members, .. } = work;
-        self.stage.clear();
+        let Work { spans, members, .. } = work;
         match &mut self.watch {
             Watch::Nothing => {}
             Watch::Tail(tail) => spans.iter().for_each(|span| tail.take(span.of(input))),
@@ -278,13 +286,14 @@ impl Passing {
                 }
             }
         }
+        let ends_well = is_end && self.judge_end().is_ok();
+        let out = &mut self.out;
         let is_staged = matches!(self.watch, Watch::Events(_));
         let data_len = if is_staged { self.stage.len() } else { spans.iter().map(|span| span.len()).sum() };
         let is_chunked = self.outward == Outward::Chunked;
         if is_chunked && data_len > 0 {
             write_chunk_head(data_len, out);
         }
-        let ends_well = is_end && self.judge_end().is_ok();
         let tail = if is_chunked { chunk_tail(data_len, ends_well) } else { b"" };
         if out.is_empty() && data_len == 0 && tail.is_empty() {
             return Ok(());
@@ -297,9 +306,7 @@ impl Passing {
                 spans.iter().for_each(|span| out.extend_from_slice(span.of(input)));
             }
             out.extend_from_slice(tail);
-            client.send(&mut [IoSlice::new(out)], server.write_timeout_ms).await?;
-            out.clear();
-            return Ok(());
+            return client.send(&mut [IoSlice::new(out)], server.write_timeout_ms).await;
         }
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(spans.len() + 2);
         slices.push(IoSlice::new(out));
@@ -309,12 +316,7 @@ impl Passing {
             slices.extend(spans.iter().map(|span| IoSlice::new(span.of(input))));
         }
         slices.push(IoSlice::new(tail));
-        client.send(&mut slices, server.write_timeout_ms).await?;
-        out.clear();
-        if self.stage.capacity() > STAGE_BYTES_KEPT_MAX {
-            self.stage = Vec::new();
-        }
-        Ok(())
+        client.send(&mut slices, server.write_timeout_ms).await
     }
 
     /// Whether the end that the framing shows is a good one.
@@ -333,7 +335,7 @@ impl Passing {
 
     /// The last words on an answer that was cut: an error event in a stream; on other bodies nothing, so that the missing
     /// end shows.
-    async fn end_badly(&mut self, client: &mut Client, server: &Server, work: &mut Work, kind: FaultKind) {
+    async fn end_badly(&mut self, client: &mut Client, server: &Server, kind: FaultKind) {
         if matches!(kind, FaultKind::ClientGone | FaultKind::ClientStalled) {
             return;
         }
@@ -347,10 +349,10 @@ impl Passing {
             openai::write_error_event(&refusal, &mut self.stage);
             let is_chunked = self.outward == Outward::Chunked;
             if is_chunked {
-                write_chunk_head(self.stage.len(), &mut work.out);
+                write_chunk_head(self.stage.len(), &mut self.out);
             }
             let tail = if is_chunked { chunk_tail(self.stage.len(), false) } else { b"" };
-            let mut slices = [IoSlice::new(&work.out), IoSlice::new(&self.stage), IoSlice::new(tail)];
+            let mut slices = [IoSlice::new(&self.out), IoSlice::new(&self.stage), IoSlice::new(tail)];
             // A client that is gone by now will not miss it.
             let _ = client.send(&mut slices, server.write_timeout_ms).await;
         }
@@ -435,6 +437,3 @@ fn watch_json(
     let capture = capture.get_or_insert_with(|| Box::new(Capture::new(&["usage"])));
     spans.iter().for_each(|span| capture.step(span.of(input)));
 }
-
-/// Memory that a stream keeps between its events.
-const STAGE_BYTES_KEPT_MAX: usize = 4 * 1024;

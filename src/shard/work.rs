@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use crate::base::Span;
 use crate::base::id::IdText;
-use crate::base::limits::BUFFER_BYTES;
 use crate::wire::json::Member;
 use crate::wire::request::RequestHead;
 use crate::wire::response::ResponseHead;
@@ -21,8 +20,8 @@ pub struct Work {
     pub edits: Edits,
     pub object: ObjectEdits,
     pub spans: Vec<Span>,
-    /// The head, or head and framing, of what is sent next.
-    pub out: Vec<u8>,
+    /// The target of the request to the provider.
+    pub target: Vec<u8>,
     pub request_id: RequestId,
     /// Bytes at the front of the client's input that belong to the request: its head, and its body where that is held.
     pub request_len: usize,
@@ -97,10 +96,6 @@ impl Works {
     }
 
     pub fn give_back(&self, mut work: Box<Work>) {
-        if work.out.capacity() > BUFFER_BYTES {
-            work.out = Vec::new();
-        }
-        work.out.clear();
         work.edits.clear();
         work.object.clear();
         work.held = None;
