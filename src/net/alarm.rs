@@ -3,10 +3,13 @@
 //! A deadline ends a *wait*, never a read: bytes move by calls that do not wait, so a late answer loses nothing.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::timer::Timer;
 use crate::base::clock;
 use crate::base::limits::ALARM_TICK_MS;
 
@@ -78,11 +81,17 @@ impl Alarms {
     }
 
     /// Runs forever: advances the coarse clock and wakes the tasks whose deadline has passed.
-    pub async fn tick_forever(self) {
+    pub async fn tick_forever(self, mut ticker: Timer) {
         loop {
             self.tick(clock::monotonic_us() / 1000);
-            monoio::time::sleep(Duration::from_millis(ALARM_TICK_MS)).await;
+            let fired = poll_fn(|cx| ticker.poll_fired(cx)).await;
+            assert!(fired.is_ok(), "a timer can be waited for as long as it is there: {fired:?}");
         }
+    }
+
+    /// What [`Alarms::tick_forever`] goes by.
+    pub fn ticker() -> io::Result<Timer> {
+        Timer::every(Duration::from_millis(ALARM_TICK_MS))
     }
 
     /// One look at the clock, given from outside.
@@ -138,7 +147,7 @@ impl Alarm {
 
     /// Waits until the deadline has passed.
     pub async fn late(&self) {
-        std::future::poll_fn(|cx| self.poll_late(cx)).await;
+        poll_fn(|cx| self.poll_late(cx)).await;
     }
 }
 

@@ -14,9 +14,16 @@ pub struct Barrier<F> {
     future: Pin<Box<F>>,
 }
 
-/// Puts a barrier around a future, which moves to the heap.
-pub fn barrier<F: Future>(future: F) -> Barrier<F> {
-    Barrier { future: Box::pin(future) }
+/// Puts a barrier around the future that `make` gives. It is made on the heap, where it stays: a future that was made
+/// before would be copied there with all the room for what it has not come to yet.
+pub fn barrier<F: Future>(make: impl FnOnce() -> F) -> Barrier<F> {
+    Barrier { future: Box::into_pin(Box::write(Box::new_uninit(), call(make))) }
+}
+
+/// As a call of its own, the maker is handed the place for its result.
+#[inline(never)]
+fn call<F>(make: impl FnOnce() -> F) -> F {
+    make()
 }
 
 impl<F: Future> Future for Barrier<F> {
@@ -35,7 +42,7 @@ impl<F: Future> Future for Barrier<F> {
 /// Runs a task of this shard to its end, whatever becomes of it. A panic ends the task only.
 pub fn spawn<F: Future<Output = ()> + 'static>(future: F) {
     monoio::spawn(async move {
-        let _: Result<(), Panicked> = barrier(future).await;
+        let _: Result<(), Panicked> = barrier(|| future).await;
     });
 }
 
@@ -55,7 +62,7 @@ mod tests {
                 while done.get() == 0 {
                     monoio::time::sleep(std::time::Duration::from_millis(1)).await;
                 }
-                barrier(async { panic!("so does this future") as u8 }).await
+                barrier(|| async { panic!("so does this future") as u8 }).await
             });
             assert_eq!(answered.expect("the driver runs"), Err(Panicked));
         }

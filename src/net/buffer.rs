@@ -73,8 +73,7 @@ impl Buffers {
     /// Gives `buffer` room for at least one read, from the stock when it holds no memory yet.
     pub fn equip(&self, buffer: &mut Buffer) {
         if buffer.bytes.capacity() == 0 {
-            let taken = self.stock.borrow_mut().pop();
-            buffer.bytes = taken.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES));
+            buffer.bytes = self.lend();
         } else if buffer.room() == 0 {
             buffer.compact();
         }
@@ -85,8 +84,20 @@ impl Buffers {
         if !buffer.is_empty() || buffer.bytes.capacity() == 0 {
             return;
         }
-        buffer.clear();
-        let bytes = std::mem::take(&mut buffer.bytes);
+        buffer.start = 0;
+        self.give_back(std::mem::take(&mut buffer.bytes));
+    }
+
+    /// Empty memory in which something is put together that leaves at once: the piece that was used last, which the
+    /// processor still has at hand.
+    pub fn lend(&self) -> Vec<u8> {
+        let taken = self.stock.borrow_mut().pop();
+        taken.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+    }
+
+    /// Takes lent memory back, with whatever is in it.
+    pub fn give_back(&self, mut bytes: Vec<u8>) {
+        bytes.clear();
         let mut stock = self.stock.borrow_mut();
         if bytes.capacity() == BUFFER_BYTES && stock.len() < BUFFERS_KEPT_MAX {
             stock.push(bytes);

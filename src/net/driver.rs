@@ -8,6 +8,7 @@ use std::future::Future;
 use std::io;
 
 pub use super::sys::{allowed_cpus, pin_thread};
+use super::timer::Timer;
 use crate::base::limits::RING_ENTRIES;
 
 /// An event loop that works on this machine.
@@ -51,22 +52,47 @@ where
     M: FnOnce(Driver) -> F,
     F: Future,
 {
+    let ring = |entries| ring_runtime(entries).enable_timer().build();
+    run_on(driver, ring, || epoll_runtime().enable_timer().build(), make)
+}
+
+/// As [`run`], without [`sleep`]: a loop that knows no timers waits without a deadline and does not look at the clock.
+pub fn run_untimed<M, F>(driver: Driver, make: M) -> io::Result<F::Output>
+where
+    M: FnOnce(Driver) -> F,
+    F: Future,
+{
+    run_on(driver, |entries| ring_runtime(entries).build(), || epoll_runtime().build(), make)
+}
+
+fn run_on<R, E, M, F>(
+    driver: Driver,
+    ring: impl Fn(u32) -> io::Result<monoio::Runtime<R>>,
+    epoll: impl FnOnce() -> io::Result<monoio::Runtime<E>>,
+    make: M,
+) -> io::Result<F::Output>
+where
+    R: monoio::Driver,
+    E: monoio::Driver,
+    M: FnOnce(Driver) -> F,
+    F: Future,
+{
     if let Driver::IoUring { entries } = driver
-        && let Ok((entries, mut runtime)) = smaller_until_it_fits(entries, ring_runtime)
+        && let Ok((entries, mut runtime)) = smaller_until_it_fits(entries, ring)
     {
         IS_EPOLL.set(false);
         return Ok(runtime.block_on(make(Driver::IoUring { entries })));
     }
     IS_EPOLL.set(true);
-    let mut runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build()?;
-    Ok(runtime.block_on(make(Driver::Epoll)))
+    Ok(epoll()?.block_on(make(Driver::Epoll)))
 }
 
-type RingRuntime = monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>;
+fn ring_runtime(entries: u32) -> monoio::RuntimeBuilder<monoio::IoUringDriver> {
+    monoio::RuntimeBuilder::new().uring_builder(ring_builder()).with_entries(entries)
+}
 
-fn ring_runtime(entries: u32) -> io::Result<RingRuntime> {
-    let builder = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().uring_builder(ring_builder());
-    builder.with_entries(entries).enable_timer().build()
+fn epoll_runtime() -> monoio::RuntimeBuilder<monoio::LegacyDriver> {
+    monoio::RuntimeBuilder::new()
 }
 
 /// Halves the number of entries while the memory limit refuses it.
@@ -94,11 +120,13 @@ thread_local! {
 /// Lets every other task of this thread have its turn. A timer does it: monoio runs a task that wakes itself at once
 /// again, before all others.
 pub async fn give_way() {
-    // Boxed: a timer's alignment of 128 bytes would spread to every future that may come here.
-    Box::pin(sleep(std::time::Duration::from_millis(1))).await;
+    // Without a descriptor to spare nobody waits: connections end, and give some back, only when the work goes on.
+    let Ok(mut timer) = Timer::once(std::time::Duration::from_millis(1)) else { return };
+    // A timer that cannot be waited for has been waited for long enough.
+    let _ = std::future::poll_fn(|cx| timer.poll_fired(cx)).await;
 }
 
-/// Waits on this thread's event loop; precise to a millisecond.
+/// Waits on this thread's event loop, which [`run`] has made; precise to a millisecond.
 pub async fn sleep(duration: std::time::Duration) {
     monoio::time::sleep(duration).await;
 }

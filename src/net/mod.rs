@@ -15,4 +15,5 @@ pub mod listen;
 pub mod pool;
 pub mod socket;
 mod sys;
+pub mod timer;
 pub mod tls;

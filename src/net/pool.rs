@@ -12,13 +12,14 @@ pub struct Pool {
 }
 
 struct Idle {
-    conn: Conn,
+    /// Boxed: it moves with every exchange.
+    conn: Box<Conn>,
     since_ms: u64,
 }
 
 impl Pool {
     /// A connection that is open and silent as far as the event loop knows; spoiled ones are dropped on the way.
-    pub fn take(&self, cx: &mut Context<'_>) -> Option<Conn> {
+    pub fn take(&self, cx: &mut Context<'_>) -> Option<Box<Conn>> {
         loop {
             let mut conn = self.idle.borrow_mut().pop()?.conn;
             if !conn.is_spoiled(cx) {
@@ -30,7 +31,7 @@ impl Pool {
     /// Keeps a connection for the next exchange, unless `count_max` are kept already. Its wait is armed from here on, so
     /// that the event loop knows of a close, or of bytes that nobody asked for, before the next request goes out: an answer
     /// that came before its question must not be taken for it.
-    pub fn put(&self, mut conn: Conn, now_ms: u64, count_max: usize) {
+    pub fn put(&self, mut conn: Box<Conn>, now_ms: u64, count_max: usize) {
         let is_spoiled = conn.is_spoiled(&mut Context::from_waker(Waker::noop()));
         let mut idle = self.idle.borrow_mut();
         if idle.len() < count_max && !is_spoiled {

@@ -7,6 +7,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 /// Appends what the socket has, at most `room` bytes, to `bytes`, which grows when its capacity is too small.
 /// Gives 0 at the end of the stream; an error of kind `WouldBlock` when there is nothing yet.
@@ -127,6 +128,38 @@ pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
     }
     // SAFETY: accept4 gave a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(got) })
+}
+
+/// A timer that fires after `first`, and then every `then` unless that is zero: non-blocking, closed on exec. Its descriptor
+/// is readable while a firing was not read.
+pub fn timer(first: Duration, then: Duration) -> io::Result<OwnedFd> {
+    let spec = libc::itimerspec { it_interval: timespec(then), it_value: timespec(first) };
+    // SAFETY: timerfd_create takes two integers.
+    let got = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
+    if got < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: timerfd_create gave a new descriptor that nobody else owns.
+    let fd = unsafe { OwnedFd::from_raw_fd(got) };
+    // SAFETY: `spec` is readable; a null pointer says that the setting before is not wanted.
+    let result = unsafe { libc::timerfd_settime(got, 0, &raw const spec, std::ptr::null_mut()) };
+    if result == 0 { Ok(fd) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Reads a timer's firings. `WouldBlock` when there are none.
+pub fn read_timer(fd: RawFd) -> io::Result<()> {
+    let mut count = 0_u64;
+    // SAFETY: `count` is writable and of the size given.
+    let got = unsafe { libc::read(fd, (&raw mut count).cast(), size_of::<u64>()) };
+    if got < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn timespec(duration: Duration) -> libc::timespec {
+    // SAFETY: an all-zero timespec is a valid value of this plain C struct.
+    let mut spec: libc::timespec = unsafe { std::mem::zeroed() };
+    spec.tv_sec = libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX);
+    spec.tv_nsec = libc::c_long::from(duration.subsec_nanos() as i32);
+    spec
 }
 
 /// Sends small segments at once (TCP_NODELAY). Fails on sockets that are not TCP.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 
+use super::outgoing;
 use crate::base::limits::DNS_ASK_AGAIN_MS;
 use crate::config::Snapshot;
 use crate::net::conn::Conn;
@@ -32,6 +33,8 @@ pub struct Upstream {
     pub names: Rc<Names>,
     pub budget: RetryBudget,
     pub busy: Cell<u64>,
+    /// The header lines that every request begins with.
+    pub first_lines: Vec<u8>,
     next_credential: Cell<usize>,
 }
 
@@ -78,6 +81,7 @@ impl Active {
                 names: known.map_or_else(|| Rc::new(Names::of(provider)), |known| known.names.clone()),
                 budget: RetryBudget::new(provider.retry.budget_per_second),
                 busy: Cell::new(0),
+                first_lines: outgoing::first_lines(provider),
                 next_credential: Cell::new(0),
             })
         };

@@ -32,14 +32,15 @@ impl Answer<'_> {
 
 /// Sends an answer to the request in `work`, which says whether the connection goes on.
 pub async fn send(
+    shard: &Shard,
     client: &mut Client,
     work: &mut Work,
     answer: &Answer<'_>,
     timeout_ms: u64,
 ) -> Result<(), FaultKind> {
-    let Work { out, request, request_id, .. } = work;
-    out.clear();
-    let mut head = HeadWriter::response(out, answer.status);
+    let Work { request, request_id, .. } = work;
+    let mut out = shard.buffers.lend();
+    let mut head = HeadWriter::response(&mut out, answer.status);
     if !answer.content_type.is_empty() {
         head.checked_header(b"content-type", answer.content_type.as_bytes());
     }
@@ -53,7 +54,9 @@ pub async fn send(
     head.ready_lines(answer.header_lines);
     head.finish();
     let body = if request.method == Method::Head { b"" } else { answer.body };
-    client.send(&mut [IoSlice::new(out), IoSlice::new(body)], timeout_ms).await
+    let sent = client.send(&mut [IoSlice::new(&out), IoSlice::new(body)], timeout_ms).await;
+    shard.buffers.give_back(out);
+    sent
 }
 
 /// Sends a refusal in the caller's dialect.
@@ -95,7 +98,7 @@ pub async fn refuse(
         body: &body,
         header_lines: &lines,
     };
-    send(client, work, &answer, timeout_ms).await
+    send(shard, client, work, &answer, timeout_ms).await
 }
 
 /// Closes a connection on which the client may still be sending: our answer must reach it, and a close with bytes unread

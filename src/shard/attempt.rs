@@ -23,7 +23,7 @@ use crate::wire::head::Known;
 /// An answer whose head is read and whose first bytes are in the buffer. `work.response` holds the places of its head.
 pub struct Answered {
     pub upstream: Rc<Upstream>,
-    pub conn: Conn,
+    pub conn: Box<Conn>,
     pub buffer: Buffer,
     pub head_len: usize,
     /// Attempts that were made, this one included.
@@ -121,10 +121,13 @@ fn after_answer(
     can_repeat: bool,
 ) -> Verdict {
     let rules = &call.target.upstream.provider.retry;
+    let status = work.response.status;
+    if status < 400 && !rules.statuses.contains(&status) {
+        return Verdict::Answer(answered);
+    }
     let head = &answered.buffer.filled()[..answered.head_len];
     let value = |known: Known| work.response.headers.find(known).map(|span| span.of(head));
     let pause_ms = retry::wished_ms(value(Known::RetryAfterMs), value(Known::RetryAfter), shard.wall_ms());
-    let status = work.response.status;
     let is_retried = match value(Known::XShouldRetry) {
         Some(b"true") => status >= 400,
         Some(b"false") => false,

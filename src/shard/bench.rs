@@ -32,7 +32,7 @@ impl Bench {
         let origin = &upstream.provider.origin;
         conn.dialled = origin.host.parse().ok().map(|ip| SocketAddr::new(ip, origin.port));
         assert!(upstream.names.is_current(&conn), "the provider's host is an address");
-        upstream.pool.put(conn, self.shard.alarms.now_ms(), usize::MAX);
+        upstream.pool.put(Box::new(conn), self.shard.alarms.now_ms(), usize::MAX);
     }
 
     /// Serves a client's connection to its end.

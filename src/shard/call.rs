@@ -1,5 +1,6 @@
 //! What a request means: the model that it names, the provider that has it, the edits of its body, and where it goes.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -65,10 +66,19 @@ pub async fn understand(
         _ => return passthrough(active, client, work, head_len, asked),
     };
     let head = &client.input.filled()[..head_len];
-    let hint = path::query_value(work.request.query.of(head), "provider").map(|hint| hint.into_owned());
+    let query = work.request.query.of(head);
+    let hint = if query.is_empty() { None } else { path::query_value(query, "provider") };
     let model = named_model(client, work, head_len, endpoint, in_path, body)?;
     let model_at = model.as_ref().and_then(|(_, at)| *at);
-    let target = find_target(shard, active, client, model.map(|(name, _)| name), hint).await?;
+    let model = model.map(|(name, _)| name);
+    let found = route::target(active, &shard.catalogue.borrow(), model.as_deref(), hint.as_deref());
+    let target = match found {
+        Some(found) => found?,
+        None => {
+            let (model, hint) = (model.map(Cow::into_owned), hint.map(Cow::into_owned));
+            Box::pin(await_target(shard, active, client, model, hint)).await?
+        }
+    };
     let is_passthrough = endpoint == Endpoint::Other;
     let wants_stream = wants_stream(client, work, endpoint, body);
     let provider = &target.upstream.provider;
@@ -147,14 +157,14 @@ fn is_repeatable(client: &Client, work: &Work, head_len: usize) -> bool {
 
 /// The model that the path or the body names, with its place in the body. Bodies of known endpoints must be objects;
 /// others may be anything, and then name none.
-fn named_model(
-    client: &Client,
+fn named_model<'b>(
+    client: &'b Client,
     work: &mut Work,
     head_len: usize,
     endpoint: Endpoint,
     in_path: Option<Span>,
-    body: &Body,
-) -> Result<Option<(String, Option<Span>)>, Stop> {
+    body: &'b Body,
+) -> Result<Option<(Cow<'b, str>, Option<Span>)>, Stop> {
     work.members.clear();
     if let Body::Streaming(inflow) = body {
         let content_type = work.request.headers.find(Known::ContentType).unwrap_or_default();
@@ -162,7 +172,7 @@ fn named_model(
         let Some(boundary) = boundary else { return Ok(None) };
         return match multipart::find_field(&inflow.peeked, boundary, "model") {
             FieldSearch::Found(at) => {
-                Ok(std::str::from_utf8(at.of(&inflow.peeked)).ok().map(|m| (m.to_owned(), Some(at))))
+                Ok(std::str::from_utf8(at.of(&inflow.peeked)).ok().map(|m| (m.into(), Some(at))))
             }
             FieldSearch::Twice => {
                 let refusal = Refusal::invalid("duplicate_key", "The field `model` stands more than once.");
@@ -184,31 +194,25 @@ fn named_model(
     }
     if let Some(in_path) = in_path {
         let model = route::model_id(in_path.of(client.input.filled())).unwrap_or_default();
-        return Ok(Some((model, None)));
+        return Ok(Some((model.into(), None)));
     }
     let Some(member) = json::find(&work.members, document, "model") else { return Ok(None) };
     match json::string_value(document, member) {
-        Some(model) => Ok(Some((model.into_owned(), Some(member.value)))),
+        Some(model) => Ok(Some((model, Some(member.value)))),
         None if endpoint == Endpoint::Other => Ok(None),
         None => Err(Refusal::invalid("invalid_type", "`model` must be a string.").about("model").into()),
     }
 }
 
-/// Finds the provider. Right after a start the lists of models may still be on their way; then they are waited for.
-async fn find_target(
+/// Waits for the provider to be found: right after a start the lists of models may still be on their way.
+async fn await_target(
     shard: &Shard,
     active: &Rc<Active>,
     client: &mut Client,
     model: Option<String>,
     hint: Option<Vec<u8>>,
 ) -> Result<Target, Stop> {
-    let look = || {
-        let catalogue = shard.catalogue.borrow().clone();
-        route::target(active, &catalogue, model.as_deref().map(Into::into), hint.as_deref())
-    };
-    if let Some(found) = look() {
-        return found.map_err(Stop::from);
-    }
+    let look = || route::target(active, &shard.catalogue.borrow(), model.as_deref(), hint.as_deref());
     let alarm = shard.alarms.alarm();
     alarm.set_after(CATALOGUE_WAIT_MS_MAX);
     let settled = poll_fn(|cx| {
@@ -240,7 +244,7 @@ fn prepare_edits(active: &Active, client: &Client, work: &mut Work, body: &Body,
     object.apply(members, brace_at, edits);
 }
 
-/// The request as it goes to the provider, but for the credential.
+/// The request as it goes to the provider, but for the credential. Its target is put into `Work::target`.
 pub fn prepare_outgoing(
     client: &Client,
     work: &mut Work,
@@ -252,7 +256,8 @@ pub fn prepare_outgoing(
     let head = &client.input.filled()[..head_len];
     let provider = &call.target.upstream.provider;
     let query = work.request.query.of(head);
-    let mut target = Vec::new();
+    let mut target = std::mem::take(&mut work.target);
+    target.clear();
     match asked {
         Asked::Passthrough { rest, .. } => {
             let rest = rest.of(head);
@@ -287,7 +292,8 @@ pub fn prepare_outgoing(
         }
     }
     let held = body.held(&client.input).len();
-    Ok(Outgoing::write(head, work, call, &target, body, held))
+    work.target = target;
+    Ok(Outgoing::new(work, body, held))
 }
 
 fn check_path(rest: &[u8]) -> Result<(), Stop> {
@@ -296,6 +302,9 @@ fn check_path(rest: &[u8]) -> Result<(), Stop> {
 
 fn without_hint(query: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
+    if query.is_empty() {
+        return kept;
+    }
     path::query_without(query, "provider", &mut kept);
     kept
 }

@@ -107,7 +107,7 @@ async fn next_head(shard: &Shard, client: &mut Client) -> Head {
 async fn exchange_behind_barrier(shard: &Shard, client: &mut Client, head_len: usize) -> Next {
     let sent_before = client.bytes_out;
     shard.counters.borrow_mut().requests_in_flight += 1;
-    let result = barrier(exchange::exchange(shard, client, head_len)).await;
+    let result = barrier(|| exchange::exchange(shard, client, head_len)).await;
     shard.counters.borrow_mut().requests_in_flight -= 1;
     match result {
         Ok(next) => next,

@@ -123,8 +123,9 @@ async fn straight(
 
 /// A gateway that is its own provider, by itself or through others, would ask itself until its descriptors end.
 fn refuse_loop(head: &[u8], work: &mut Work) -> Result<(), Stop> {
-    let passed = work.request.headers.find(Known::XRingwayHops).map_or(&b"0"[..], |value| value.of(head));
-    work.hops = std::str::from_utf8(passed).ok().and_then(|text| text.parse().ok()).unwrap_or(HOPS_MAX);
+    let passed = work.request.headers.find(Known::XRingwayHops).map(|value| value.of(head));
+    let count = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    work.hops = passed.map_or(0, |text| count(text).unwrap_or(HOPS_MAX));
     if work.hops < HOPS_MAX {
         return Ok(());
     }
@@ -219,7 +220,7 @@ async fn answer_own(
         _ => Answer::json(catalogue.list_for(work.grammar)),
     };
     let timeout_ms = active.snapshot().server.write_timeout_ms;
-    answer::send(client, work, &answer, timeout_ms).await.map_err(|_| Stop::Gone)?;
+    answer::send(shard, client, work, &answer, timeout_ms).await.map_err(|_| Stop::Gone)?;
     Ok(if work.request.keep_alive { Next::KeepAlive } else { Next::Linger })
 }
 
@@ -272,8 +273,8 @@ async fn ask_and_relay(
     let call = understand(shard, active, client, work, head_len, asked, body).await?;
     tally.names(&call);
     let outgoing = prepare_outgoing(client, work, head_len, asked, &call, body)?;
-    let result = attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len).await;
-    let answered = match result {
+    let asking = attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len);
+    let answered = match asking.await {
         Ok(answered) => answered,
         Err(stop) => {
             tally.takes_model(call);
@@ -331,9 +332,11 @@ async fn take_body(
     let needs_model = matches!(asked, Asked::Api(..));
     // A body that is too long to be looked into streams through all the same, when it need not name its provider.
     let is_long = matches!(work.request.body, RequestBody::Length(n) if n > server.body_bytes_max as u64);
-    let names_itself = active.snapshot().default_provider.is_some()
-        || path::query_value(work.request.query.of(head), "provider").is_some();
-    if is_known || (needs_model && is_json && !(is_long && names_itself)) {
+    let names_itself = || {
+        active.snapshot().default_provider.is_some()
+            || path::query_value(work.request.query.of(head), "provider").is_some()
+    };
+    if is_known || (needs_model && is_json && !(is_long && names_itself())) {
         return body::read_held(shard, client, work, server, head_len).await;
     }
     let mut search = multipart::boundary(content_type).map(|named| multipart::Search::new(named, "model"));

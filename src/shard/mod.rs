@@ -154,7 +154,7 @@ pub fn run(plan: Plan) -> io::Result<()> {
         plan.offload.log(crate::offload::Level::Warn, line);
     }
     let driver = plan.driver;
-    driver::run(driver, move |running| serve(plan, running))?
+    driver::run_untimed(driver, move |running| serve(plan, running))?
 }
 
 async fn serve(plan: Plan, running: Driver) -> io::Result<()> {
@@ -168,7 +168,7 @@ async fn serve(plan: Plan, running: Driver) -> io::Result<()> {
     let name = running.name();
     let shard = Shard::new(plan.id, name, plan.compiled, plan.offload, plan.peers, plan.loads, &alarms);
     let shard = Rc::new(shard);
-    barrier::spawn(alarms.tick_forever());
+    barrier::spawn(alarms.tick_forever(Alarms::ticker()?));
     barrier::spawn(keep_house(shard.clone()));
     let mut acceptors = Vec::new();
     for fd in plan.listeners {

@@ -54,7 +54,7 @@ impl One<'_> {
         let is_pooled = pooled.is_some();
         let mut conn = match pooled {
             Some(conn) => conn,
-            None => self.connect(&upstream).await?,
+            None => Box::new(self.connect(&upstream).await?),
         };
         let mut buffer = Buffer::default();
         let sent_ms = self.shard.alarms.now_ms();
@@ -110,8 +110,11 @@ impl One<'_> {
     ) -> Result<Sent, Failed> {
         let upstream = &self.call.target.upstream;
         let idle_ms = upstream.provider.limits.idle_timeout_ms;
-        let Work { out, edits, .. } = &mut *self.work;
-        self.outgoing.write_head(&upstream.provider.credentials[upstream.next_credential()], out);
+        let head = &self.client.input.filled()[..head_len];
+        let mut out = self.shard.buffers.lend();
+        let credential = &upstream.provider.credentials[upstream.next_credential()];
+        self.outgoing.write_head(head, self.work, self.call, credential, &mut out);
+        let edits = &self.work.edits;
         let Client { peer, input, upstream_alarm, .. } = &mut *self.client;
         let mut sending = Sending { shard: self.shard, peer, alarm: upstream_alarm, conn, buffer, idle_ms };
         let bytes: &[u8] = match &*body {
@@ -121,9 +124,11 @@ impl One<'_> {
         let is_streaming = matches!(&*body, Body::Streaming(_));
         if !is_streaming && bytes.len() <= COPIED_BYTES_MAX {
             // One copy and one plain send cost less than many pieces.
-            edits.append_to(bytes, out);
+            edits.append_to(bytes, &mut out);
             self.tally.upstream_out(out.len());
-            return sending.all(&mut [IoSlice::new(out)]).await;
+            let sent = sending.all(&mut [IoSlice::new(&out)]).await;
+            self.shard.buffers.give_back(out);
+            return sent;
         }
         let is_chunked = self.outgoing.framing == OutFraming::Chunked;
         let is_last = !matches!(&*body, Body::Streaming(inflow) if !inflow.is_ended());
@@ -132,15 +137,17 @@ impl One<'_> {
         let size: usize = pieces.iter().map(|piece| piece.len()).sum();
         if is_chunked {
             if size > 0 {
-                write_chunk_head(size, out);
+                write_chunk_head(size, &mut out);
             }
             pieces.push(chunk_tail(size, is_last));
         }
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(pieces.len() + 1);
-        slices.push(IoSlice::new(out));
+        slices.push(IoSlice::new(&out));
         slices.extend(pieces.iter().map(|piece| IoSlice::new(piece)));
         self.tally.upstream_out(slices.iter().map(|slice| slice.len()).sum());
-        match (sending.all(&mut slices).await?, body) {
+        let sent = sending.all(&mut slices).await;
+        self.shard.buffers.give_back(out);
+        match (sent?, body) {
             (Sent::Whole, Body::Streaming(inflow)) if !inflow.is_ended() => {
                 Box::pin(self.stream_body(conn, buffer, inflow, head_len)).await
             }

@@ -4,17 +4,15 @@
 use super::body::Body;
 use super::call::Call;
 use super::work::Work;
-use crate::provider::Credential;
+use crate::provider::{Credential, Provider};
 use crate::wire::head::{Headers, Known};
 use crate::wire::request::Method;
 use crate::wire::write::HeadWriter;
 
-/// The head as every attempt sends it, but for the credential, and how long the body is.
+/// What every attempt sends, but for the credential. The request target is `Work::target`.
 pub struct Outgoing {
     pub method: Method,
     pub framing: OutFraming,
-    /// Request line and common headers.
-    first: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,17 +23,28 @@ pub enum OutFraming {
 }
 
 impl Outgoing {
-    /// Writes what is the same in every attempt. `held` is the length of a body that is held.
-    pub fn write(head: &[u8], work: &Work, call: &Call, target: &[u8], body: &Body, held: usize) -> Outgoing {
-        let provider = &call.target.upstream.provider;
-        let request = &work.request;
-        let mut first = Vec::with_capacity(FIRST_BYTES_USUAL);
-        let mut writer = HeadWriter::request(&mut first, request.method.as_str(), &[target]);
-        writer.checked_header(b"host", provider.origin.authority.as_bytes());
-        writer.checked_header(b"accept-encoding", b"identity");
+    /// `held` is the length of a body that is held.
+    pub fn new(work: &Work, body: &Body, held: usize) -> Outgoing {
+        Outgoing { method: work.request.method, framing: framing(work, body, held) }
+    }
+
+    /// Writes the whole head of one attempt. `head` is the client's.
+    pub fn write_head(
+        &self,
+        head: &[u8],
+        work: &Work,
+        call: &Call,
+        credential: &Credential,
+        out: &mut Vec<u8>,
+    ) {
+        let upstream = &call.target.upstream;
+        let provider = &upstream.provider;
+        let headers = &work.request.headers;
+        let mut writer = HeadWriter::request(out, self.method.as_str(), &[&work.target]);
+        writer.ready_lines(&upstream.first_lines);
         writer.checked_header(b"x-request-id", work.request_id.as_bytes());
         writer.number(b"x-ringway-hops", work.hops + 1);
-        for field in &request.headers.fields {
+        for field in &headers.fields {
             let name = field.name.of(head);
             let passes = match call.is_passthrough {
                 true => passes_through(field.known, name),
@@ -45,22 +54,14 @@ impl Outgoing {
                 }
             };
             let is_own = || provider.own_headers.iter().any(|own| is_read_as(name, own.as_bytes()));
-            if passes && !is_own() && !request.headers.named_by_connection(head, name) {
+            if passes && !is_own() && !headers.named_by_connection(head, name) {
                 writer.checked_header(name, field.value.of(head));
             }
         }
-        let is_given = |name: &str| request.headers.get(head, name).is_some() && call.translation.is_none();
+        let is_given = |name: &str| headers.get(head, name).is_some() && call.translation.is_none();
         for (name, value) in provider.default_headers.iter().filter(|(name, _)| !is_given(name)) {
             writer.checked_header(name.as_bytes(), value.as_bytes());
         }
-        Outgoing { method: request.method, framing: framing(work, body, held), first }
-    }
-
-    /// Writes the whole head of one attempt.
-    pub fn write_head(&self, credential: &Credential, out: &mut Vec<u8>) {
-        out.clear();
-        out.extend_from_slice(&self.first);
-        let mut writer = HeadWriter::continuing(out);
         writer.ready_lines(credential.header_lines.reveal().as_bytes());
         match self.framing {
             OutFraming::None => {}
@@ -69,6 +70,15 @@ impl Outgoing {
         }
         writer.finish();
     }
+}
+
+/// The header lines that every request to a provider begins with.
+pub fn first_lines(provider: &Provider) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let mut writer = HeadWriter::continuing(&mut lines);
+    writer.checked_header(b"host", provider.origin.authority.as_bytes());
+    writer.checked_header(b"accept-encoding", b"identity");
+    lines
 }
 
 fn framing(work: &Work, body: &Body, held: usize) -> OutFraming {
@@ -135,6 +145,3 @@ fn passes_through(known: Known, name: &[u8]) -> bool {
     let is_listed = OURS.iter().any(|ours| is_read_as(name, ours.as_bytes()));
     !is_ours && !is_listed && (!name.contains(&b'_') || !is_disguised())
 }
-
-/// Room for a request line and the usual headers.
-const FIRST_BYTES_USUAL: usize = 512;

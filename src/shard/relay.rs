@@ -70,7 +70,8 @@ pub async fn relay(
 ) -> Relayed {
     tally.answered(work.response.status);
     let mut passing = begin(server, work, call, &answered);
-    write_head(work, call, &answered, &passing);
+    passing.out = shard.buffers.lend();
+    write_head(work, call, &answered, &mut passing);
 
     answered.buffer.consume(answered.head_len);
     let result = passing.pass(shard, server, client, work, tally, &mut answered).await;
@@ -93,10 +94,11 @@ pub async fn relay(
             tally.cut();
             tally.fault(kind);
             answered.conn.abort();
-            Box::pin(passing.end_badly(client, server, work, kind)).await;
+            Box::pin(passing.end_badly(client, server, kind)).await;
             Relayed::Cut
         }
     };
+    shard.buffers.give_back(passing.out);
     if client.is_gone() && relayed != Relayed::Cut {
         tally.cut();
     }
@@ -111,7 +113,9 @@ struct Passing<'c> {
     translation: Option<&'c Translation>,
     is_stream: bool,
     usage: Usage,
-    /// Events that are about to leave.
+    /// What leaves next: the head, framing and data. Lent while something is in it.
+    out: Vec<u8>,
+    /// Events that are about to leave; lent for as long.
     stage: Vec<u8>,
     /// Something has left for the client.
     has_begun: bool,
@@ -141,19 +145,17 @@ fn begin<'c>(server: &Server, work: &Work, call: &'c Call, answered: &Answered) 
         (_, Version::V10) => Outward::UntilClose,
     };
     let translation = call.translation.as_deref();
-    let (usage, stage) = (Usage::default(), Vec::new());
-    Passing { inward, outward, watch, translation, is_stream, usage, stage, has_begun: false }
+    let (usage, out, stage) = (Usage::default(), Vec::new(), Vec::new());
+    Passing { inward, outward, watch, translation, is_stream, usage, out, stage, has_begun: false }
 }
 
 /// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
-fn write_head(work: &mut Work, call: &Call, answered: &Answered, passing: &Passing<'_>) {
-    let outward = passing.outward;
+fn write_head(work: &Work, call: &Call, answered: &Answered, passing: &mut Passing<'_>) {
+    let (outward, out) = (passing.outward, &mut passing.out);
     let is_translated = matches!(passing.watch, Watch::Translated(_) | Watch::Whole(_));
-    let mut out = std::mem::take(&mut work.out);
     let (response, request) = (&work.response, &work.request);
     let head = &answered.buffer.filled()[..answered.head_len];
-    out.clear();
-    let mut writer = HeadWriter::response(&mut out, response.status);
+    let mut writer = HeadWriter::response(out, response.status);
     let has_tried = answered.attempts > 1 && response.status >= 400;
     for field in &response.headers.fields {
         // The length that an answer to HEAD, or one of "not modified", would have had.
@@ -200,7 +202,6 @@ fn write_head(work: &mut Work, call: &Call, answered: &Answered, passing: &Passi
     if outward != Outward::LengthAtEnd {
         writer.finish();
     }
-    work.out = out;
 }
 
 /// Writes a header of the provider's answer, if it is one that passes.
@@ -230,7 +231,7 @@ fn passes(known: Known, name: &[u8]) -> bool {
 }
 
 impl Passing<'_> {
-    /// Passes pieces on until the body ends. The head in `work.out` leaves with the first of them.
+    /// Passes pieces on until the body ends. The head in `out` leaves with the first of them.
     async fn pass(
         &mut self,
         shard: &Shard,
@@ -245,10 +246,20 @@ impl Passing<'_> {
         loop {
             work.spans.clear();
             let (used, is_end) = self.inward.step(answered.buffer.filled(), at_eof, &mut work.spans)?;
+            if self.out.capacity() == 0 {
+                self.out = shard.buffers.lend();
+            }
+            if self.watch.is_staged() {
+                self.stage = shard.buffers.lend();
+            }
             self.send_piece(server, client, work, answered, is_end).await?;
             if self.replacement().is_some() {
                 return Ok(());
             }
+            if self.outward != Outward::LengthAtEnd {
+                shard.buffers.give_back(std::mem::take(&mut self.out));
+            }
+            shard.buffers.give_back(std::mem::take(&mut self.stage));
             answered.buffer.consume(used);
             shard.buffers.take_back(&mut answered.buffer);
             client.take_turn().await;
@@ -272,7 +283,7 @@ impl Passing<'_> {
                 Turn::Late if wait_ms >= left_ms => return Err(FaultKind::IdleTimeout),
                 Turn::Late => {
                     silent_ms += wait_ms;
-                    self.send_alive(server, client, work, alive).await?;
+                    self.send_alive(server, client, alive).await?;
                 }
             }
         }
@@ -290,19 +301,18 @@ impl Passing<'_> {
     }
 
     async fn send_alive(
-        &self,
+        &mut self,
         server: &Server,
         client: &mut Client,
-        work: &mut Work,
         alive: &[u8],
     ) -> Result<(), FaultKind> {
         let mut slices = [IoSlice::new(&[]), IoSlice::new(alive), IoSlice::new(&[])];
         if self.outward == Outward::Chunked {
-            write_chunk_head(alive.len(), &mut work.out);
-            slices = [IoSlice::new(&work.out), slices[1], IoSlice::new(chunk_tail(alive.len(), false))];
+            write_chunk_head(alive.len(), &mut self.out);
+            slices = [IoSlice::new(&self.out), slices[1], IoSlice::new(chunk_tail(alive.len(), false))];
         }
         client.send(&mut slices, server.write_timeout_ms).await?;
-        work.out.clear();
+        self.out.clear();
         Ok(())
     }
 
@@ -317,29 +327,29 @@ impl Passing<'_> {
         is_end: bool,
     ) -> Result<(), FaultKind> {
         let input = answered.buffer.filled();
-        let Work { out, spans, members, .. } = work;
-        self.stage.clear();
+        let Work { spans, members, .. } = work;
         let turn = watch::Turn { input, spans, is_end };
         self.watch.take(&turn, self.translation, members, &mut self.usage, &mut self.stage)?;
         if self.outward == Outward::LengthAtEnd {
             if !is_end || self.replacement().is_some() {
                 return Ok(());
             }
-            let mut writer = HeadWriter::continuing(out);
+            let mut writer = HeadWriter::continuing(&mut self.out);
             writer.number(b"content-length", self.stage.len() as u64);
             writer.finish();
         }
+        let ends_well = is_end && self.judge_end().is_ok();
         let is_staged = self.watch.is_staged();
         let data_len = if is_staged { self.stage.len() } else { spans.iter().map(|span| span.len()).sum() };
         if self.replacement().is_some() {
             return Ok(());
         }
         self.has_begun = true;
+        let out = &mut self.out;
         let is_chunked = self.outward == Outward::Chunked;
         if is_chunked && data_len > 0 {
             write_chunk_head(data_len, out);
         }
-        let ends_well = is_end && self.judge_end().is_ok();
         let tail = if is_chunked { chunk_tail(data_len, ends_well) } else { b"" };
         if out.is_empty() && data_len == 0 && tail.is_empty() {
             return Ok(());
@@ -352,9 +362,7 @@ impl Passing<'_> {
                 spans.iter().for_each(|span| out.extend_from_slice(span.of(input)));
             }
             out.extend_from_slice(tail);
-            client.send(&mut [IoSlice::new(out)], server.write_timeout_ms).await?;
-            out.clear();
-            return Ok(());
+            return client.send(&mut [IoSlice::new(out)], server.write_timeout_ms).await;
         }
         let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(spans.len() + 2);
         slices.push(IoSlice::new(out));
@@ -364,12 +372,7 @@ impl Passing<'_> {
             slices.extend(spans.iter().map(|span| IoSlice::new(span.of(input))));
         }
         slices.push(IoSlice::new(tail));
-        client.send(&mut slices, server.write_timeout_ms).await?;
-        out.clear();
-        if self.stage.capacity() > STAGE_BYTES_KEPT_MAX {
-            self.stage = Vec::new();
-        }
-        Ok(())
+        client.send(&mut slices, server.write_timeout_ms).await
     }
 
     /// Whether the end that the framing shows is a good one.
@@ -420,7 +423,7 @@ impl Passing<'_> {
 
     /// The last words on an answer that was cut: an error event in a stream; on other bodies nothing, so that the missing
     /// end shows.
-    async fn end_badly(&mut self, client: &mut Client, server: &Server, work: &mut Work, kind: FaultKind) {
+    async fn end_badly(&mut self, client: &mut Client, server: &Server, kind: FaultKind) {
         if matches!(kind, FaultKind::ClientGone | FaultKind::ClientStalled) {
             return;
         }
@@ -431,10 +434,10 @@ impl Passing<'_> {
             self.watch.fail(work.grammar, &refusal, work.request_id.as_bytes(), &mut self.stage);
             let is_chunked = self.outward == Outward::Chunked;
             if is_chunked {
-                write_chunk_head(self.stage.len(), &mut work.out);
+                write_chunk_head(self.stage.len(), &mut self.out);
             }
             let tail = if is_chunked { chunk_tail(self.stage.len(), false) } else { b"" };
-            let mut slices = [IoSlice::new(&work.out), IoSlice::new(&self.stage), IoSlice::new(tail)];
+            let mut slices = [IoSlice::new(&self.out), IoSlice::new(&self.stage), IoSlice::new(tail)];
             // A client that is gone by now will not miss it.
             let _ = client.send(&mut slices, server.write_timeout_ms).await;
         }
@@ -494,5 +497,3 @@ fn push(spans: &mut Vec<Span>, count: usize) {
     }
 }
 
-/// Memory that a stream keeps between its events.
-const STAGE_BYTES_KEPT_MAX: usize = 4 * 1024;

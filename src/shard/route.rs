@@ -1,6 +1,5 @@
 //! What a request asks for, by its method and path, and which provider a model means.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::active::{Active, Upstream};
@@ -114,7 +113,7 @@ pub struct Target {
 pub fn target(
     active: &Active,
     catalogue: &Catalogue,
-    model: Option<Cow<'_, str>>,
+    model: Option<&str>,
     hint: Option<&[u8]>,
 ) -> Option<Result<Target, Refusal>> {
     if active.upstreams.is_empty() {
@@ -141,23 +140,23 @@ pub fn target(
         let is_known = catalogue.offers(&upstream.provider.name, rest);
         return Some(Ok(of(upstream, rest.to_owned(), true, is_known)));
     }
-    if let Some(upstream) = catalogue.provider_of(&model).and_then(|name| active.by_name(name.as_bytes())) {
-        return Some(Ok(of(upstream, model.into_owned(), false, true)));
+    if let Some(upstream) = catalogue.provider_of(model).and_then(|name| active.by_name(name.as_bytes())) {
+        return Some(Ok(of(upstream, model.to_owned(), false, true)));
     }
     if let Some(index) = active.snapshot().default_provider {
-        return Some(Ok(of(&active.upstreams[index], model.into_owned(), false, false)));
+        return Some(Ok(of(&active.upstreams[index], model.to_owned(), false, false)));
     }
     if !catalogue.is_settled {
         return None;
     }
-    Some(Err(unknown_model(&model)))
+    Some(Err(unknown_model(model)))
 }
 
 /// The provider was named in the query; its name may stand in front of the model as well.
-fn hinted(catalogue: &Catalogue, upstream: &Rc<Upstream>, model: Option<Cow<'_, str>>) -> Target {
+fn hinted(catalogue: &Catalogue, upstream: &Rc<Upstream>, model: Option<&str>) -> Target {
     let model = model.unwrap_or_default();
     let own = model.strip_prefix(upstream.provider.name.as_str()).and_then(|rest| rest.strip_prefix('/'));
-    let (name, is_qualified) = (own.unwrap_or(&model), own.is_some());
+    let (name, is_qualified) = (own.unwrap_or(model), own.is_some());
     of(upstream, name.to_owned(), is_qualified, catalogue.offers(&upstream.provider.name, name))
 }
 

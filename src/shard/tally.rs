@@ -220,7 +220,7 @@ impl Tally {
     }
 
     /// Counts it all.
-    pub fn settle(mut self, shard: &Shard, client: &Client) {
+    pub fn settle(&mut self, shard: &Shard, client: &Client) {
         let is_over = self.added_us.is_some() && !self.came_in_parts && !self.is_cut;
         let now_us = if is_over { self.passed_on_us } else { clock::monotonic_us() };
         self.client_gone = client.is_gone();

@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use crate::base::Span;
 use crate::base::id::IdText;
-use crate::base::limits::BUFFER_BYTES;
 use crate::dialect::endpoint::Grammar;
 use crate::wire::json::Member;
 use crate::wire::request::RequestHead;
@@ -22,8 +21,8 @@ pub struct Work {
     pub edits: Edits,
     pub object: ObjectEdits,
     pub spans: Vec<Span>,
-    /// The head, or head and framing, of what is sent next.
-    pub out: Vec<u8>,
+    /// The target of the request to the provider.
+    pub target: Vec<u8>,
     pub request_id: RequestId,
     /// The dialect in which the caller expects errors.
     pub grammar: Grammar,
@@ -100,10 +99,6 @@ impl Works {
     }
 
     pub fn give_back(&self, mut work: Box<Work>) {
-        if work.out.capacity() > BUFFER_BYTES {
-            work.out = Vec::new();
-        }
-        work.out.clear();
         work.edits.clear();
         work.object.clear();
         work.held = None;

@@ -31,7 +31,7 @@ pub fn run(driver: Driver, fd: OwnedFd) -> io::Result<()> {
 
 async fn serve(fd: OwnedFd) -> io::Result<()> {
     let world = Rc::new(World { alarms: Alarms::default(), buffers: Buffers::default() });
-    barrier::spawn(world.alarms.clone().tick_forever());
+    barrier::spawn(world.alarms.clone().tick_forever(Alarms::ticker()?));
     let mut listener = Listener::new(fd)?;
     loop {
         let fd = poll_fn(|cx| listener.poll_accept(cx)).await?;
