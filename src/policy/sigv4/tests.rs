@@ -157,7 +157,8 @@ fn days_are_counted_as_the_calendar_has_them() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test reads recordings")]
 fn the_signatures_are_those_of_the_makers_library() {
-    let file = format!("{}/../shared/fixtures/vectors/sigv4-bedrock-vectors.json", env!("CARGO_MANIFEST_DIR"));
+    let file =
+        format!("{}/../shared/fixtures/vectors/sigv4-bedrock-vectors.json", env!("CARGO_MANIFEST_DIR"));
     let Ok(text) = std::fs::read_to_string(file) else { return };
     let vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
     let vectors = vectors.as_array().unwrap();
