@@ -3,3 +3,4 @@
 pub mod admit;
 pub mod fuzz;
 pub mod retry;
+pub mod sigv4;
