@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{AnswerWriter, StreamReader, StreamWriter};
-use crate::dialect::middle::{Arguments, Block, Delta, Event, Place, Rules, Stage, Told};
+use crate::dialect::middle::{Arguments, Block, Delta, Event, Place, Rules, Stage, Text, Told};
 
 pub(super) fn rules() -> Rules {
     Rules { vendor: "claude".into(), ..Rules::default() }
@@ -32,8 +32,8 @@ pub(super) fn line(event: &Event<'_>) -> String {
                 format!("signature {} {}/{}", at.block, signature.vendor, signature.value.decoded())
             }
             Delta::Citation { url, title, cited } => {
-                let of = |text: &Option<_>| text.as_ref().map(crate::dialect::middle::Text::decoded);
-                format!("cite {} {:?} {:?} {:?}", at.block, of(url), of(title), of(cited))
+                let [url, title, cited] = [url, title, cited].map(|text| text.as_ref().map(Text::decoded));
+                format!("cite {} {url:?} {title:?} {cited:?}", at.block)
             }
             Delta::Logprobs(raw) => format!("logprobs {} {}", at.block, text(raw)),
         },

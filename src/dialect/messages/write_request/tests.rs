@@ -257,8 +257,8 @@ fn thinking_is_asked_for_as_the_model_knows_it() {
     let think = |effort, budget_tokens| {
         let mut request = ask();
         let reasoning = Reasoning { effort, budget_tokens, ..Reasoning::default() };
-        (request.reasoning, request.temperature) = (Some(reasoning), Some(b"1.5"));
-        (request.top_k, request.max_tokens) = (Some(b"3"), Some(2000));
+        (request.reasoning, request.temperature) = (Some(reasoning), Some(&b"1.5"[..]));
+        (request.top_k, request.max_tokens) = (Some(&b"3"[..]), Some(2000));
         request
     };
     let sent = send(&think(Some(Effort::High), None));
@@ -305,9 +305,9 @@ fn the_other_settings_are_sent_clamped_or_named() {
     let extra = |name: &str, raw: &'static [u8]| Extra { name: name.to_owned(), raw };
     let mut request = ask();
     request.stop = ["a", " \n"].into_iter().map(Text::of).collect();
-    (request.seed, request.choices_count, request.logprobs) = (Some(b"1"), Some(2), Some(true));
+    (request.seed, request.choices_count, request.logprobs) = (Some(&b"1"[..]), Some(2), Some(true));
     (request.user, request.service_tier) = (Some(Text::of("u")), Some(Text::of("default")));
-    (request.stream, request.metadata, request.top_p) = (true, Some(b"{}"), Some(b"0.5"));
+    (request.stream, request.metadata, request.top_p) = (true, Some(&b"{}"[..]), Some(&b"0.5"[..]));
     request.extras = vec![
         extra("cache_control", br#"{"type":"ephemeral"}"#),
         extra("logit_bias", b"{}"),
