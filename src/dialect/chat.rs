@@ -18,6 +18,7 @@ mod usage;
 mod write_answer;
 mod write_messages;
 mod write_parts;
+mod write_pieces;
 mod write_request;
 mod write_stream;
 mod write_tools;

@@ -19,7 +19,9 @@ pub fn read(status: u16, body: &[u8], hint: Option<&str>) -> ProviderError {
     let message = match kind {
         // Its words may show parts of the gateway's key, and tell the client what it cannot change.
         ErrorKind::Credential => "The provider refused the gateway's own credential.".to_owned(),
-        _ if found.message.is_empty() => format!("The provider answered with status {status} and no message."),
+        _ if found.message.is_empty() => {
+            format!("The provider answered with status {status} and no message.")
+        }
         _ => found.message,
     };
     ProviderError { kind, status: client_status(kind, status), message, code, param: found.param }
@@ -120,7 +122,13 @@ fn usual_code(kind: ErrorKind) -> Option<&'static str> {
 fn client_status(kind: ErrorKind, status: u16) -> u16 {
     match kind {
         // 401 to 404, 408, 413 and 429 say something else than that the request is wrong.
-        ErrorKind::BadRequest => if matches!(status, 405 | 409 | 415 | 422) { status } else { 400 },
+        ErrorKind::BadRequest => {
+            if matches!(status, 405 | 409 | 415 | 422) {
+                status
+            } else {
+                400
+            }
+        }
         ErrorKind::ContextOverflow | ErrorKind::ContentFilter => 400,
         ErrorKind::Permission => 403,
         ErrorKind::NotFound => 404,

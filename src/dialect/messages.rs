@@ -21,6 +21,9 @@ mod write_answer;
 mod write_request;
 mod write_stream;
 
+#[cfg(test)]
+mod testing;
+
 pub use errors::write_error;
 pub use read_answer::{StreamReader, read_answer};
 pub use read_request::read_request;

@@ -30,7 +30,7 @@ pub(super) enum Prose {
 struct Call {
     /// The provider's number, where it gives one.
     index: Option<u64>,
-    /// The place in the array that it last came in.
+    /// The place in the array that it came in first.
     position: usize,
     id: Vec<u8>,
     name: Vec<u8>,
@@ -110,15 +110,16 @@ impl Choice {
     /// Adds a piece of a call, or begins one.
     pub fn call(&mut self, fragment: &Fragment<'_>, vendor: &str, emit: Emit<'_>) {
         let number = self.find(fragment).unwrap_or_else(|| {
-            self.calls.push(Call { index: fragment.index, ..Call::default() });
+            self.calls.push(Call { index: fragment.index, position: fragment.position, ..Call::default() });
             self.calls.len() - 1
         });
         let call = &mut self.calls[number];
-        call.position = fragment.position;
         call.is_custom |= fragment.is_custom;
-        for (known, new) in
-            [(&mut call.id, fragment.id), (&mut call.name, fragment.name), (&mut call.signature, fragment.signature)]
-        {
+        for (known, new) in [
+            (&mut call.id, fragment.id),
+            (&mut call.name, fragment.name),
+            (&mut call.signature, fragment.signature),
+        ] {
             if known.is_empty() {
                 known.extend_from_slice(new);
             }
@@ -189,7 +190,8 @@ impl Choice {
         };
         let call = &self.calls[number];
         let is_other_id = !fragment.id.is_empty() && !call.id.is_empty();
-        let is_next = !fragment.name.is_empty() && fragment.arguments.is_some() && call.progress.is_complete();
+        let is_next =
+            !fragment.name.is_empty() && fragment.arguments.is_some() && call.progress.is_complete();
         (!is_other_id && !is_next).then_some(number)
     }
 
@@ -198,8 +200,8 @@ impl Choice {
         let at = self.next_place();
         let call = &mut self.calls[number];
         call.block = Some(at.block);
-        let signature =
-            (!call.signature.is_empty()).then(|| Signature::of_vendor(vendor, Text::escaped(&call.signature)));
+        let signature = (!call.signature.is_empty())
+            .then(|| Signature::of_vendor(vendor, Text::escaped(&call.signature)));
         let block = Block::ToolCall {
             id: Text::escaped(&call.id),
             name: Text::escaped(&call.name),

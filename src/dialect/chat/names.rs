@@ -45,14 +45,15 @@ fn renamed(name: &str) -> String {
 
 /// FNV-1a of 64 bits: for names, not for secrets.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    })
+    bytes
+        .iter()
+        .fold(0xCBF2_9CE4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
 const NAME_BYTES_MAX: usize = 64;
 const NAME_KEPT_CHARS: usize = 55;
-const _: () = assert!(NAME_KEPT_CHARS + 1 + 8 <= NAME_BYTES_MAX, "a name that was changed is one that is taken");
+const _: () =
+    assert!(NAME_KEPT_CHARS + 1 + 8 <= NAME_BYTES_MAX, "a name that was changed is one that is taken");
 
 #[cfg(test)]
 mod tests {
@@ -61,7 +62,8 @@ mod tests {
     #[test]
     fn a_name_is_changed_only_where_it_must_be_and_always_into_the_same() {
         let long = "mcp__".repeat(20);
-        for (name, is_kept) in [("get_weather-2", true), ("a.b", false), ("größe", false), (&*long, false)] {
+        for (name, is_kept) in [("get_weather-2", true), ("a.b", false), ("größe", false), (&*long, false)]
+        {
             let (mut names, mut out) = (Names::default(), Vec::new());
             names.write(&Text::of(name), &mut out);
             names.write(&Text::of(name), &mut Vec::new());

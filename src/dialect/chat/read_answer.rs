@@ -47,7 +47,9 @@ impl StreamReader {
         }
         match Node::document(data, &mut self.members) {
             Ok(chunk) => self.answer.chunk(chunk, emit),
-            Err(_) => self.answer.fail(ErrorKind::Server, "The provider sent an event that is no JSON.", emit),
+            Err(_) => {
+                self.answer.fail(ErrorKind::Server, "The provider sent an event that is no JSON.", emit)
+            }
         }
     }
 
@@ -195,11 +197,18 @@ fn members(document: Node<'_>) -> Chunk<'_> {
             b"created" => chunk.created = Some(value),
             b"choices" => chunk.choices = Some(value),
             b"usage" if value.kind() == Kind::Object => chunk.usage = Some(value),
-            b"x_groq" => chunk.usage = chunk.usage.or(value.get("usage").filter(|u| u.kind() == Kind::Object)),
-            b"error" => chunk.is_error |= value.kind() == Kind::Object || value.escaped().is_some_and(|t| !t.is_empty()),
+            b"x_groq" => {
+                chunk.usage = chunk.usage.or(value.get("usage").filter(|u| u.kind() == Kind::Object))
+            }
+            b"error" => {
+                chunk.is_error |=
+                    value.kind() == Kind::Object || value.escaped().is_some_and(|t| !t.is_empty())
+            }
             b"object" | b"type" => chunk.is_error |= value.escaped() == Some(b"error"),
             // One provider reports errors with status 200 in an object of its own.
-            b"base_resp" => chunk.is_error |= value.get("status_code").and_then(Node::u64).is_some_and(|code| code != 0),
+            b"base_resp" => {
+                chunk.is_error |= value.get("status_code").and_then(Node::u64).is_some_and(|code| code != 0)
+            }
             _ => {}
         }
     }

@@ -21,7 +21,13 @@ struct Members<'d> {
 }
 
 /// Adds a delta. `logprobs` is its choice's.
-pub(super) fn add(choice: &mut Choice, delta: Node<'_>, logprobs: Option<Node<'_>>, vendor: &str, emit: Emit<'_>) {
+pub(super) fn add(
+    choice: &mut Choice,
+    delta: Node<'_>,
+    logprobs: Option<Node<'_>>,
+    vendor: &str,
+    emit: Emit<'_>,
+) {
     let members = members(delta);
     reasoning(choice, &members, vendor, emit);
     if let Some(value) = members.content {
@@ -207,7 +213,8 @@ fn fragment(item: Node<'_>, position: usize) -> Fragment<'_> {
                 piece.arguments = input.map(|input| Arguments::Piece(Text::escaped(input)));
             }
             b"extra_content" => {
-                let signature = value.get("google").and_then(|google| google.get("thought_signature")?.escaped());
+                let signature =
+                    value.get("google").and_then(|google| google.get("thought_signature")?.escaped());
                 piece.signature = signature.unwrap_or_default();
             }
             _ => {}

@@ -142,7 +142,9 @@ fn settle<'a>(parts: &mut Vec<Part<'a>>, plain: Option<Text<'a>>) {
             parts.insert(0, Part::Thinking { text: plain, signature: None });
         }
         // A signature alone is state that some provider wants back; a block of nothing is not.
-        None => parts.retain(|part| !matches!(part, Part::Thinking { text, signature: None } if text.is_empty())),
+        None => {
+            parts.retain(|part| !matches!(part, Part::Thinking { text, signature: None } if text.is_empty()))
+        }
     }
 }
 
@@ -166,6 +168,7 @@ fn call<'a>(item: Node<'a>, path: &str) -> Result<Part<'a>, Refusal> {
         None => Text::default(),
     };
     let signature = item.get("extra_content").and_then(|extra| extra.get("google")?.get("thought_signature"));
-    let signature = signature.and_then(Node::escaped).map(|value| Signature::from_client(Text::escaped(value)));
+    let signature =
+        signature.and_then(Node::escaped).map(|value| Signature::from_client(Text::escaped(value)));
     Ok(Part::ToolCall { id, name, arguments, kind: ToolKind::Function, signature, cache_control })
 }

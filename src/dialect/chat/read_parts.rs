@@ -13,7 +13,8 @@ pub(super) fn content<'a>(message: Node<'a>, path: &str) -> Result<Vec<Part<'a>>
         let cache_control = message.get("cache_control").map(Node::raw);
         let text = text(content, &path)?;
         // An empty text beside calls or thoughts says nothing.
-        let is_filler = text.is_empty() && message.get("role").is_some_and(|role| role.raw() == b"\"assistant\"");
+        let is_filler =
+            text.is_empty() && message.get("role").is_some_and(|role| role.raw() == b"\"assistant\"");
         return Ok(if is_filler { Vec::new() } else { vec![Part::Text { text, cache_control }] });
     }
     if content.kind() != Kind::Array {
@@ -59,11 +60,7 @@ fn image<'a>(value: Node<'a>, path: &str) -> Result<(Media<'a>, Option<Text<'a>>
     Ok((of_url(url), optional_text(value, path, "detail")?))
 }
 
-fn file<'a>(
-    inner: Node<'a>,
-    path: &str,
-    cache_control: Option<&'a [u8]>,
-) -> Result<Part<'a>, Refusal> {
+fn file<'a>(inner: Node<'a>, path: &str, cache_control: Option<&'a [u8]>) -> Result<Part<'a>, Refusal> {
     let name = optional_text(inner, path, "filename")?;
     let media = match (optional_text(inner, path, "file_data")?, optional_text(inner, path, "file_id")?) {
         (Some(_), _) => {

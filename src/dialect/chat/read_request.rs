@@ -184,7 +184,8 @@ fn reasoning(value: Node<'_>) -> Result<Reasoning<'_>, Refusal> {
 fn thinking(value: Node<'_>) -> Result<Option<Reasoning<'_>>, Refusal> {
     let value = object(value, "thinking")?;
     let kind = text(required(value, "thinking", "type")?, "thinking.type")?;
-    let budget = value.get("budget_tokens").map(|tokens| count(tokens, "thinking.budget_tokens")).transpose()?;
+    let budget =
+        value.get("budget_tokens").map(|tokens| count(tokens, "thinking.budget_tokens")).transpose()?;
     let (effort, budget_tokens) = match (&*kind.decoded(), budget) {
         ("disabled", _) => (Some(Effort::None), None),
         ("enabled", Some(budget)) => (None, Some(budget)),

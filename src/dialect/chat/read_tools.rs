@@ -51,7 +51,8 @@ fn custom<'a>(item: Node<'a>, path: &str) -> Result<Tool<'a>, Refusal> {
     let path = format!("{path}.custom");
     let inner = item.get("custom").unwrap_or(item);
     object(inner, &path)?;
-    let has_grammar = inner.get("format").and_then(|format| format.get("type")?.text()).is_some_and(|t| t != "text");
+    let has_grammar =
+        inner.get("format").and_then(|format| format.get("type")?.text()).is_some_and(|t| t != "text");
     if has_grammar {
         return Ok(foreign(Text::escaped(b"custom"), item));
     }

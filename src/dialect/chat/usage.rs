@@ -38,10 +38,8 @@ pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) -> bool {
 }
 
 fn push_details(name: &str, counts: &[(&str, Option<u64>)], members: &mut String) {
-    let known: Vec<String> = counts
-        .iter()
-        .filter_map(|(name, count)| count.map(|count| format!("\"{name}\":{count}")))
-        .collect();
+    let known: Vec<String> =
+        counts.iter().filter_map(|(name, count)| count.map(|count| format!("\"{name}\":{count}"))).collect();
     if !known.is_empty() {
         members.push_str(&format!(",\"{name}\":{{{}}}", known.join(",")));
     }

@@ -1,11 +1,11 @@
 //! Collects the events of a whole answer and writes it as one document.
 
 use super::usage::write_usage;
-use super::write_request::{comma, text_member};
-use super::write_stream::{
+use super::write_pieces::{
     reason, write_audio, write_call_head, write_call_signature, write_citation, write_head, write_image,
     write_logprobs,
 };
+use super::write_request::{comma, text_member};
 use crate::dialect::middle::{Block, Delta, Event, Finish, FinishReason, Place, Start, Text, Told};
 use crate::ledger::usage::Usage;
 use crate::wire::json;
@@ -83,7 +83,8 @@ impl AnswerWriter {
             Event::Close { at } => choice(&mut self.choices, at.choice).close(*at),
             Event::Finish { choice: index, finish } => {
                 let stop_sequence = finish.stop_sequence.clone().map(Text::into_owned);
-                choice(&mut self.choices, *index).finish = Some(Finish { reason: finish.reason, stop_sequence });
+                choice(&mut self.choices, *index).finish =
+                    Some(Finish { reason: finish.reason, stop_sequence });
             }
             Event::Usage(usage) => self.usage.merge(*usage),
             Event::Error(_) | Event::Ping | Event::End => {}
@@ -185,7 +186,8 @@ impl Choice {
                 write_citation(url, title.as_ref(), cited.as_ref(), &mut self.annotations);
             }
             (Delta::Logprobs(raw), kind) => {
-                let list = if kind == Kind::Refusal { &mut self.refusal_logprobs } else { &mut self.logprobs };
+                let list =
+                    if kind == Kind::Refusal { &mut self.refusal_logprobs } else { &mut self.logprobs };
                 let inside = raw.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
                 next(list);
                 list.extend_from_slice(inside.unwrap_or_default());
@@ -212,7 +214,9 @@ impl Choice {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("{{\"index\":{},\"message\":{{\"role\":\"assistant\"", self.index).as_bytes());
+        out.extend_from_slice(
+            format!("{{\"index\":{},\"message\":{{\"role\":\"assistant\"", self.index).as_bytes(),
+        );
         out.extend_from_slice(b",\"content\":");
         let says_else = !self.calls.is_empty() || !self.refusal.is_empty() || !self.audio.is_empty();
         let nullable = |is_there: bool, text: &[u8], out: &mut Vec<u8>| {

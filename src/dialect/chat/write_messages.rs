@@ -112,7 +112,8 @@ impl Messages<'_> {
     fn assistants(&mut self, turns: &[Turn<'_>]) {
         let is_whole = |turn: &Turn<'_>| {
             let has_calls = turn.parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
-            !has_calls && turn.parts.iter().any(|part| matches!(part, Part::Text { .. } | Part::Refusal { .. }))
+            !has_calls
+                && turn.parts.iter().any(|part| matches!(part, Part::Text { .. } | Part::Refusal { .. }))
         };
         for run in turns.chunk_by(|one, _| !is_whole(one)) {
             self.assistant(run);
@@ -124,7 +125,10 @@ impl Messages<'_> {
         let is_content = |part: &&Part<'_>| {
             !matches!(
                 part,
-                Part::ToolCall { .. } | Part::Thinking { .. } | Part::HiddenThinking { .. } | Part::Refusal { .. }
+                Part::ToolCall { .. }
+                    | Part::Thinking { .. }
+                    | Part::HiddenThinking { .. }
+                    | Part::Refusal { .. }
             )
         };
         let content: Vec<&Part<'_>> = parts().filter(is_content).collect();
@@ -143,8 +147,9 @@ impl Messages<'_> {
             self.out.extend_from_slice(b",\"refusal\":");
             write_parts::joined(&refusals, Joint::None, self.out);
         }
-        let thoughts: Vec<&Part<'_>> =
-            parts().filter(|part| matches!(part, Part::Thinking { .. } | Part::HiddenThinking { .. })).collect();
+        let thoughts: Vec<&Part<'_>> = parts()
+            .filter(|part| matches!(part, Part::Thinking { .. } | Part::HiddenThinking { .. }))
+            .collect();
         self.thoughts(&thoughts);
         if has_calls {
             self.out.extend_from_slice(b",\"tool_calls\":[");
@@ -160,8 +165,11 @@ impl Messages<'_> {
     /// Thoughts go back as a text, and only where the provider wants them. Their signatures and what is hidden have no
     /// place in the dialect.
     fn thoughts(&mut self, thoughts: &[&Part<'_>]) {
-        let texts: Vec<&Part<'_>> =
-            thoughts.iter().filter(|part| matches!(part, Part::Thinking { text, .. } if !text.is_empty())).copied().collect();
+        let texts: Vec<&Part<'_>> = thoughts
+            .iter()
+            .filter(|part| matches!(part, Part::Thinking { text, .. } if !text.is_empty()))
+            .copied()
+            .collect();
         if self.rules.takes_reasoning_content && !texts.is_empty() {
             self.out.extend_from_slice(b",\"reasoning_content\":");
             write_parts::joined(&texts, Joint::Paragraph, self.out);

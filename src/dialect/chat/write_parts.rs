@@ -138,12 +138,8 @@ fn write_image(
 /// The kind of an image whose client did not say it, by the first bytes of its format.
 fn kind_of_image(base64: &Text<'_>) -> &'static [u8] {
     let data = base64.as_escaped();
-    let starts = [
-        ("/9j/", "image/jpeg"),
-        (r"\/9j\/", "image/jpeg"),
-        ("R0lGOD", "image/gif"),
-        ("UklGR", "image/webp"),
-    ];
+    let starts =
+        [("/9j/", "image/jpeg"), (r"\/9j\/", "image/jpeg"), ("R0lGOD", "image/gif"), ("UklGR", "image/webp")];
     let found = starts.iter().find(|(start, _)| data.starts_with(start.as_bytes()));
     found.map_or("image/png", |found| found.1).as_bytes()
 }

@@ -43,7 +43,8 @@ pub fn write_request(
 
 /// The tool that stands in for a schema where the provider has no field for one.
 fn answer_tool(format: &Format<'_>, rules: &Rules) -> Option<&'static str> {
-    let is_needed = rules.structured_output == StructuredOutput::Tool && matches!(format, Format::Schema { .. });
+    let is_needed =
+        rules.structured_output == StructuredOutput::Tool && matches!(format, Format::Schema { .. });
     is_needed.then_some(ANSWER_TOOL)
 }
 
@@ -112,7 +113,9 @@ fn write_reasoning(reasoning: Option<&Reasoning<'_>>, rules: &Rules, report: &mu
             out.extend_from_slice(b",\"reasoning_effort\":");
             json::write_string(effort.name(), out);
         }
-        ReasoningStyle::Budget if effort == Effort::None => member("thinking", b"{\"type\":\"disabled\"}", out),
+        ReasoningStyle::Budget if effort == Effort::None => {
+            member("thinking", b"{\"type\":\"disabled\"}", out)
+        }
         ReasoningStyle::Budget => {
             let tokens = reasoning.budget_tokens.unwrap_or(effort.budget_tokens());
             let thinking = format!("{{\"type\":\"enabled\",\"budget_tokens\":{tokens}}}");

@@ -3,8 +3,14 @@
 
 use super::error::write_error;
 use super::usage::write_usage;
-use super::write_request::{member, text_member};
-use crate::dialect::middle::{Block, Delta, Event, Finish, FinishReason, Place, ProviderError, Signature, Start, Text, Told};
+use super::write_pieces::{
+    reason, write_call_head, write_call_input, write_call_signature, write_citation, write_head,
+    write_logprobs, write_media, write_number,
+};
+use super::write_request::text_member;
+use crate::dialect::middle::{
+    Block, Delta, Event, Finish, FinishReason, Place, ProviderError, Signature, Start, Text, Told,
+};
 use crate::ledger::usage::Usage;
 
 /// Writes the stream of one answer.
@@ -240,137 +246,6 @@ impl StreamWriter {
 /// Ends a chunk behind the last member of its delta.
 fn finish_chunk(out: &mut Vec<u8>) {
     out.extend_from_slice(b"},\"finish_reason\":null}]}\n\n");
-}
-
-/// Appends what an answer begins with, behind `"id":`.
-pub(super) fn write_head(start: &Start<'_>, told: &Told, object: &str, out: &mut Vec<u8>) {
-    if start.id.is_empty() {
-        Text::of(&format!("chatcmpl-{}", told.id)).write(out);
-    } else {
-        start.id.write(out);
-    }
-    let created_s = start.created_s.unwrap_or(told.created_s);
-    out.extend_from_slice(format!(",\"object\":\"{object}\",\"created\":{created_s}").as_bytes());
-    if start.model.is_empty() {
-        text_member("model", &Text::of(&told.model), out);
-    } else {
-        text_member("model", &start.model, out);
-    }
-}
-
-/// Appends a call up to its arguments, which come inside of the same object.
-pub(super) fn write_call_head(
-    number: Option<u32>,
-    id: &Text<'_>,
-    name: &Text<'_>,
-    is_custom: bool,
-    out: &mut Vec<u8>,
-) {
-    if let Some(number) = number {
-        out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
-        write_number(number, out);
-        out.extend_from_slice(b",\"id\":");
-    } else {
-        out.extend_from_slice(b"{\"id\":");
-    }
-    id.write(out);
-    let head: &[u8] = if is_custom {
-        b",\"type\":\"custom\",\"custom\":{\"name\":"
-    } else {
-        b",\"type\":\"function\",\"function\":{\"name\":"
-    };
-    out.extend_from_slice(head);
-    name.write(out);
-}
-
-/// Appends the signature of a call behind its object, as the endpoint that makes them spells it.
-pub(super) fn write_call_signature(signature: &Signature<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"extra_content\":{\"google\":{\"thought_signature\":");
-    signature.write_for_client(out);
-    out.extend_from_slice(b"}}");
-}
-
-fn write_call_input(number: u32, is_custom: bool, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"tool_calls\":[{\"index\":");
-    write_number(number, out);
-    let key: &[u8] =
-        if is_custom { b",\"custom\":{\"input\":\"" } else { b",\"function\":{\"arguments\":\"" };
-    out.extend_from_slice(key);
-}
-
-/// Appends a source. The SDKs demand the places in the text and a title; the places are not known, so they are 0.
-pub(super) fn write_citation(
-    url: &Text<'_>,
-    title: Option<&Text<'_>>,
-    cited: Option<&Text<'_>>,
-    out: &mut Vec<u8>,
-) {
-    out.extend_from_slice(b"{\"type\":\"url_citation\",\"url_citation\":{\"url\":");
-    url.write(out);
-    text_member("title", title.unwrap_or(&Text::default()), out);
-    member("start_index", b"0", out);
-    member("end_index", b"0", out);
-    if let Some(cited) = cited {
-        text_member("content", cited, out);
-    }
-    out.extend_from_slice(b"}}");
-}
-
-/// Appends an image or a sound as the member of a delta.
-fn write_media(kind: &Text<'_>, base64: &Text<'_>, told: &Told, out: &mut Vec<u8>) {
-    if kind.as_escaped().starts_with(b"audio") {
-        out.extend_from_slice(b"\"audio\":");
-        write_audio(base64, told, out);
-    } else {
-        out.extend_from_slice(b"\"images\":[");
-        write_image(kind, base64, out);
-        out.push(b']');
-    }
-}
-
-pub(super) fn write_image(kind: &Text<'_>, base64: &Text<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:");
-    out.extend_from_slice(kind.as_escaped());
-    out.extend_from_slice(b";base64,");
-    out.extend_from_slice(base64.as_escaped());
-    out.extend_from_slice(b"\"}}");
-}
-
-/// Appends a sound. The SDKs demand an id and the time after which it is gone; it is ours, and gone at once.
-pub(super) fn write_audio(base64: &Text<'_>, told: &Told, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"id\":");
-    Text::of(&format!("audio_{}", told.id)).write(out);
-    out.extend_from_slice(format!(",\"expires_at\":{}", told.created_s).as_bytes());
-    text_member("data", base64, out);
-    out.extend_from_slice(b",\"transcript\":\"\"}");
-}
-
-/// Appends the probabilities of a text, or of a refusal.
-pub(super) fn write_logprobs(raw: &[u8], is_refusal: bool, out: &mut Vec<u8>) {
-    let (before, behind): (&[u8], &[u8]) =
-        if is_refusal { (b"{\"content\":null,\"refusal\":", b"}") } else { (b"{\"content\":", b",\"refusal\":null}") };
-    out.extend_from_slice(before);
-    out.extend_from_slice(raw);
-    out.extend_from_slice(behind);
-}
-
-/// The dialect's word for an end.
-pub(super) fn reason(reason: FinishReason) -> &'static str {
-    match reason {
-        // A paused turn cannot be taken up again in this dialect.
-        FinishReason::Stop | FinishReason::Pause => "stop",
-        FinishReason::Length | FinishReason::ContextFull => "length",
-        FinishReason::ToolCalls => "tool_calls",
-        FinishReason::ContentFilter | FinishReason::Refusal => "content_filter",
-    }
-}
-
-fn write_number(number: u32, out: &mut Vec<u8>) {
-    if number < 10 {
-        out.push(b'0' + number as u8);
-    } else {
-        out.extend_from_slice(number.to_string().as_bytes());
-    }
 }
 
 #[cfg(test)]

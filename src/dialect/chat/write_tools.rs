@@ -38,7 +38,9 @@ pub(super) fn write(
     }
     out.push(b']');
     let choice = match (&request.tool_choice, with_answer_tool) {
-        (_, true) if request.tools.is_empty() => Some(ToolChoice::Named(Text::escaped(ANSWER_TOOL.as_bytes()))),
+        (_, true) if request.tools.is_empty() => {
+            Some(ToolChoice::Named(Text::escaped(ANSWER_TOOL.as_bytes())))
+        }
         // The answer itself is a call of a tool: the model must make that one or another.
         (None | Some(ToolChoice::Auto | ToolChoice::None), true) => Some(ToolChoice::Required),
         (choice, _) => choice.clone(),
@@ -116,7 +118,8 @@ fn write_choice(
         ToolChoice::None => member("tool_choice", b"\"none\"", out),
         ToolChoice::Required => member("tool_choice", b"\"required\"", out),
         ToolChoice::Named(name) => {
-            let is_it = |tool: &&Tool<'_>| tool.kind == ToolKind::Custom && tool.name.decoded() == name.decoded();
+            let is_it =
+                |tool: &&Tool<'_>| tool.kind == ToolKind::Custom && tool.name.decoded() == name.decoded();
             let kind = if request.tools.iter().any(|tool| is_it(&tool)) { "custom" } else { "function" };
             out.extend_from_slice(
                 format!(",\"tool_choice\":{{\"type\":\"{kind}\",\"{kind}\":{{\"name\":").as_bytes(),

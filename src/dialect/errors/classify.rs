@@ -6,7 +6,8 @@ use crate::dialect::middle::ErrorKind;
 
 /// The kind of an error. `status` 0 is unknown.
 pub(super) fn kind(status: u16, found: &Found, hint: Option<&str>) -> ErrorKind {
-    let words = found.code.iter().map(String::as_str).chain(found.words.iter().map(String::as_str)).chain(hint);
+    let words =
+        found.code.iter().map(String::as_str).chain(found.words.iter().map(String::as_str)).chain(hint);
     let words: Vec<String> = words.map(folded).collect();
     let message = found.message.to_ascii_lowercase();
     by_words(CLEAR_WORDS, &words)
@@ -132,7 +133,10 @@ const CLEAR_WORDS: &[(ErrorKind, &[&str])] = &[
             "baseresp2049",
         ],
     ),
-    (ErrorKind::Permission, &["permission", "permissiondenied", "accessdenied", "notauthorized", "forbidden"]),
+    (
+        ErrorKind::Permission,
+        &["permission", "permissiondenied", "accessdenied", "notauthorized", "forbidden"],
+    ),
     (
         ErrorKind::NotFound,
         &[
@@ -200,10 +204,14 @@ const VAGUE_WORDS: &[(ErrorKind, &[&str])] = &[
             "baseresp2013",
         ],
     ),
-    (ErrorKind::Server, &["api", "server", "internal", "internalserver", "modelstream", "model", "baseresp1000"]),
+    (
+        ErrorKind::Server,
+        &["api", "server", "internal", "internalserver", "modelstream", "model", "baseresp1000"],
+    ),
 ];
 
-const KEY_NOUNS: &[&str] = &["api key", "api-key", "apikey", "api_key", "x-api-key", "security token", "access token"];
+const KEY_NOUNS: &[&str] =
+    &["api key", "api-key", "apikey", "api_key", "x-api-key", "security token", "access token"];
 const KEY_FAULTS: &[&str] =
     &["incorrect", "invalid", "not valid", "no api", "expired", "leaked", "missing", "revoked", "not found"];
 

@@ -139,7 +139,8 @@ impl StreamReader {
             self.stop = Some(stop_reason::read(&word));
         }
         let text = |node: Node<'_>| node.escaped().map(|escaped| Text::escaped(escaped).into_owned());
-        if let Some(sequence) = from.get("stop_sequence").and_then(text) {
+        let sequence = from.get("stop_sequence").and_then(text);
+        if let Some(sequence) = sequence.filter(|sequence| !sequence.is_empty()) {
             self.stop_sequence = Some(sequence);
         }
         let explanation = from.get("stop_details").and_then(|details| details.get("explanation"));

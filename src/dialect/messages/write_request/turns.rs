@@ -15,6 +15,7 @@ use crate::wire::json;
 pub(super) struct Conversation<'r, 'a> {
     system: &'r [Turn<'a>],
     groups: Vec<Group<'r, 'a>>,
+    turns: &'r [Turn<'a>],
 }
 
 struct Group<'r, 'a> {
@@ -48,10 +49,17 @@ impl<'r, 'a> Conversation<'r, 'a> {
             }
             let spot = |part| Spot { turn: leading_count + index, part };
             let parts = turn.parts.iter().enumerate().map(|(part, p)| (spot(part), p));
-            groups.last_mut().into_iter().for_each(|group| group.parts.extend(parts.clone()));
+            if let Some(group) = groups.last_mut() {
+                group.parts.extend(parts);
+            }
         }
         groups.iter_mut().for_each(Group::order);
-        Conversation { system, groups }
+        Conversation { system, groups, turns: &request.turns }
+    }
+
+    /// Turns that name their speaker, for which the dialect has no place.
+    fn named_turns(&self) -> impl Iterator<Item = usize> {
+        self.turns.iter().enumerate().filter(|(_, turn)| turn.name.is_some()).map(|(index, _)| index)
     }
 
     /// The calls of earlier turns, which must be of tools that are declared.
@@ -95,6 +103,15 @@ impl Group<'_, '_> {
     }
 }
 
+impl Group<'_, '_> {
+    /// The place of the text that the model is to go on with, when this is the last turn.
+    fn prefill(&self) -> Option<usize> {
+        let is_empty = |part: &Part<'_>| matches!(part, Part::Text { text, .. } if is_blank(text));
+        let last = self.parts.iter().rposition(|(_, part)| !is_empty(part));
+        last.filter(|_| self.is_assistant)
+    }
+}
+
 /// Whether a part is a thought that this provider wrote. A bare signature came in a request of another dialect, which cannot
 /// tell whose it is; a wrong one costs the whole request.
 fn is_readable_thought(part: &Part<'_>, rules: &Rules) -> bool {
@@ -114,6 +131,9 @@ impl Writer<'_> {
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
         self.write_system(conversation.system, out);
+        for turn in conversation.named_turns() {
+            self.report.edited(format!("messages[{turn}].name"));
+        }
         out.extend_from_slice(b"\"messages\":[");
         for (index, group) in conversation.groups.iter().enumerate() {
             let is_last = index + 1 == conversation.groups.len();
@@ -154,12 +174,16 @@ impl Writer<'_> {
         out.extend_from_slice(role.as_bytes());
         out.extend_from_slice(b"\",\"content\":[");
         let begin = out.len();
+        let prefill = if ends == Ends::Conversation { group.prefill() } else { None };
         for (index, (spot, part)) in group.parts.iter().enumerate() {
-            let is_prefill = ends == Ends::Conversation && group.is_assistant;
             match part {
                 // The API refuses white space at the end of what the model is to go on with.
-                Part::Text { text, cache_control } if is_prefill && index + 1 == group.parts.len() => {
+                Part::Text { text, cache_control } if prefill == Some(index) => {
                     write_text(&without_trailing_space(text), *cache_control, out);
+                }
+                // It takes media from the user only.
+                Part::Image { .. } | Part::File { .. } if group.is_assistant => {
+                    self.report.unsupported(spot.to_string());
                 }
                 _ => self.write_part(part, *spot, out)?,
             }
@@ -263,13 +287,19 @@ enum Ends {
 
 /// Appends a text block with a comma behind it; nothing for a blank text, which the API refuses.
 fn write_text(text: &Text<'_>, cache_control: Option<&[u8]>, out: &mut Vec<u8>) {
-    if text.is_blank() {
+    if is_blank(text) {
         return;
     }
     out.extend_from_slice(b"{\"type\":\"text\",\"text\":");
     text.write(out);
     write_mark(cache_control, out);
     out.extend_from_slice(b"},");
+}
+
+/// Whether there is nothing but white space, without decoding what begins with anything else.
+fn is_blank(text: &Text<'_>) -> bool {
+    let begins_plain = |first: &u8| first.is_ascii_graphic() && *first != b'\\';
+    !text.as_escaped().first().is_some_and(begins_plain) && text.is_blank()
 }
 
 fn without_trailing_space<'t>(text: &'t Text<'_>) -> Cow<'t, Text<'t>> {
