@@ -256,7 +256,7 @@ impl Candidate {
         }
         self.cited.push(key.to_vec());
         // A source of the text: a thought that is open has ended.
-        if !self.open.is_some_and(|open| !open.is_thought) {
+        if self.open.is_none_or(|open| open.is_thought) {
             self.close(emit);
             self.open_block(Block::Text, emit);
             self.open = Some(Open { is_thought: false, is_signed: false });

@@ -98,10 +98,8 @@ fn write_thinking(reasoning: &Reasoning<'_>, rules: &Rules, report: &mut Report,
         report.edited("reasoning");
         return;
     }
-    let start = out.len();
     member("thinkingConfig", out);
     out.push(b'{');
-    let empty = out.len();
     let is_off = if rules.reasoning == ReasoningStyle::Effort {
         write_level(reasoning, report, out)
     } else {
@@ -111,12 +109,7 @@ fn write_thinking(reasoning: &Reasoning<'_>, rules: &Rules, report: &mut Report,
     if shows || reasoning.shows.is_some() {
         member_raw("includeThoughts", if shows { b"true" } else { b"false" }, out);
     }
-    debug_assert!(out.len() > empty || is_off);
-    if out.len() == empty {
-        out.truncate(start);
-    } else {
-        out.push(b'}');
-    }
+    out.push(b'}');
 }
 
 /// Writes the level, and says whether no thinking is wanted: the least level is as near to it as such models go.

@@ -70,8 +70,10 @@ impl StreamWriter {
         writer
     }
 
-    /// What keeps a silent SSE connection alive: a comment. An array has none: see [`StreamWriter::keep_alive`].
-    pub const KEEP_ALIVE: &'static [u8] = b":\r\n\r\n";
+    /// What keeps a silent SSE connection alive: an event without any line, which is none. Not a comment, as elsewhere:
+    /// Google's SDKs for Go and Python take every line that is neither empty nor `data:` for a broken answer. An array has
+    /// nothing of the kind: see [`StreamWriter::keep_alive`].
+    pub const KEEP_ALIVE: &'static [u8] = b"\r\n\r\n";
 
     /// What keeps a silent connection alive in this framing.
     pub fn keep_alive(&self) -> &'static [u8] {

@@ -104,7 +104,7 @@ fn an_array_holds_the_same_responses_and_is_closed_by_a_clean_end_only() {
     assert!(serde_json::from_str::<serde_json::Value>(&cut).is_err(), "{cut}");
     assert_eq!(written(&[Event::End], Framing::Array), "[]");
     assert_eq!(written(&[Event::Ping], Framing::Array), "");
-    assert_eq!(written(&[Event::Ping], Framing::Sse), ":\r\n\r\n");
+    assert_eq!(written(&[Event::Ping], Framing::Sse), "\r\n\r\n");
 }
 
 #[test]
