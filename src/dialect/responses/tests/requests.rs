@@ -10,7 +10,7 @@ fn with_request<T>(body: &str, look: impl FnOnce(Result<Request<'_>, crate::base
 fn written(request: &Request<'_>, rules: &Rules) -> (Value, Report, Written) {
     let (mut report, mut out) = (Report::default(), Vec::new());
     let written = write_request(request, rules, &mut report, &mut out).expect("a request");
-    (serde_json::from_slice(&out).expect(&String::from_utf8_lossy(&out)), report, written)
+    (serde_json::from_slice(&out).expect("JSON"), report, written)
 }
 
 #[track_caller]
