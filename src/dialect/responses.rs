@@ -11,6 +11,7 @@ mod fields;
 mod item;
 mod names;
 mod output;
+mod pieces;
 mod read_answer;
 mod read_input;
 mod read_parts;
@@ -20,6 +21,7 @@ mod stream_writer;
 mod write_answer;
 mod write_input;
 mod write_request;
+mod write_tools;
 
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,10 @@
 //! whole only; each text leaves here once.
 
 use super::fields::{full_text_of, is_word, text_of};
+use super::pieces::{ItemKind, Key, Part, PartKind, arguments, citation, kind_of, spelled};
 use super::read_input::PARAGRAPH;
-use crate::dialect::middle::{Arguments, Block, Delta, Event, Place, Signature, Text};
-use crate::wire::json::{Kind, Node};
+use crate::dialect::middle::{Block, Delta, Event, Place, Signature, Text};
+use crate::wire::json::Node;
 
 pub type Emit<'e> = dyn FnMut(Event<'_>) + 'e;
 
@@ -16,13 +17,6 @@ pub struct Blocks {
     pub has_calls: bool,
 }
 
-/// How an event names its item. Some servers give an item another id in each event, some count all items as the first.
-#[derive(Clone, Copy, Default)]
-pub struct Key<'d> {
-    pub index: Option<u64>,
-    pub id: &'d [u8],
-}
-
 struct Item {
     index: Option<u64>,
     /// As they are spelled; empty when they are unknown.
@@ -31,38 +25,6 @@ struct Item {
     kind: ItemKind,
     is_done: bool,
     parts: Vec<Part>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum ItemKind {
-    Message,
-    Call,
-    CustomCall,
-    Reasoning,
-    Other,
-}
-
-/// A block that was opened.
-struct Part {
-    kind: PartKind,
-    /// The place in the item's content.
-    index: u64,
-    at: Place,
-    has_text: bool,
-    has_citations: bool,
-    is_open: bool,
-    /// The paragraph of a thought that was last added to.
-    paragraph: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum PartKind {
-    Text,
-    Refusal,
-    /// A summary of thoughts, or the thoughts themselves: whichever comes first is the block.
-    Summary,
-    Thought,
-    Call,
 }
 
 impl Blocks {
@@ -340,43 +302,4 @@ impl Blocks {
         let both = items.iter().rposition(|item| has_id(item) && has_index(item));
         both.or_else(|| items.iter().rposition(has_index)).or_else(|| items.iter().rposition(has_id))
     }
-}
-
-impl Part {
-    fn close(&mut self, emit: &mut Emit<'_>) {
-        if std::mem::take(&mut self.is_open) {
-            emit(Event::Close { at: self.at });
-        }
-    }
-}
-
-fn spelled<'d>(node: Node<'d>, key: &str) -> &'d [u8] {
-    node.get(key).and_then(Node::escaped).unwrap_or_default()
-}
-
-fn kind_of(node: Node<'_>) -> ItemKind {
-    match node.get("type").and_then(Node::text).as_deref() {
-        Some("message") => ItemKind::Message,
-        Some("function_call") => ItemKind::Call,
-        Some("custom_tool_call") => ItemKind::CustomCall,
-        Some("reasoning") => ItemKind::Reasoning,
-        _ => ItemKind::Other,
-    }
-}
-
-/// A call's input: a JSON text in a string as the API has it, or the value itself as some servers do.
-fn arguments<'d>(input: Node<'d>) -> Option<Arguments<'d>> {
-    match input.kind() {
-        Kind::String => {
-            let piece = input.escaped().filter(|piece| !piece.is_empty())?;
-            Some(Arguments::Piece(Text::escaped(piece)))
-        }
-        Kind::Object => Some(Arguments::Whole(input.raw())),
-        _ => None,
-    }
-}
-
-fn citation<'d>(annotation: Node<'d>) -> Delta<'d> {
-    let title = full_text_of(annotation, "title").or_else(|| full_text_of(annotation, "filename"));
-    Delta::Citation { url: full_text_of(annotation, "url"), title, cited: None }
 }

@@ -29,7 +29,10 @@ fn read_part<'a>(part: Node<'a>, path: &str) -> Result<Part<'a>, Refusal> {
         "input_text" | "output_text" | "text" | "summary_text" => {
             Ok(Part::Text { text: need("text")?, cache_control })
         }
-        "refusal" => Ok(Part::Refusal { text: need("refusal")? }),
+        // The second name stands in some clients' copies of an answer.
+        "refusal" => {
+            Ok(Part::Refusal { text: need("refusal").or_else(|missing| need("text").map_err(|_| missing))? })
+        }
         "input_image" => {
             let media = read_image(part).ok_or_else(|| missing(&format!("{path}.image_url")))?;
             Ok(Part::Image { media, detail: full_text_of(part, "detail"), cache_control })

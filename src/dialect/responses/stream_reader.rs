@@ -1,8 +1,9 @@
 //! Reads a stream of the Responses API. Ends only where the response itself does; a stream that is cut stays open.
 
-use super::blocks::{Blocks, Emit, ItemKind, Key, PartKind};
+use super::blocks::{Blocks, Emit};
 use super::errors::{broken_answer, read_error};
 use super::fields::{is_word, text};
+use super::pieces::{ItemKind, Key, PartKind};
 use super::read_answer::{finish, start};
 use crate::dialect::middle::{Event, ProviderError, Rules, Stage, Start};
 use crate::wire::json::{Member, Node};

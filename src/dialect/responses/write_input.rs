@@ -1,6 +1,7 @@
 //! Writes the turns of a conversation as the items of `input`. A thought goes back only to the vendor that signed it.
 
-use super::write_request::{write_comma, write_name};
+use super::write_request::write_comma;
+use super::write_tools::write_name;
 use crate::dialect::middle::{
     Media, Part, Report, Role, Rules, Signature, Source, Text, ToolKind, Turn, Written,
 };
