@@ -1,16 +1,28 @@
-//! A simulated provider: what the README, the tests and the load tests stand on. Speaks OpenAI's API as a provider does,
-//! fast, and misbehaves on request. Shares the gateway's wires and sockets, and none of its decisions.
+//! A simulated provider: what the README, the tests and the load tests stand on. Speaks the dialects that providers speak,
+//! fast, and misbehaves on request. Shares the gateway's wires and sockets, and none of its decisions: every shape is
+//! written here once more, so that a mistake there cannot hide itself.
 
 mod answer;
 mod behaviour;
 mod connection;
+mod dialect;
+mod last;
+mod messages;
+mod openai;
+mod plain;
+mod question;
 mod schema;
+mod script;
+mod send;
+#[cfg(test)]
+mod testing;
 
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use self::last::Last;
 use crate::net::alarm::Alarms;
 use crate::net::barrier;
 use crate::net::buffer::Buffers;
@@ -22,6 +34,7 @@ use crate::net::listen::Listener;
 pub(crate) struct World {
     alarms: Alarms,
     buffers: Buffers,
+    last: Last,
 }
 
 /// Serves one listener on the calling thread, for ever.
@@ -30,7 +43,8 @@ pub fn run(driver: Driver, fd: OwnedFd) -> io::Result<()> {
 }
 
 async fn serve(fd: OwnedFd) -> io::Result<()> {
-    let world = Rc::new(World { alarms: Alarms::default(), buffers: Buffers::default() });
+    let world =
+        Rc::new(World { alarms: Alarms::default(), buffers: Buffers::default(), last: Last::default() });
     barrier::spawn(world.alarms.clone().tick_forever(Alarms::ticker()?));
     let mut listener = Listener::new(fd)?;
     loop {

@@ -27,8 +27,9 @@ impl Root<'_> {
         if let Some(first) = ["anyOf", "oneOf", "allOf"].iter().find_map(|key| schema.get(*key)?.get(0)) {
             return self.instance(first, depth);
         }
-        let kind = schema.get("type").map(|kind| kind.get(0).unwrap_or(kind));
-        match kind.and_then(Value::as_str) {
+        let kind = schema.get("type").map(|kind| kind.get(0).unwrap_or(kind)).and_then(Value::as_str);
+        // Some dialects spell types in capitals.
+        match kind.map(str::to_ascii_lowercase).as_deref() {
             Some("object") => self.object(schema, depth),
             // An empty list ends a definition that holds itself.
             Some("array") if depth >= DEPTH_MAX => json!([]),
@@ -38,20 +39,39 @@ impl Root<'_> {
             Some("boolean") => json!(true),
             Some("null") => Value::Null,
             _ if schema.get("properties").is_some() => self.object(schema, depth),
-            _ => json!("text"),
+            _ => json!(TEXT),
         }
     }
 
     fn object(&self, schema: &Value, depth: usize) -> Value {
         let properties = schema.get("properties").and_then(Value::as_object);
         let members = properties.into_iter().flatten();
-        let members = members.map(|(name, schema)| (name.clone(), self.instance(schema, depth)));
+        let members = members.map(|(name, schema)| {
+            let value = self.instance(schema, depth);
+            let is_place = PLACE_NAMES.contains(&name.as_str()) && value == TEXT;
+            (name.clone(), if is_place { json!(PLACE) } else { value })
+        });
         Value::Object(members.collect::<Map<_, _>>())
+    }
+}
+
+/// Puts this text in the place of every text that an instance made up.
+pub fn replace_texts(value: &mut Value, by: &str) {
+    match value {
+        Value::String(text) if text == TEXT || text == PLACE => by.clone_into(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| replace_texts(item, by)),
+        Value::Object(members) => members.values_mut().for_each(|member| replace_texts(member, by)),
+        _ => {}
     }
 }
 
 /// How often `$ref` is followed before lists stay empty; at twice of it there is no value.
 const DEPTH_MAX: usize = 4;
+/// What a string is that nothing else says anything about.
+const TEXT: &str = "text";
+/// What it is where the property's name asks for a place.
+const PLACE: &str = "Paris";
+const PLACE_NAMES: [&str; 3] = ["city", "location", "place"];
 
 #[cfg(test)]
 mod tests {
@@ -60,9 +80,10 @@ mod tests {
     #[test]
     fn every_property_gets_a_value_of_its_type() {
         let schema = json!({"type": "object", "properties": {
-            "city": {"type": "string"}, "days": {"type": "integer"}, "unit": {"enum": ["C", "F"]},
+            "city": {"type": "STRING"}, "name": {"type": "string"}, "days": {"type": "integer"}, "unit": {"enum": ["C", "F"]},
             "tags": {"type": "array", "items": {"type": "boolean"}}, "at": {"anyOf": [{"type": "null"}, {"type": "string"}]}}});
-        let want = json!({"city": "text", "days": 7, "unit": "C", "tags": [true], "at": null});
+        let want =
+            json!({"city": "Paris", "name": "text", "days": 7, "unit": "C", "tags": [true], "at": null});
         assert_eq!(instance(&schema), want);
     }
 

@@ -125,7 +125,7 @@ const Weather = z.object({
   readings: z.array(z.object({ degrees: z.number(), unit: z.enum(['celsius', 'fahrenheit']) })),
   is_wet: z.boolean(),
 });
-const WEATHER = { city: 'text', readings: [{ degrees: 1.5, unit: 'celsius' }], is_wet: true };
+const WEATHER = { city: 'Paris', readings: [{ degrees: 1.5, unit: 'celsius' }], is_wet: true };
 const TOOLS = [zodFunction({ name: 'weather', parameters: Weather }), zodFunction({ name: 'clock', parameters: z.object({ zone: z.string() }) })];
 
 test('tools are called, whole and in fragments that keep their index', async () => {
@@ -160,7 +160,7 @@ test('the tool runner answers calls until the model is content', async () => {
   };
   const runner = client.chat.completions.runTools({ model: CHAT, messages: ask(), tools: [tool], stream: true });
   assert.ok((await runner.finalContent()).startsWith('This is the simulated provider.'));
-  assert.deepEqual(seen, [{ city: 'text' }]);
+  assert.deepEqual(seen, [{ city: 'Paris' }]);
 });
 
 test('structured output is parsed, whole and streamed', async () => {

@@ -44,7 +44,7 @@ def test_tools_are_bound_called_and_answered(gateway):
     bound = chat_of(gateway).bind_tools([weather])
     answer = bound.invoke("hi")
     (call,) = answer.tool_calls
-    assert (call["name"], call["args"]) == ("weather", {"city": "text", "days": 7})
+    assert (call["name"], call["args"]) == ("weather", {"city": "Paris", "days": 7})
     result = weather.invoke(call)
     assert isinstance(result, ToolMessage) and result.content == "sunny in text for 7 days"
     final = bound.invoke([HumanMessage("hi"), answer, result])
@@ -56,7 +56,7 @@ def test_streamed_tool_calls_come_together(gateway):
     whole = chunks[0]
     for chunk in chunks[1:]:
         whole += chunk
-    want = [("weather", {"city": "text", "days": 7})] * 2
+    want = [("weather", {"city": "Paris", "days": 7})] * 2
     assert [(call["name"], call["args"]) for call in whole.tool_calls] == want
 
 

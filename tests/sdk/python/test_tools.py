@@ -19,7 +19,7 @@ def tool(name, **properties):
 WEATHER = tool("weather", city={"type": "string"}, days={"type": "integer"}, unit={"enum": ["C", "F"]})
 CLOCK = tool("clock", zones={"type": "array", "items": {"type": "string"}})
 NOTHING = tool("nothing")
-WEATHER_ARGUMENTS = {"city": "text", "days": 7, "unit": "C"}
+WEATHER_ARGUMENTS = {"city": "Paris", "days": 7, "unit": "C"}
 
 
 def test_a_tool_is_called_and_its_answer_answered(client):
@@ -87,7 +87,7 @@ class Weather(BaseModel):
 
 
 WEATHER_PARSED = Weather(
-    city="text", readings=[Reading(degrees=1.5, unit=Unit.CELSIUS)], is_wet=True, note="text", days=7
+    city="Paris", readings=[Reading(degrees=1.5, unit=Unit.CELSIUS)], is_wet=True, note="text", days=7
 )
 
 
