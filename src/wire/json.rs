@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::base::Span;
 
-mod block;
+pub(super) mod block;
 mod capture;
 mod scanner;
 mod text;

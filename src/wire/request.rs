@@ -1,7 +1,7 @@
 //! A request head, from bytes to places, or the rule it breaks. httparse finds the parts; the strictness is ours.
 
 use super::Malformed;
-use super::head::{Headers, Known, Version, from_httparse, place, table};
+use super::head::{Headers, Known, Version, from_httparse, header_lines, place, table, text_end};
 use crate::base::Span;
 
 /// The methods that are served. CONNECT, TRACE and unknown ones are refused with 405.
@@ -74,19 +74,10 @@ pub struct RequestHead {
 /// Reads a whole head: the bytes that [`super::head::EndOfHead`] delimited, blank line included. After an error the
 /// connection must be closed: where the next request begins is not known.
 pub fn read_request(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
-    let mut table = table();
-    let mut parsed = httparse::Request::new(&mut []);
-    match parsed.parse_with_uninit_headers(head, &mut table) {
-        Ok(httparse::Status::Complete(used)) if used == head.len() => {}
-        Ok(_) => return Err(Malformed::RequestLine),
-        Err(error) => return Err(from_httparse(error, Malformed::RequestLine)),
+    if quick(head, out).is_none() {
+        thorough(head, out)?;
     }
-    let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
-    refuse_loose_request_line(head, method, target)?;
-    out.version = Version::from_minor(parsed.version)?;
-    out.method = Method::of(method)?;
-    out.headers.take_over(head, parsed.headers)?;
-    out.target = place(head, target.as_bytes());
+    out.headers.check_connection()?;
     out.host = host(head, out)?;
     split_target(head, out)?;
     out.body = body(head, out)?;
@@ -98,6 +89,50 @@ pub fn read_request(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed>
     };
     out.expects_continue = expects_continue(head, out)?;
     Ok(())
+}
+
+/// Takes a usual head apart. `None` says nothing about the head: [`thorough`], its slow twin, judges it.
+fn quick(head: &[u8], out: &mut RequestHead) -> Option<()> {
+    let (method, target_at) = match head {
+        [b'P', b'O', b'S', b'T', b' ', ..] => (Method::Post, 5),
+        [b'G', b'E', b'T', b' ', ..] => (Method::Get, 4),
+        _ => return None,
+    };
+    let target_end = text_end::<b'!'>(head, target_at).filter(|&end| end > target_at)?;
+    let version = head[target_end..].first_chunk::<11>()?;
+    out.version = match version {
+        b" HTTP/1.1\r\n" => Version::V11,
+        b" HTTP/1.0\r\n" => Version::V10,
+        _ => return None,
+    };
+    out.method = method;
+    out.target = Span::new(target_at, target_end);
+    header_lines(head, target_end + version.len(), &mut out.headers)
+}
+
+/// Takes a head apart, or says which rule it breaks.
+#[cold]
+fn thorough(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
+    let mut table = table();
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(head, &mut table) {
+        Ok(httparse::Status::Complete(used)) if used == head.len() => {}
+        Ok(_) => return Err(Malformed::RequestLine),
+        Err(error) => return Err(from_httparse(error, Malformed::RequestLine)),
+    }
+    let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
+    refuse_loose_request_line(head, method, target)?;
+    out.version = Version::from_minor(parsed.version)?;
+    out.method = Method::of(method)?;
+    out.target = place(head, target.as_bytes());
+    out.headers.take_over(head, parsed.headers)
+}
+
+/// Whether the fast way through a head finds what the slow one does, or leaves it the judgement. For tests and fuzz targets.
+pub(super) fn ways_agree(head: &[u8]) -> bool {
+    let (mut fast, mut slow) = (RequestHead::default(), RequestHead::default());
+    let parts = |head: &RequestHead| (head.method, head.version, head.target, head.headers.clone());
+    quick(head, &mut fast).is_none() || (thorough(head, &mut slow).is_ok() && parts(&fast) == parts(&slow))
 }
 
 /// httparse skips empty lines before the request line and is loose about the spaces in it; we are not.

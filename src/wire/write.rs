@@ -99,9 +99,23 @@ pub fn write_decimal(mut value: u64, out: &mut Vec<u8>) {
 }
 
 /// A byte of a token (RFC 9110 §5.6.2).
+#[inline]
 pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    IS_TOKEN_BYTE[usize::from(byte)]
 }
+
+const IS_TOKEN_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21_u8;
+    while byte < 0x7F {
+        table[byte as usize] = !matches!(
+            byte,
+            b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}'
+        );
+        byte += 1;
+    }
+    table
+};
 
 /// The reason phrases of the statuses in use (RFC 9110 §15; 529 is Anthropic's and others' "overloaded").
 fn reason(status: u16) -> &'static str {
@@ -163,6 +177,14 @@ mod tests {
         let want = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\n\
                     x-large: 18446744073709551615\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn a_token_holds_the_bytes_of_rfc_9110() {
+        for byte in 0..=u8::MAX {
+            let want = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_token_byte(byte), want, "{byte}");
+        }
     }
 
     #[test]

@@ -1,0 +1,87 @@
+//! The fast way through a head that is as usual. It only ever says yes, and then finds what httparse, its slow twin, finds
+//! under our rules; what it does not like is judged by the twin, which knows the broken rule.
+
+use super::known::{NAME_WORD_BYTES, NameWord};
+use super::{Field, Headers, Known};
+use crate::base::Span;
+use crate::base::limits::HEADERS_COUNT_MAX;
+use crate::wire::json::block::{BLOCK_BYTES, equal_marks, odd_marks};
+use crate::wire::write::is_token_byte;
+
+/// Reads the header lines from `at` to the blank line that ends the head. `None` leaves the judgement to the twin: for lines
+/// with bytes other than printable ASCII, for more headers than may be, and for all that breaks a rule.
+pub(in crate::wire) fn header_lines(head: &[u8], mut at: usize, out: &mut Headers) -> Option<()> {
+    out.clear();
+    loop {
+        let block = block_at(head, at)?;
+        let name_len = equal_marks(&block, b':').trailing_zeros() as usize;
+        if block[0] == b'\r' {
+            return (&head[at..] == b"\r\n").then_some(());
+        }
+        let (name_end, known) = match name_len {
+            1..NAME_WORD_BYTES => {
+                // Bytes that are no token may stand in front of the colon, but none that is not ASCII, or zero.
+                let is_ascii = odd_marks::<b' '>(&block) & ((1 << name_len) - 1) == 0;
+                let known = Known::of_word(NameWord::of_ascii(&block, is_ascii.then_some(name_len)?));
+                (at + name_len, known)
+            }
+            _ => {
+                let name_end = at + memchr::memchr(b':', &head[at..])?;
+                (name_end, Known::of(&head[at..name_end]))
+            }
+        };
+        let is_name = known != Known::Other || is_token(&head[at..name_end]);
+        if !is_name || out.fields.len() == HEADERS_COUNT_MAX {
+            return None;
+        }
+        let (value, line_end) = value(head, name_end + 1)?;
+        out.push(Field { name: Span::new(at, name_end), value, known });
+        at = line_end;
+    }
+}
+
+/// The value that begins behind a colon, without the spaces around it, and where the next line begins.
+#[inline]
+fn value(head: &[u8], colon_end: usize) -> Option<(Span, usize)> {
+    let mut start = colon_end;
+    while head.get(start) == Some(&b' ') {
+        start += 1;
+    }
+    let line_end = text_end::<b' '>(head, start)?;
+    if head.get(line_end..line_end + 2)? != b"\r\n" {
+        return None;
+    }
+    let mut end = line_end;
+    while end > start && head[end - 1] == b' ' {
+        end -= 1;
+    }
+    // An empty value has no place, as everywhere.
+    Some((if start < end { Span::new(start, end) } else { Span::default() }, line_end + 2))
+}
+
+/// Where the first byte from `at` on stands that is below `LOWEST`, or DEL, or not ASCII.
+#[inline]
+pub(in crate::wire) fn text_end<const LOWEST: u8>(head: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let marks = odd_marks::<LOWEST>(&block_at(head, at)?);
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize);
+        }
+        at += BLOCK_BYTES;
+    }
+}
+
+/// The bytes from `at` on, filled up with zero bytes behind the end of the head.
+#[inline]
+fn block_at(head: &[u8], at: usize) -> Option<[u8; BLOCK_BYTES]> {
+    if let Some(block) = head.get(at..)?.first_chunk::<BLOCK_BYTES>() {
+        return Some(*block);
+    }
+    let rest = head.len() - at;
+    let last = u128::from_le_bytes(*head.last_chunk::<BLOCK_BYTES>()?);
+    (rest > 0).then(|| (last >> (8 * (BLOCK_BYTES - rest))).to_le_bytes())
+}
+
+fn is_token(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|&byte| is_token_byte(byte))
+}
