@@ -1,6 +1,7 @@
 //! The fast way through a document that is here as a whole: the scanner's grammar as straight code. It only ever says
 //! yes. What it does not like is judged by [`super::Scanner`], its slow twin, which knows the fault and its place.
 
+use super::block::{BLOCK_BYTES, equal_marks};
 use super::text::{find_plain_end, find_text_end};
 use super::{Kind, Member, is_space};
 use crate::base::Span;
@@ -38,13 +39,13 @@ pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<usize> 
 /// answer's last members are often all that matters of it. `None` when there is no such member, or when the document is not
 /// as usual, which says nothing about it.
 pub(super) fn find_last_object(document: &[u8], key: &str) -> Option<Span> {
-    let quoted = [b"\"", key.as_bytes(), b"\""].concat();
     // A quote inside of a text is escaped, so what is found without a backslash is a text of its own.
-    let key_at = memchr::memmem::rfind(document, &quoted)?;
+    let key_at = find_last_key(document, key.as_bytes())?;
     if key_at > 0 && document[key_at - 1] == b'\\' {
         return None;
     }
-    let value_at = skip_space(document, behind(document, skip_space(document, key_at + quoted.len()), b':')?);
+    let key_end = key_at + key.len() + 2;
+    let value_at = skip_space(document, behind(document, skip_space(document, key_end), b':')?);
     let (kind, end) = value(document, value_at)?;
     // The rest closes one container, the top-level object: so the member belongs to it.
     let mut at = skip_space(document, end);
@@ -54,6 +55,33 @@ pub(super) fn find_last_object(document: &[u8], key: &str) -> Option<Span> {
     }
     let is_top = document.get(at) == Some(&b'}') && skip_space(document, at + 1) == document.len();
     (is_top && kind == Kind::Object).then(|| Span::new(value_at, end))
+}
+
+/// Where the last `"key"` begins, in whatever it stands. Looks at blocks for a quote with the key's first byte behind it: a
+/// searcher of the memchr crate costs more to make than the search does here.
+fn find_last_key(document: &[u8], key: &[u8]) -> Option<usize> {
+    let first = *key.first()?;
+    let is_key = |at: &usize| {
+        let behind = document.get(at + 1..).and_then(|rest| rest.strip_prefix(key));
+        document[*at] == b'"' && behind.is_some_and(|rest| rest.first() == Some(&b'"'))
+    };
+    let mut end = document.len();
+    while let Some((front, seconds)) = document[..end].split_last_chunk::<BLOCK_BYTES>()
+        && let Some(at) = front.len().checked_sub(1)
+        && let Some(firsts) = document[at..].first_chunk::<BLOCK_BYTES>()
+    {
+        let mut marks = equal_marks(firsts, b'"') & equal_marks(seconds, first);
+        while marks != 0 {
+            let last = marks.ilog2();
+            let found = Some(at + last as usize).filter(is_key);
+            if found.is_some() {
+                return found;
+            }
+            marks ^= 1 << last;
+        }
+        end -= BLOCK_BYTES;
+    }
+    (0..end).rev().find(is_key)
 }
 
 /// A value: its kind, and the place behind it.
@@ -200,4 +228,26 @@ fn skip_space(document: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_key_is_found_where_a_plain_search_finds_it() {
+        let mut random = crate::wire::fuzz::Random::new(3);
+        for round in 0..50_000 {
+            let length = round % 80;
+            let mut document: Vec<u8> = (0..length).map(|_| b"\"abc"[random.below(4)]).collect();
+            if length > 4 && round % 3 == 0 {
+                let at = random.below(length - 4);
+                document[at..at + 4].copy_from_slice(b"\"ab\"");
+            }
+            for key in ["ab", "a", "abcabcabcabcabcabcabc"] {
+                let want = memchr::memmem::rfind(&document, format!("\"{key}\"").as_bytes());
+                assert_eq!(find_last_key(&document, key.as_bytes()), want, "{}", document.escape_ascii());
+            }
+        }
+    }
 }
