@@ -26,6 +26,11 @@ impl EndOfHead {
     /// Looks at more bytes of the head. `Done { used }` counts the bytes of this input up to and including the blank
     /// line.
     pub fn step(&mut self, input: &[u8]) -> Step {
+        if self.head_bytes == 0
+            && let Some(used) = quick::head_len(input)
+        {
+            return Step::Done { used };
+        }
         let mut at = 0;
         if self.after_cr && !input.is_empty() {
             if input[0] != b'\n' {
@@ -193,31 +198,22 @@ impl Headers {
     }
 
     /// The one Content-Length, `None` without any.
+    #[inline]
     pub(super) fn content_length(&self, head: &[u8]) -> Result<Option<u64>, Malformed> {
-        match self.count(Known::ContentLength) {
-            0 => Ok(None),
-            1 => {
-                let digits = self.find(Known::ContentLength).unwrap_or_default().of(head);
-                decimal(digits).map(Some).ok_or(Malformed::ContentLength)
-            }
-            _ => Err(Malformed::ContentLengthTwice),
+        let Some(digits) = self.find(Known::ContentLength) else { return Ok(None) };
+        if self.count(Known::ContentLength) > 1 {
+            return Err(Malformed::ContentLengthTwice);
         }
+        decimal(digits.of(head)).map(Some).ok_or(Malformed::ContentLength)
     }
 
     /// Whether the body is chunked. Any other coding, or two of them, is refused.
+    #[inline]
     pub(super) fn is_chunked(&self, head: &[u8]) -> Result<bool, Malformed> {
-        match self.count(Known::TransferEncoding) {
-            0 => Ok(false),
-            1 => {
-                let coding = self.find(Known::TransferEncoding).unwrap_or_default().of(head);
-                if coding.eq_ignore_ascii_case(b"chunked") {
-                    Ok(true)
-                } else {
-                    Err(Malformed::TransferEncoding)
-                }
-            }
-            _ => Err(Malformed::TransferEncoding),
-        }
+        let Some(coding) = self.find(Known::TransferEncoding) else { return Ok(false) };
+        let is_it =
+            self.count(Known::TransferEncoding) == 1 && coding.of(head).eq_ignore_ascii_case(b"chunked");
+        if is_it { Ok(true) } else { Err(Malformed::TransferEncoding) }
     }
 }
 
@@ -269,10 +265,17 @@ pub(super) fn place(head: &[u8], part: &[u8]) -> Span {
 
 /// A decimal number of digits only, at most 2^53 (RFC 9110 §8.6 says `1*DIGIT`).
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || digits.len() > 16 {
         return None;
     }
-    let value = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    let mut value = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
     (value <= crate::base::limits::BODY_LENGTH_MAX).then_some(value)
 }
 

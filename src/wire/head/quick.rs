@@ -4,9 +4,33 @@
 use super::known::{NAME_WORD_BYTES, NameWord};
 use super::{Field, Headers, Known};
 use crate::base::Span;
-use crate::base::limits::HEADERS_COUNT_MAX;
+use crate::base::limits::{HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX};
 use crate::wire::json::block::{BLOCK_BYTES, equal_marks, odd_marks};
 use crate::wire::write::is_token_byte;
+
+/// The length of the head that an input begins with, when all of it is here and too short to break a bound. `None` leaves
+/// the judgement to [`super::EndOfHead`].
+pub(super) fn head_len(input: &[u8]) -> Option<usize> {
+    let input = &input[..input.len().min(HEAD_LINE_BYTES_MAX)];
+    // What the bytes in front of a block mean for it: an LF must be its first byte; a line began at its second or first.
+    let (mut after_cr, mut begun) = (0, 0b10);
+    for at in (0..input.len()).step_by(BLOCK_BYTES) {
+        let block = block_at(input, at)?;
+        let (returns, feeds) = (equal_marks(&block, b'\r'), equal_marks(&block, b'\n'));
+        let wrong = (returns << 1 | after_cr) ^ feeds;
+        let blank = feeds & (feeds << 2 | begun);
+        if blank != 0 {
+            let end = blank.trailing_zeros();
+            return (wrong << (31 - end) == 0).then_some(at + end as usize + 1);
+        }
+        // The LF behind a CR that is the block's last byte is asked of the next block.
+        if wrong & 0xFFFF != 0 {
+            return None;
+        }
+        (after_cr, begun) = (returns >> (BLOCK_BYTES - 1), feeds >> (BLOCK_BYTES - 2));
+    }
+    None
+}
 
 /// Reads the header lines from `at` to the blank line that ends the head. `None` leaves the judgement to the twin: for lines
 /// with bytes other than printable ASCII, for more headers than may be, and for all that breaks a rule.
@@ -48,11 +72,11 @@ fn value(head: &[u8], colon_end: usize) -> Option<(Span, usize)> {
         start += 1;
     }
     let line_end = text_end::<b' '>(head, start)?;
-    if head.get(line_end..line_end + 2)? != b"\r\n" {
+    if head[line_end..].first_chunk::<2>()? != b"\r\n" {
         return None;
     }
     let mut end = line_end;
-    while end > start && head[end - 1] == b' ' {
+    while let [.., b' '] = head[start..end] {
         end -= 1;
     }
     // An empty value has no place, as everywhere.
