@@ -59,8 +59,8 @@ impl Known {
     /// The word for the name that was made to this number. The name holds no zero byte.
     #[inline]
     pub(super) fn of_word(word: NameWord) -> Known {
-        let (name, known) = SLOTS[slot(word.0)];
-        if name == word.0 { known } else { Known::Other }
+        let (name, known) = &SLOTS[slot(word.0)];
+        if *name == word.0 { *known } else { Known::Other }
     }
 
     /// This name's bit in a set of names.
@@ -139,7 +139,7 @@ const SLOTS_COUNT: usize = 64;
 const SLOT_FACTOR: u64 = 0x4608_68BE_1B92_758B;
 
 /// Every name that fits a word, at its place.
-const SLOTS: [(u128, Known); SLOTS_COUNT] = {
+static SLOTS: [(u128, Known); SLOTS_COUNT] = {
     let mut slots = [(0, Known::Other); SLOTS_COUNT];
     let mut index = 0;
     while index < NAMES.len() {

@@ -5,8 +5,7 @@ use super::known::{NAME_WORD_BYTES, NameWord};
 use super::{Field, Headers, Known};
 use crate::base::Span;
 use crate::base::limits::{HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX};
-use crate::wire::json::block::{BLOCK_BYTES, equal_marks, odd_marks};
-use crate::wire::write::is_token_byte;
+use crate::wire::json::block::{BLOCK_BYTES, equal_marks, name_end_marks, odd_marks};
 
 /// The length of the head that an input begins with, when all of it is here and too short to break a bound. `None` leaves
 /// the judgement to [`super::EndOfHead`].
@@ -32,30 +31,22 @@ pub(super) fn head_len(input: &[u8]) -> Option<usize> {
     None
 }
 
-/// Reads the header lines from `at` to the blank line that ends the head. `None` leaves the judgement to the twin: for lines
-/// with bytes other than printable ASCII, for more headers than may be, and for all that breaks a rule.
+/// Reads the header lines from `at` to the blank line that ends the head. `None` leaves the judgement to the twin: for names
+/// with rare bytes, values that are not printable ASCII, more headers than may be, and all that breaks a rule.
 pub(in crate::wire) fn header_lines(head: &[u8], mut at: usize, out: &mut Headers) -> Option<()> {
     out.clear();
     loop {
         let block = block_at(head, at)?;
-        let name_len = equal_marks(&block, b':').trailing_zeros() as usize;
-        if block[0] == b'\r' {
-            return (&head[at..] == b"\r\n").then_some(());
-        }
+        let name_len = name_end_marks(&block).trailing_zeros() as usize;
         let (name_end, known) = match name_len {
-            1..NAME_WORD_BYTES => {
-                // Bytes that are no token may stand in front of the colon, but none that is not ASCII, or zero.
-                let is_ascii = odd_marks::<b' '>(&block) & ((1 << name_len) - 1) == 0;
-                let known = Known::of_word(NameWord::of_ascii(&block, is_ascii.then_some(name_len)?));
-                (at + name_len, known)
-            }
+            0 => return (&head[at..] == b"\r\n").then_some(()),
+            1..NAME_WORD_BYTES => (at + name_len, Known::of_word(NameWord::of_ascii(&block, name_len))),
             _ => {
-                let name_end = at + memchr::memchr(b':', &head[at..])?;
+                let name_end = long_name_end(head, at + BLOCK_BYTES)?;
                 (name_end, Known::of(&head[at..name_end]))
             }
         };
-        let is_name = known != Known::Other || is_token(&head[at..name_end]);
-        if !is_name || out.fields.len() == HEADERS_COUNT_MAX {
+        if head.get(name_end) != Some(&b':') || out.fields.len() == HEADERS_COUNT_MAX {
             return None;
         }
         let (value, line_end) = value(head, name_end + 1)?;
@@ -64,11 +55,21 @@ pub(in crate::wire) fn header_lines(head: &[u8], mut at: usize, out: &mut Header
     }
 }
 
+fn long_name_end(head: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let marks = name_end_marks(&block_at(head, at)?);
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize);
+        }
+        at += BLOCK_BYTES;
+    }
+}
+
 /// The value that begins behind a colon, without the spaces around it, and where the next line begins.
 #[inline]
 fn value(head: &[u8], colon_end: usize) -> Option<(Span, usize)> {
     let mut start = colon_end;
-    while head.get(start) == Some(&b' ') {
+    while let Some(b' ') = head.get(start) {
         start += 1;
     }
     let line_end = text_end::<b' '>(head, start)?;
@@ -104,8 +105,4 @@ fn block_at(head: &[u8], at: usize) -> Option<[u8; BLOCK_BYTES]> {
     let rest = head.len() - at;
     let last = u128::from_le_bytes(*head.last_chunk::<BLOCK_BYTES>()?);
     (rest > 0).then(|| (last >> (8 * (BLOCK_BYTES - rest))).to_le_bytes())
-}
-
-fn is_token(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|&byte| is_token_byte(byte))
 }

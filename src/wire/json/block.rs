@@ -78,6 +78,38 @@ fn same_marks(block: &[u8; BLOCK_BYTES], byte: u8) -> u32 {
     _mm_movemask_epi8(_mm_cmpeq_epi8(loaded(block), _mm_set1_epi8(byte as i8))) as u32
 }
 
+/// One bit for each byte that is no letter, digit, dash or underscore.
+#[cfg(target_arch = "x86_64")]
+#[expect(
+    unsafe_code,
+    reason = "the compiler does not count a target's own features when it judges such a call"
+)]
+#[inline]
+pub(in crate::wire) fn name_end_marks(block: &[u8; BLOCK_BYTES]) -> u32 {
+    // SAFETY: SSE2 belongs to every x86-64 processor, so the function's only condition is met.
+    unsafe { no_name_marks(block) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
+#[inline]
+fn no_name_marks(block: &[u8; BLOCK_BYTES]) -> u32 {
+    use std::arch::x86_64::{
+        _mm_add_epi8, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    let bytes = loaded(block);
+    // The first of a range is moved to the lowest number with a sign, so that one comparison tells the range.
+    let lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+    let from_a = _mm_add_epi8(lower, _mm_set1_epi8((0x80 - b'a') as i8));
+    let letters = _mm_cmplt_epi8(from_a, _mm_set1_epi8(i8::MIN + 26));
+    let from_zero = _mm_add_epi8(bytes, _mm_set1_epi8((0x80 - b'0') as i8));
+    let digits = _mm_cmplt_epi8(from_zero, _mm_set1_epi8(i8::MIN + 10));
+    let dashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'-' as i8));
+    let underscores = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'_' as i8));
+    let names = _mm_or_si128(_mm_or_si128(letters, digits), _mm_or_si128(dashes, underscores));
+    _mm_movemask_epi8(names) as u32 ^ 0xFFFF
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sse2")]
 #[inline]
@@ -96,6 +128,12 @@ pub(in crate::wire) fn odd_marks<const LOWEST: u8>(block: &[u8; BLOCK_BYTES]) ->
 #[cfg(not(target_arch = "x86_64"))]
 pub(in crate::wire) fn equal_marks(block: &[u8; BLOCK_BYTES], byte: u8) -> u32 {
     naive_marks(block, |other| other == byte)
+}
+
+/// One bit for each byte that is no letter, digit, dash or underscore.
+#[cfg(not(target_arch = "x86_64"))]
+pub(in crate::wire) fn name_end_marks(block: &[u8; BLOCK_BYTES]) -> u32 {
+    naive_marks(block, |byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_'))
 }
 
 /// The slow twin of all these functions.
@@ -117,6 +155,8 @@ mod tests {
             block[round % BLOCK_BYTES] = (round / BLOCK_BYTES) as u8;
             assert_eq!(odd_marks::<b' '>(&block), naive_marks(&block, |byte| !(0x20..0x7F).contains(&byte)));
             assert_eq!(odd_marks::<b'!'>(&block), naive_marks(&block, |byte| !(0x21..0x7F).contains(&byte)));
+            let is_name_end = |byte: u8| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_');
+            assert_eq!(name_end_marks(&block), naive_marks(&block, is_name_end));
             for byte in [b'\r', b'\n', b':', block[3]] {
                 assert_eq!(equal_marks(&block, byte), naive_marks(&block, |other| other == byte));
             }
