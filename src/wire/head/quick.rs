@@ -5,7 +5,7 @@ use super::known::{NAME_WORD_BYTES, NameWord};
 use super::{Field, Headers, Known};
 use crate::base::Span;
 use crate::base::limits::{HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX};
-use crate::wire::json::block::{BLOCK_BYTES, equal_marks, name_end_marks, odd_marks};
+use crate::wire::json::block::{BLOCK_BYTES, equal_marks, name_end_marks, odd_marks, padded_block};
 
 /// The length of the head that an input begins with, when all of it is here and too short to break a bound. `None` leaves
 /// the judgement to [`super::EndOfHead`].
@@ -14,7 +14,7 @@ pub(super) fn head_len(input: &[u8]) -> Option<usize> {
     // What the bytes in front of a block mean for it: an LF must be its first byte; a line began at its second or first.
     let (mut after_cr, mut begun) = (0, 0b10);
     for at in (0..input.len()).step_by(BLOCK_BYTES) {
-        let block = block_at(input, at)?;
+        let block = padded_block(input, at)?;
         let (returns, feeds) = (equal_marks(&block, b'\r'), equal_marks(&block, b'\n'));
         let wrong = (returns << 1 | after_cr) ^ feeds;
         let blank = feeds & (feeds << 2 | begun);
@@ -36,11 +36,11 @@ pub(super) fn head_len(input: &[u8]) -> Option<usize> {
 pub(in crate::wire) fn header_lines(head: &[u8], mut at: usize, out: &mut Headers) -> Option<()> {
     out.clear();
     loop {
-        let block = block_at(head, at)?;
+        let block = padded_block(head, at)?;
         let name_len = name_end_marks(&block).trailing_zeros() as usize;
         let (name_end, known) = match name_len {
             0 => return (&head[at..] == b"\r\n").then_some(()),
-            1..NAME_WORD_BYTES => (at + name_len, Known::of_word(NameWord::of_ascii(&block, name_len))),
+            1..NAME_WORD_BYTES => (at + name_len, Known::of_word(NameWord::of_usual(&block, name_len))),
             _ => {
                 let name_end = long_name_end(head, at + BLOCK_BYTES)?;
                 (name_end, Known::of(&head[at..name_end]))
@@ -57,7 +57,7 @@ pub(in crate::wire) fn header_lines(head: &[u8], mut at: usize, out: &mut Header
 
 fn long_name_end(head: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        let marks = name_end_marks(&block_at(head, at)?);
+        let marks = name_end_marks(&padded_block(head, at)?);
         if marks != 0 {
             return Some(at + marks.trailing_zeros() as usize);
         }
@@ -88,21 +88,10 @@ fn value(head: &[u8], colon_end: usize) -> Option<(Span, usize)> {
 #[inline]
 pub(in crate::wire) fn text_end<const LOWEST: u8>(head: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        let marks = odd_marks::<LOWEST>(&block_at(head, at)?);
+        let marks = odd_marks::<LOWEST>(&padded_block(head, at)?);
         if marks != 0 {
             return Some(at + marks.trailing_zeros() as usize);
         }
         at += BLOCK_BYTES;
     }
-}
-
-/// The bytes from `at` on, filled up with zero bytes behind the end of the head.
-#[inline]
-fn block_at(head: &[u8], at: usize) -> Option<[u8; BLOCK_BYTES]> {
-    if let Some(block) = head.get(at..)?.first_chunk::<BLOCK_BYTES>() {
-        return Some(*block);
-    }
-    let rest = head.len() - at;
-    let last = u128::from_le_bytes(*head.last_chunk::<BLOCK_BYTES>()?);
-    (rest > 0).then(|| (last >> (8 * (BLOCK_BYTES - rest))).to_le_bytes())
 }

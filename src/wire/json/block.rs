@@ -4,6 +4,18 @@
 /// How many bytes are judged together.
 pub(in crate::wire) const BLOCK_BYTES: usize = 16;
 
+/// The sixteen bytes from `at` on, filled up with zero bytes behind the end. `None` at the end, and when all of the bytes are
+/// less than a block.
+#[inline]
+pub(in crate::wire) fn padded_block(bytes: &[u8], at: usize) -> Option<[u8; BLOCK_BYTES]> {
+    if let Some(block) = bytes.get(at..)?.first_chunk::<BLOCK_BYTES>() {
+        return Some(*block);
+    }
+    let rest = bytes.len() - at;
+    let last = u128::from_le_bytes(*bytes.last_chunk::<BLOCK_BYTES>()?);
+    (rest > 0).then(|| (last >> (8 * (BLOCK_BYTES - rest))).to_le_bytes())
+}
+
 /// One bit for each byte that is a quote, a backslash or a control byte; with `WIDE` also for those that are not ASCII.
 #[cfg(target_arch = "x86_64")]
 #[expect(
@@ -145,6 +157,19 @@ fn naive_marks(block: &[u8; BLOCK_BYTES], is_marked: impl Fn(u8) -> bool) -> u32
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_at_the_end_is_filled_up() {
+        let bytes: Vec<u8> = (1..=40).collect();
+        for length in 0..=bytes.len() {
+            for at in 0..=length + 1 {
+                let rest = bytes[..length].get(at..).filter(|rest| !rest.is_empty() && length >= BLOCK_BYTES);
+                let want =
+                    rest.map(|rest| std::array::from_fn(|index| rest.get(index).copied().unwrap_or(0)));
+                assert_eq!(padded_block(&bytes[..length], at), want, "{at} of {length}");
+            }
+        }
+    }
 
     #[test]
     fn blocks_of_heads_are_marked_as_the_twin_does() {

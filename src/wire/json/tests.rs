@@ -97,7 +97,11 @@ fn check(document: &[u8]) {
 /// The fast way and the scanner: the same documents, members and ends.
 fn check_twins(document: &[u8]) {
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
-    let used = whole::scan(document, &mut fast);
+    let scanned = whole::scan(document, &mut fast);
+    if scanned.as_ref().is_some_and(|scanned| scanned.keys_differ) {
+        assert_eq!(refuse_duplicates(document, &fast), Ok(()), "{}", document.escape_ascii());
+    }
+    let used = scanned.map(|scanned| scanned.end);
     match Scanner::default().step(document, &mut slow) {
         JsonStep::Done { used: wanted } => {
             assert_eq!((used, fast), (Some(wanted), slow), "{:?}", String::from_utf8_lossy(document));

@@ -147,6 +147,7 @@ fn hex_unit(text: &[u8]) -> Option<u32> {
 
 /// Appends a text as a JSON string, quotes included.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {

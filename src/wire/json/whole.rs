@@ -1,20 +1,27 @@
 //! The fast way through a document that is here as a whole: the scanner's grammar as straight code. It only ever says
 //! yes. What it does not like is judged by [`super::Scanner`], its slow twin, which knows the fault and its place.
 
-use super::block::{BLOCK_BYTES, equal_marks};
+use super::block::{BLOCK_BYTES, block_marks, equal_marks, padded_block};
 use super::text::{find_plain_end, find_text_end};
 use super::{Kind, Member, is_space};
 use crate::base::Span;
 use crate::base::limits::{JSON_DEPTH_MAX, JSON_KEYS_BYTES_MAX, JSON_KEYS_COUNT_MAX};
 
-/// Appends the members of the object that the document begins with and gives the place behind it. `None` leaves the
-/// judgement to the scanner.
-pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<usize> {
+/// What is known of an object that was scanned.
+pub(super) struct Scanned {
+    /// The place behind it.
+    pub end: usize,
+    /// No two keys are the same. Otherwise that is open.
+    pub keys_differ: bool,
+}
+
+/// Appends the members of the object that the document begins with. `None` leaves the judgement to the scanner.
+pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<Scanned> {
     let mut at = skip_space(document, behind(document, skip_space(document, 0), b'{')?);
     if document.get(at) == Some(&b'}') {
-        return Some(at + 1);
+        return Some(Scanned { end: at + 1, keys_differ: true });
     }
-    let mut keys_bytes = 0;
+    let (mut keys_bytes, mut seen, mut keys_differ) = (0, 0, true);
     loop {
         let key_at = behind(document, at, b'"')?;
         let (key_end, key_is_escaped) = text(document, key_at)?;
@@ -25,14 +32,23 @@ pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<usize> 
             return None;
         }
         let (key, value) = (Span::new(key_at, key_end - 1), Span::new(value_at, value_end));
+        let bit = key_bit(key.of(document));
+        keys_differ &= seen & bit == 0 && !key_is_escaped;
+        seen |= bit;
         members.push(Member { key, value, kind, key_is_escaped });
         at = skip_space(document, value_end);
         match document.get(at)? {
             b',' => at = skip_space(document, at + 1),
-            b'}' => return Some(at + 1),
+            b'}' => return Some(Scanned { end: at + 1, keys_differ }),
             _ => return None,
         }
     }
+}
+
+/// A coarse filter by length and first byte: keys with different bits are different.
+#[inline]
+pub(super) fn key_bit(key: &[u8]) -> u64 {
+    1 << ((key.len() * 7 + usize::from(key.first().copied().unwrap_or(0))) % 64)
 }
 
 /// The place of the object that the last member `"key"` of a whole document holds at its top level, found from behind: an
@@ -85,6 +101,7 @@ fn find_last_key(document: &[u8], key: &[u8]) -> Option<usize> {
 }
 
 /// A value: its kind, and the place behind it.
+#[inline]
 fn value(document: &[u8], at: usize) -> Option<(Kind, usize)> {
     match document.get(at)? {
         b'{' => Some((Kind::Object, container(document, at)?)),
@@ -93,11 +110,15 @@ fn value(document: &[u8], at: usize) -> Option<(Kind, usize)> {
     }
 }
 
+#[inline]
 fn scalar(document: &[u8], at: usize) -> Option<(Kind, usize)> {
+    let first = *document.get(at)?;
+    if first == b'"' {
+        return Some((Kind::String, text(document, at + 1)?.0));
+    }
     let literal =
         |word: &[u8], kind: Kind| document[at..].starts_with(word).then_some((kind, at + word.len()));
-    match document.get(at)? {
-        b'"' => Some((Kind::String, text(document, at + 1)?.0)),
+    match first {
         b't' => literal(b"true", Kind::True),
         b'f' => literal(b"false", Kind::False),
         b'n' => literal(b"null", Kind::Null),
@@ -153,14 +174,28 @@ fn container(document: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// The place of the value whose key begins at `at`.
+#[inline]
 fn value_of_key(document: &[u8], at: usize) -> Option<usize> {
     let (key_end, _) = text(document, behind(document, at, b'"')?)?;
     Some(skip_space(document, behind(document, skip_space(document, key_end), b':')?))
 }
 
-/// The place behind the quote that ends the text which begins at `at`, and whether the text holds an escape.
+/// The place behind the quote that ends the text which begins at `at`, and whether the text holds an escape. Most texts are
+/// plain and end within one block.
 #[inline]
-fn text(document: &[u8], mut at: usize) -> Option<(usize, bool)> {
+fn text(document: &[u8], at: usize) -> Option<(usize, bool)> {
+    if let Some(block) = padded_block(document, at) {
+        let end = block_marks::<true>(&block).trailing_zeros() as usize;
+        if document.get(at + end) == Some(&b'"') {
+            return Some((at + end + 1, false));
+        }
+    }
+    any_text(document, at)
+}
+
+/// The same for any text. A call of its own, so that the plain ones need no room for what it keeps.
+#[inline(never)]
+fn any_text(document: &[u8], mut at: usize) -> Option<(usize, bool)> {
     let mut is_escaped = false;
     loop {
         at += find_plain_end(&document[at..]);
@@ -181,6 +216,7 @@ fn text(document: &[u8], mut at: usize) -> Option<(usize, bool)> {
 }
 
 /// The length of an escape whose backslash stands in front of `rest`.
+#[inline]
 fn escape_len(rest: &[u8]) -> Option<usize> {
     match rest.first()? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
@@ -212,9 +248,13 @@ fn number(document: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// The place behind one digit or more.
+#[inline]
 fn digits(document: &[u8], at: usize) -> Option<usize> {
-    let count = document[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    (count > 0).then_some(at + count)
+    let mut end = at;
+    while document.get(end).is_some_and(u8::is_ascii_digit) {
+        end += 1;
+    }
+    (end > at).then_some(end)
 }
 
 #[inline]
@@ -224,7 +264,8 @@ fn behind(document: &[u8], at: usize, byte: u8) -> Option<usize> {
 
 #[inline]
 fn skip_space(document: &[u8], mut at: usize) -> usize {
-    while document.get(at).is_some_and(|&byte| is_space(byte)) {
+    // What is above a space is none, and stands in most places.
+    while document.get(at).is_some_and(|&byte| byte <= b' ' && is_space(byte)) {
         at += 1;
     }
     at
