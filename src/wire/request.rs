@@ -161,26 +161,31 @@ fn host(head: &[u8], out: &RequestHead) -> Result<Span, Malformed> {
 
 /// `host[:port]` with a registered name, an IPv4 address or a bracketed IPv6 address (RFC 3986 §3.2.2), no user part.
 fn is_authority(bytes: &[u8]) -> bool {
-    let (host, port) = match bytes.strip_prefix(b"[") {
-        Some(rest) => {
-            let Some(end) = memchr::memchr(b']', rest) else { return false };
-            if !rest[..end].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) || end == 0 {
+    let is_host_byte = |b: &u8| IS_HOST_BYTE[usize::from(*b)];
+    let (host_len, port) = match bytes.first() {
+        Some(b'[') => {
+            let Some(end) = memchr::memchr(b']', bytes) else { return false };
+            if !bytes[1..end].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) {
                 return false;
             }
-            (&rest[..end], &rest[end + 1..])
+            (end - 1, &bytes[end + 1..])
         }
-        None => bytes.split_at(memchr::memchr(b':', bytes).unwrap_or(bytes.len())),
+        _ => {
+            let end = bytes.iter().position(|b| !is_host_byte(b)).unwrap_or(bytes.len());
+            (end, &bytes[end..])
+        }
     };
-    let is_host_byte = |b: &u8| IS_HOST_BYTE[usize::from(*b)];
     let is_port =
         port.is_empty() || (port[0] == b':' && port.len() <= 6 && port[1..].iter().all(u8::is_ascii_digit));
-    !host.is_empty() && host.iter().all(is_host_byte) && is_port
+    host_len > 0 && is_port
 }
 
 /// Splits the target into path and query. The absolute form must name the Host's authority (RFC 9112 §3.2.2).
 fn split_target(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
     let target = out.target.of(head);
-    if !target.iter().all(|&b| IS_TARGET_BYTE[usize::from(b)]) {
+    let is_in_target = |&b: &u8| IS_TARGET_BYTE[usize::from(b)];
+    let mark_at = target.iter().position(|b| !is_in_target(b) || *b == b'?').unwrap_or(target.len());
+    if !target[mark_at..].iter().all(is_in_target) {
         return Err(Malformed::Target);
     }
     let path_at = match target {
@@ -189,9 +194,8 @@ fn split_target(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
         _ => absolute_path_at(target, out.host.of(head))?,
     };
     let start = out.target.start as usize;
-    let query_at = memchr::memchr(b'?', &target[path_at..]).map_or(target.len(), |at| path_at + at);
-    out.path = Span::new(start + path_at, start + query_at);
-    out.query = Span::new(start + target.len().min(query_at + 1), start + target.len());
+    out.path = Span::new(start + path_at, start + mark_at);
+    out.query = Span::new(start + target.len().min(mark_at + 1), start + target.len());
     Ok(())
 }
 
@@ -231,15 +235,13 @@ fn expects_continue(head: &[u8], out: &RequestHead) -> Result<bool, Malformed> {
     Ok(out.version == Version::V11)
 }
 
-/// Bytes that may stand in a host or its port.
+/// Bytes that may stand in a host that is no bracketed address.
 const IS_HOST_BYTE: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
     while byte < 0x7F {
-        let is_mark = matches!(
-            byte,
-            b'-' | b'.' | b'_' | b'~' | b':' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')'
-        );
+        let is_mark =
+            matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')');
         table[byte as usize] =
             byte.is_ascii_alphanumeric() || is_mark || matches!(byte, b'*' | b'+' | b';' | b'=');
         byte += 1;

@@ -107,16 +107,12 @@ impl NameWord {
         NameWord(u128::from_le_bytes(bytes))
     }
 
-    /// The word of the first `length` bytes, all of which are ASCII; `length` is between 1 and 16.
+    /// The word of the first `length` bytes, all of which are letters, digits, dashes and underscores.
     #[inline]
-    pub(super) fn of_ascii(bytes: &[u8; NAME_WORD_BYTES], length: usize) -> NameWord {
-        let word = u128::from_le_bytes(*bytes) & (u128::MAX >> (8 * (NAME_WORD_BYTES - length)));
-        // No byte is above 0x7F, so no sum carries into the next one. An upper-case letter is one that reaches 0x80 when
-        // `A` is made so, and does not when `Z` stays below it.
-        let from_a = word + EVERY_BYTE * (0x80 - b'A' as u128);
-        let beyond_z = word + EVERY_BYTE * (0x7F - b'Z' as u128);
-        let upper = from_a & !beyond_z & (EVERY_BYTE * 0x80);
-        NameWord(word | upper >> 2)
+    pub(super) fn of_usual(bytes: &[u8; NAME_WORD_BYTES], length: usize) -> NameWord {
+        // The bit that makes a letter a lower-case one is set in digits and dashes already. An underscore becomes DEL, which
+        // no name of the table holds.
+        NameWord((u128::from_le_bytes(*bytes) | EVERY_BYTE * 0x20) & FIRST_BYTES[length])
     }
 }
 
@@ -134,6 +130,16 @@ const fn slot(word: u128) -> usize {
 /// The bytes of a name that is looked up as one number.
 pub(super) const NAME_WORD_BYTES: usize = 16;
 const EVERY_BYTE: u128 = u128::from_le_bytes([1; NAME_WORD_BYTES]);
+/// The masks of a word's first bytes.
+static FIRST_BYTES: [u128; NAME_WORD_BYTES + 1] = {
+    let mut masks = [u128::MAX; NAME_WORD_BYTES + 1];
+    let mut length = 0;
+    while length < NAME_WORD_BYTES {
+        masks[length] = (1 << (8 * length)) - 1;
+        length += 1;
+    }
+    masks
+};
 const SLOTS_COUNT: usize = 64;
 /// Found by trying; it gives each name a slot of its own, which is asserted when the table is made.
 const SLOT_FACTOR: u64 = 0x4608_68BE_1B92_758B;
@@ -208,11 +214,11 @@ mod tests {
     fn check(name: &[u8]) {
         let want = named(name);
         assert_eq!(Known::of(name), want, "{name:?}");
-        let fits = (1..=NAME_WORD_BYTES).contains(&name.len());
-        if fits && name.iter().all(|byte| (1..0x80).contains(byte)) {
+        let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if name.len() <= NAME_WORD_BYTES && name.iter().all(is_usual) {
             let mut bytes = [b'Q'; NAME_WORD_BYTES];
             bytes[..name.len()].copy_from_slice(name);
-            assert_eq!(Known::of_word(NameWord::of_ascii(&bytes, name.len())), want, "{name:?}");
+            assert_eq!(Known::of_word(NameWord::of_usual(&bytes, name.len())), want, "{name:?}");
         }
     }
 
