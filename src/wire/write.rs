@@ -20,6 +20,10 @@ impl<'a> HeadWriter<'a> {
 
     /// A response's first line, with the standard reason.
     pub fn response(out: &'a mut Vec<u8>, status: u16) -> HeadWriter<'a> {
+        if status == 200 {
+            out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+            return HeadWriter { out };
+        }
         out.extend_from_slice(b"HTTP/1.1 ");
         let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
         out.extend_from_slice(&digits);
@@ -62,10 +66,9 @@ impl<'a> HeadWriter<'a> {
 
     /// A header with a decimal number.
     pub fn number(&mut self, name: &[u8], value: u64) {
-        self.out.extend_from_slice(name);
-        self.out.extend_from_slice(b": ");
-        write_decimal(value, self.out);
-        self.out.extend_from_slice(b"\r\n");
+        let mut digits = [0; DIGITS_MAX];
+        let at = put_decimal(value, &mut digits);
+        self.checked_header(name, &digits[at..]);
     }
 
     /// Says what becomes of the connection, where the version does not already (RFC 9112 §9.3).
@@ -84,19 +87,28 @@ impl<'a> HeadWriter<'a> {
 }
 
 /// Appends a number in decimal digits.
-pub fn write_decimal(mut value: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
+pub fn write_decimal(value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; DIGITS_MAX];
+    let at = put_decimal(value, &mut digits);
     out.extend_from_slice(&digits[at..]);
 }
+
+/// Puts a number's digits at the end of a space and gives the place of the first.
+#[inline]
+fn put_decimal(mut value: u64, space: &mut [u8; DIGITS_MAX]) -> usize {
+    let mut at = space.len();
+    loop {
+        at -= 1;
+        space[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            return at;
+        }
+    }
+}
+
+/// The digits of 2^64 - 1.
+const DIGITS_MAX: usize = 20;
 
 /// A byte of a token (RFC 9110 §5.6.2).
 #[inline]
@@ -174,8 +186,9 @@ mod tests {
         head.number(b"content-length", 0);
         head.number(b"x-large", u64::MAX);
         head.finish();
+        HeadWriter::response(&mut out, 200).finish();
         let want = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\n\
-                    x-large: 18446744073709551615\r\n\r\n";
+                    x-large: 18446744073709551615\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), want);
     }
 

@@ -11,24 +11,55 @@ use crate::wire::json::block::{BLOCK_BYTES, equal_marks, name_end_marks, odd_mar
 /// the judgement to [`super::EndOfHead`].
 pub(super) fn head_len(input: &[u8]) -> Option<usize> {
     let input = &input[..input.len().min(HEAD_LINE_BYTES_MAX)];
-    // What the bytes in front of a block mean for it: an LF must be its first byte; a line began at its second or first.
-    let (mut after_cr, mut begun) = (0, 0b10);
-    for at in (0..input.len()).step_by(BLOCK_BYTES) {
-        let block = padded_block(input, at)?;
-        let (returns, feeds) = (equal_marks(&block, b'\r'), equal_marks(&block, b'\n'));
-        let wrong = (returns << 1 | after_cr) ^ feeds;
-        let blank = feeds & (feeds << 2 | begun);
+    let (blocks, rest) = input.as_chunks::<BLOCK_BYTES>();
+    // As if an LF stood in front of the first line.
+    let mut ends = LineEnds { after_cr: 0, behind_feed: 0b10 };
+    let mut at = 0;
+    for block in blocks {
+        match ends.blank_end(block) {
+            Look::Usual => at += BLOCK_BYTES,
+            Look::Blank(end) => return Some(at + end),
+            Look::Wrong => return None,
+        }
+    }
+    match ends.blank_end(&padded_block(input, input.len() - rest.len())?) {
+        Look::Blank(end) => Some(at + end),
+        _ => None,
+    }
+}
+
+/// What the bytes in front of a block mean for it.
+struct LineEnds {
+    /// The bit of its first byte, if that must be an LF.
+    after_cr: u32,
+    /// The bits of its bytes that stand two behind an LF, where another one would end a blank line.
+    behind_feed: u32,
+}
+
+enum Look {
+    Usual,
+    /// A blank line ends behind so many bytes of the block.
+    Blank(usize),
+    Wrong,
+}
+
+impl LineEnds {
+    #[inline]
+    fn blank_end(&mut self, block: &[u8; BLOCK_BYTES]) -> Look {
+        let (returns, feeds) = (equal_marks(block, b'\r'), equal_marks(block, b'\n'));
+        let wrong = (returns << 1 | self.after_cr) ^ feeds;
+        let blank = feeds & (feeds << 2 | self.behind_feed);
         if blank != 0 {
             let end = blank.trailing_zeros();
-            return (wrong << (31 - end) == 0).then_some(at + end as usize + 1);
+            return if wrong << (31 - end) == 0 { Look::Blank(end as usize + 1) } else { Look::Wrong };
         }
         // The LF behind a CR that is the block's last byte is asked of the next block.
         if wrong & 0xFFFF != 0 {
-            return None;
+            return Look::Wrong;
         }
-        (after_cr, begun) = (returns >> (BLOCK_BYTES - 1), feeds >> (BLOCK_BYTES - 2));
+        (self.after_cr, self.behind_feed) = (returns >> (BLOCK_BYTES - 1), feeds >> (BLOCK_BYTES - 2));
+        Look::Usual
     }
-    None
 }
 
 /// Reads the header lines from `at` to the blank line that ends the head. `None` leaves the judgement to the twin: for names
