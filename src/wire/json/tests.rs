@@ -111,6 +111,18 @@ fn check_twins(document: &[u8]) {
 }
 
 #[test]
+fn the_fast_way_and_the_scanner_agree_on_texts_and_numbers_of_any_length() {
+    for key in 0..70 {
+        for value in 1..70 {
+            let (key, digits) = ("k".repeat(key), "1".repeat(value));
+            check_twins(format!("{{\"{key}\":{digits},\"s\":1}}").as_bytes());
+            check_twins(format!("{{\"{key}\":\"{digits}\",\"s\":[\"{digits}\",\"{key}\"]}}").as_bytes());
+            check_twins(format!("{{\"a\":{{\"{key}\":\"{digits}\",\"s\":{digits}}}}}").as_bytes());
+        }
+    }
+}
+
+#[test]
 fn the_fast_way_and_the_scanner_agree_at_every_cut_and_after_every_change_of_a_byte() {
     for case in CASES.iter().map(|case| case.as_bytes()) {
         for cut in 0..=case.len() {

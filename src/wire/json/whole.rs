@@ -185,7 +185,8 @@ fn value_of_key(document: &[u8], at: usize) -> Option<usize> {
 #[inline]
 fn text(document: &[u8], at: usize) -> Option<(usize, bool)> {
     if let Some(block) = padded_block(document, at) {
-        let end = block_marks::<true>(&block).trailing_zeros() as usize;
+        // A block without a mark may have the quote right behind it, and tells nothing of the bytes beyond.
+        let end = (block_marks::<true>(&block) | 1 << BLOCK_BYTES).trailing_zeros() as usize;
         if document.get(at + end) == Some(&b'"') {
             return Some((at + end + 1, false));
         }
