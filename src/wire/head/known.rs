@@ -112,7 +112,7 @@ impl NameWord {
     pub(super) fn of_usual(bytes: &[u8; NAME_WORD_BYTES], length: usize) -> NameWord {
         // The bit that makes a letter a lower-case one is set in digits and dashes already. An underscore becomes DEL, which
         // no name of the table holds.
-        NameWord((u128::from_le_bytes(*bytes) | EVERY_BYTE * 0x20) & FIRST_BYTES[length])
+        NameWord((u128::from_le_bytes(*bytes) | (EVERY_BYTE * 0x20)) & FIRST_BYTES[length])
     }
 }
 
