@@ -431,7 +431,7 @@ fn watch_json(
     if let (None, [only], true) = (&capture, spans, is_end)
         && let Some(object) = json::object_value(only.of(input), "usage", members)
     {
-        usage.merge(openai::read_usage(object));
+        usage.merge(openai::read_usage_with(object, members));
         return;
     }
     let capture = capture.get_or_insert_with(|| Box::new(Capture::new(&["usage"])));
