@@ -39,22 +39,31 @@ impl Ids {
     }
 }
 
+/// The digits in groups of 8, 4, 4, 4 and 12 with dashes between them.
 fn text(first: u64, second: u64) -> IdText {
-    let mut digits = [0; 32];
-    for (index, digit) in digits.iter_mut().enumerate() {
-        let word = if index < 16 { first } else { second };
-        *digit = HEX[(word >> (60 - 4 * (index % 16))) as usize & 15];
-    }
     let mut out = [b'-'; 36];
-    out[..8].copy_from_slice(&digits[..8]);
-    out[9..13].copy_from_slice(&digits[8..12]);
-    out[14..18].copy_from_slice(&digits[12..16]);
-    out[19..23].copy_from_slice(&digits[16..20]);
-    out[24..].copy_from_slice(&digits[20..]);
+    let (middle, next) = (hex(first as u32), hex((second >> 32) as u32));
+    out[..8].copy_from_slice(&hex((first >> 32) as u32));
+    out[9..13].copy_from_slice(&middle[..4]);
+    out[14..18].copy_from_slice(&middle[4..]);
+    out[19..23].copy_from_slice(&next[..4]);
+    out[24..28].copy_from_slice(&next[4..]);
+    out[28..].copy_from_slice(&hex(second as u32));
     out
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// The eight hexadecimal digits of a number, all of them at once.
+fn hex(number: u32) -> [u8; 8] {
+    const EVERY_BYTE: u64 = u64::from_le_bytes([1; 8]);
+    // Halves are moved apart until each digit has a byte of its own, the highest first.
+    let mut spread = u64::from(number);
+    spread = (spread | spread << 16) & 0x0000_FFFF_0000_FFFF;
+    spread = (spread | spread << 8) & 0x00FF_00FF_00FF_00FF;
+    spread = (spread | spread << 4) & (EVERY_BYTE * 0x0F);
+    // A digit of ten or more reaches 16 when six is added; the letters do not stand right behind the digits.
+    let letters = ((spread + EVERY_BYTE * 6) >> 4) & EVERY_BYTE;
+    (spread + EVERY_BYTE * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
 
 #[cfg(test)]
 mod tests {
@@ -67,6 +76,15 @@ mod tests {
         assert!(id.starts_with("01234567-89ab-7"), "{id}");
         assert!("89ab".contains(&id[19..20]), "{id}");
         assert_eq!(id.match_indices('-').map(|(at, _)| at).collect::<Vec<_>>(), [8, 13, 18, 23]);
+    }
+
+    #[test]
+    fn numbers_are_spelled_as_by_the_standard_library() {
+        let ids = Ids::default();
+        for number in (0..10_000).map(|_| ids.random()).chain([0, u64::MAX, 0x0123_4567_89AB_CDEF]) {
+            let digits = [hex((number >> 32) as u32), hex(number as u32)].concat();
+            assert_eq!(String::from_utf8(digits).unwrap(), format!("{number:016x}"));
+        }
     }
 
     #[test]

@@ -13,10 +13,10 @@ pub fn usage_key(grammar: Grammar) -> &'static [&'static str; 1] {
     if grammar == Grammar::Gemini { &["usageMetadata"] } else { &["usage"] }
 }
 
-/// Reads that member's object.
-pub fn read_usage(grammar: Grammar, value: &[u8]) -> Usage {
+/// Reads that member's object. `members` is a table to work with.
+pub fn read_usage(grammar: Grammar, value: &[u8], members: &mut Vec<Member>) -> Usage {
     match grammar {
-        Grammar::Chat => openai::read_usage(value),
+        Grammar::Chat => openai::read_usage_with(value, members),
         Grammar::Responses => responses::read_usage(Node::scanned(value)),
         Grammar::Messages => messages::read_usage(Node::scanned(value)),
         Grammar::Gemini => gemini::read_usage(Node::scanned(value)),

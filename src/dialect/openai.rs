@@ -30,13 +30,17 @@ pub fn write_error_event(refusal: &Refusal, out: &mut Vec<u8>) {
 /// Reads a `usage` object. Counts that are missing, negative or no whole numbers stay unknown. Of several spellings of one
 /// count OpenAI's own wins.
 pub fn read_usage(value: &[u8]) -> Usage {
+    read_usage_with(value, &mut Vec::with_capacity(USAGE_MEMBERS_USUAL))
+}
+
+/// The same with a table to work with.
+pub fn read_usage_with(value: &[u8], members: &mut Vec<Member>) -> Usage {
     let (mut usage, mut others) = (Usage::default(), Usage::default());
-    let mut members = Vec::with_capacity(USAGE_MEMBERS_USUAL);
-    if json::scan_object(value, &mut members).is_err() {
+    if json::scan_object(value, members).is_err() {
         return usage;
     }
     let mut details = Vec::new();
-    for member in &members {
+    for member in members.iter() {
         let count = || json::u64_value(value, member);
         match (member.key.of(value), member.kind) {
             (b"prompt_tokens", Kind::Number) => usage.input = count(),

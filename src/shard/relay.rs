@@ -496,4 +496,3 @@ fn push(spans: &mut Vec<Span>, count: usize) {
         spans.push(Span::new(0, count));
     }
 }
-

@@ -156,7 +156,7 @@ impl Watch {
             Watch::Translated(stream) => usage.merge(stream.usage),
             Watch::Json(grammar, Some(capture)) => {
                 if let Some((value, Kind::Object)) = capture.value(facts::usage_key(*grammar)[0]) {
-                    usage.merge(facts::read_usage(*grammar, value));
+                    usage.merge(facts::read_usage(*grammar, value, &mut Vec::new()));
                 }
             }
             _ => {}
@@ -196,7 +196,7 @@ fn watch_json(
     if let (None, [only], true) = (&capture, turn.spans, turn.is_end)
         && let Some(object) = json::object_value(only.of(turn.input), keys[0], members)
     {
-        usage.merge(facts::read_usage(grammar, object));
+        usage.merge(facts::read_usage(grammar, object, members));
         return;
     }
     let capture = capture.get_or_insert_with(|| Box::new(Capture::new(keys)));

@@ -82,7 +82,9 @@ impl Link<'_> {
         let is_whole = limit == events.len();
         match events.get(limit) {
             None => out.extend_from_slice(LAST_CHUNK),
-            Some(event) if behaviour.half && event.len() > 1 => write_chunk(&event[..event.len() / 2], &mut out),
+            Some(event) if behaviour.half && event.len() > 1 => {
+                write_chunk(&event[..event.len() / 2], &mut out)
+            }
             Some(_) => {}
         }
         self.send(&[&out]).await?;

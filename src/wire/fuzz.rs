@@ -8,8 +8,8 @@ use super::chunked::{Chunked, write_chunk_head};
 use super::eventstream::{FrameStep, Frames};
 use super::head::{EndOfHead, Headers};
 use super::json::{self, Capture, JsonFault, JsonStep, Member, Scanner, scan_object};
-use super::request::{Method, RequestBody, RequestHead, read_request};
-use super::response::{ResponseBody, ResponseHead, read_response};
+use super::request::{self, Method, RequestBody, RequestHead, read_request};
+use super::response::{self, ResponseBody, ResponseHead, read_response};
 use super::sse::{EventStep, Events};
 use super::write::HeadWriter;
 use super::{Step, multipart, path};
@@ -20,12 +20,14 @@ mod testing;
 pub mod twin;
 
 #[cfg(test)]
-pub use testing::{Random, hostile_requests, recorded_streams};
+pub use testing::{Random, for_each_mutation, hostile_requests, recorded_streams, seeds};
 
 /// A request head ends where the twin says, whatever the cut; its framing is the only one that its lines allow; and
 /// what we would write of it reads the same.
 pub fn request_head(input: &[u8]) {
+    assert!(request::ways_agree(input), "the fast way through a head agrees with the slow one");
     let Some(head) = whole_head(input) else { return };
+    assert!(request::ways_agree(head), "the fast way through a head agrees with the slow one");
     let mut read = RequestHead::default();
     if read_request(head, &mut read).is_err() {
         return;
@@ -66,7 +68,9 @@ fn is_length(body: RequestBody, digits: &[u8]) -> bool {
 
 /// As with requests, for answers to GET and to HEAD.
 pub fn response_head(input: &[u8]) {
+    assert!(response::ways_agree(input), "the fast way through a head agrees with the slow one");
     let Some(head) = whole_head(input) else { return };
+    assert!(response::ways_agree(head), "the fast way through a head agrees with the slow one");
     let mut read = ResponseHead::default();
     if read_response(head, Method::Head, &mut read).is_ok() {
         assert_eq!(read.body, ResponseBody::None, "an answer to HEAD has no body");

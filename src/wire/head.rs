@@ -7,6 +7,12 @@ use super::{Malformed, Step};
 use crate::base::Span;
 use crate::base::limits::{CONNECTION_BYTES_MAX, HEAD_BYTES_MAX, HEAD_LINE_BYTES_MAX, HEADERS_COUNT_MAX};
 
+mod known;
+mod quick;
+
+pub use known::Known;
+pub(super) use quick::{header_lines, text_end};
+
 /// Finds the blank line that ends a head, over any number of inputs, looking at each byte once. Strict about line ends:
 /// only CRLF is one (RFC 9112 §2.2 lets a recipient accept a bare LF; smuggling lives there).
 #[derive(Clone, Debug, Default)]
@@ -20,6 +26,11 @@ impl EndOfHead {
     /// Looks at more bytes of the head. `Done { used }` counts the bytes of this input up to and including the blank
     /// line.
     pub fn step(&mut self, input: &[u8]) -> Step {
+        if self.head_bytes == 0
+            && let Some(used) = quick::head_len(input)
+        {
+            return Step::Done { used };
+        }
         let mut at = 0;
         if self.after_cr && !input.is_empty() {
             if input[0] != b'\n' {
@@ -84,123 +95,6 @@ impl EndOfHead {
     }
 }
 
-/// A header whose meaning some room acts on; every other one is `Other`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Known {
-    Other,
-    Accept,
-    AcceptEncoding,
-    AltSvc,
-    ApiKey,
-    Authorization,
-    Connection,
-    ContentEncoding,
-    ContentLength,
-    ContentType,
-    Cookie,
-    Date,
-    Expect,
-    Host,
-    KeepAlive,
-    ProxyAuthenticate,
-    ProxyAuthorization,
-    ProxyConnection,
-    RetryAfter,
-    RetryAfterMs,
-    Server,
-    SetCookie,
-    Te,
-    Trailer,
-    TransferEncoding,
-    Upgrade,
-    UserAgent,
-    WwwAuthenticate,
-    XApiKey,
-    XGoogApiKey,
-    XRequestId,
-    XRingwayHops,
-    XShouldRetry,
-}
-
-impl Known {
-    /// The word for a header's name, in any case.
-    pub fn of(name: &[u8]) -> Known {
-        let candidates: &[(&str, Known)] = match name.len() {
-            2 => &[("te", Known::Te)],
-            4 => &[("host", Known::Host), ("date", Known::Date)],
-            6 => &[
-                ("accept", Known::Accept),
-                ("expect", Known::Expect),
-                ("cookie", Known::Cookie),
-                ("server", Known::Server),
-            ],
-            7 => &[
-                ("api-key", Known::ApiKey),
-                ("upgrade", Known::Upgrade),
-                ("trailer", Known::Trailer),
-                ("alt-svc", Known::AltSvc),
-            ],
-            9 => &[("x-api-key", Known::XApiKey)],
-            10 => &[
-                ("connection", Known::Connection),
-                ("user-agent", Known::UserAgent),
-                ("keep-alive", Known::KeepAlive),
-                ("set-cookie", Known::SetCookie),
-            ],
-            11 => &[("retry-after", Known::RetryAfter)],
-            12 => &[("content-type", Known::ContentType), ("x-request-id", Known::XRequestId)],
-            13 => &[("authorization", Known::Authorization)],
-            14 => &[
-                ("content-length", Known::ContentLength),
-                ("x-goog-api-key", Known::XGoogApiKey),
-                ("x-ringway-hops", Known::XRingwayHops),
-                ("retry-after-ms", Known::RetryAfterMs),
-                ("x-should-retry", Known::XShouldRetry),
-            ],
-            15 => &[("accept-encoding", Known::AcceptEncoding)],
-            16 => &[
-                ("content-encoding", Known::ContentEncoding),
-                ("proxy-connection", Known::ProxyConnection),
-                ("www-authenticate", Known::WwwAuthenticate),
-            ],
-            17 => &[("transfer-encoding", Known::TransferEncoding)],
-            18 => &[("proxy-authenticate", Known::ProxyAuthenticate)],
-            19 => &[("proxy-authorization", Known::ProxyAuthorization)],
-            _ => &[],
-        };
-        // Most names are told apart by their length and first letter, and most senders write them in lower case.
-        let first = name.first().map_or(0, |byte| byte | 0x20);
-        let is_it = |word: &[u8]| word[0] == first && (word == name || word.eq_ignore_ascii_case(name));
-        candidates.iter().find(|(word, _)| is_it(word.as_bytes())).map_or(Known::Other, |&(_, known)| known)
-    }
-
-    /// Whether the header shows who the caller is to the server it was meant for.
-    pub fn names_caller(self) -> bool {
-        matches!(
-            self,
-            Known::Authorization | Known::XApiKey | Known::ApiKey | Known::XGoogApiKey | Known::Cookie
-        )
-    }
-
-    /// Whether the header speaks about one connection only (RFC 9110 §7.6.1) or about framing, and so never passes.
-    pub fn is_hop_by_hop(self) -> bool {
-        matches!(
-            self,
-            Known::Connection
-                | Known::ContentLength
-                | Known::KeepAlive
-                | Known::ProxyAuthenticate
-                | Known::ProxyAuthorization
-                | Known::ProxyConnection
-                | Known::Te
-                | Known::Trailer
-                | Known::TransferEncoding
-                | Known::Upgrade
-        )
-    }
-}
-
 /// One header: its places in the head, and what is known about its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -210,18 +104,34 @@ pub struct Field {
 }
 
 /// The headers of one head, in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     pub fields: Vec<Field>,
+    /// A bit for every name that stands among the fields, so that what is not there need not be looked for.
+    names: u64,
 }
 
 impl Headers {
+    /// Whether there is a header of this name.
+    #[inline]
+    pub fn has(&self, known: Known) -> bool {
+        self.names & known.bit() != 0
+    }
+
     /// The value of the first header of this name.
+    #[inline]
     pub fn find(&self, known: Known) -> Option<Span> {
+        if !self.has(known) {
+            return None;
+        }
         self.fields.iter().find(|field| field.known == known).map(|field| field.value)
     }
 
+    #[inline]
     pub fn count(&self, known: Known) -> usize {
+        if !self.has(known) {
+            return 0;
+        }
         self.fields.iter().filter(|field| field.known == known).count()
     }
 
@@ -231,7 +141,12 @@ impl Headers {
     }
 
     /// Whether a Connection header names this header, which then is for us only.
+    #[inline]
     pub fn named_by_connection(&self, head: &[u8], name: &[u8]) -> bool {
+        self.has(Known::Connection) && self.is_option_of_connection(head, name)
+    }
+
+    fn is_option_of_connection(&self, head: &[u8], name: &[u8]) -> bool {
         let of_connection = |field: &&Field| field.known == Known::Connection;
         let mut options = self.fields.iter().filter(of_connection).flat_map(|f| list_items(f.value.of(head)));
         options.any(|option| option.eq_ignore_ascii_case(name))
@@ -249,13 +164,33 @@ impl Headers {
         head: &[u8],
         parsed: &[httparse::Header<'_>],
     ) -> Result<(), Malformed> {
-        self.fields.clear();
+        self.clear();
         for header in parsed {
             let (name, value) = (place(head, header.name.as_bytes()), place(head, header.value));
             if name.is_empty() {
                 return Err(Malformed::HeaderName);
             }
-            self.fields.push(Field { name, value, known: Known::of(header.name.as_bytes()) });
+            self.push(Field { name, value, known: Known::of(header.name.as_bytes()) });
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.fields.clear();
+        self.names = 0;
+    }
+
+    #[inline]
+    fn push(&mut self, field: Field) {
+        self.names |= field.known.bit();
+        self.fields.push(field);
+    }
+
+    /// Refuses Connection headers that are too long together.
+    #[inline]
+    pub(super) fn check_connection(&self) -> Result<(), Malformed> {
+        if !self.has(Known::Connection) {
+            return Ok(());
         }
         let of_connection = self.fields.iter().filter(|field| field.known == Known::Connection);
         let connection_bytes: usize = of_connection.map(|field| field.value.len()).sum();
@@ -263,31 +198,22 @@ impl Headers {
     }
 
     /// The one Content-Length, `None` without any.
+    #[inline]
     pub(super) fn content_length(&self, head: &[u8]) -> Result<Option<u64>, Malformed> {
-        match self.count(Known::ContentLength) {
-            0 => Ok(None),
-            1 => {
-                let digits = self.find(Known::ContentLength).unwrap_or_default().of(head);
-                decimal(digits).map(Some).ok_or(Malformed::ContentLength)
-            }
-            _ => Err(Malformed::ContentLengthTwice),
+        let Some(digits) = self.find(Known::ContentLength) else { return Ok(None) };
+        if self.count(Known::ContentLength) > 1 {
+            return Err(Malformed::ContentLengthTwice);
         }
+        decimal(digits.of(head)).map(Some).ok_or(Malformed::ContentLength)
     }
 
     /// Whether the body is chunked. Any other coding, or two of them, is refused.
+    #[inline]
     pub(super) fn is_chunked(&self, head: &[u8]) -> Result<bool, Malformed> {
-        match self.count(Known::TransferEncoding) {
-            0 => Ok(false),
-            1 => {
-                let coding = self.find(Known::TransferEncoding).unwrap_or_default().of(head);
-                if coding.eq_ignore_ascii_case(b"chunked") {
-                    Ok(true)
-                } else {
-                    Err(Malformed::TransferEncoding)
-                }
-            }
-            _ => Err(Malformed::TransferEncoding),
-        }
+        let Some(coding) = self.find(Known::TransferEncoding) else { return Ok(false) };
+        let is_it =
+            self.count(Known::TransferEncoding) == 1 && coding.of(head).eq_ignore_ascii_case(b"chunked");
+        if is_it { Ok(true) } else { Err(Malformed::TransferEncoding) }
     }
 }
 
@@ -339,10 +265,17 @@ pub(super) fn place(head: &[u8], part: &[u8]) -> Span {
 
 /// A decimal number of digits only, at most 2^53 (RFC 9110 §8.6 says `1*DIGIT`).
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 16 || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || digits.len() > 16 {
         return None;
     }
-    let value = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    let mut value = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
     (value <= crate::base::limits::BODY_LENGTH_MAX).then_some(value)
 }
 

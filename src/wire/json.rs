@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::base::Span;
 
-mod block;
+pub(super) mod block;
 mod capture;
 mod node;
 mod scanner;
@@ -124,12 +124,13 @@ pub enum JsonStep {
 /// Scans a whole document: one object with nothing but white space around it. Clears `members` first.
 pub fn scan_object(document: &[u8], members: &mut Vec<Member>) -> Result<(), JsonFault> {
     members.clear();
-    let used = match whole::scan(document, members) {
-        Some(used) => used,
-        None => judge(document, members)?,
+    let (used, keys_differ) = match whole::scan(document, members) {
+        Some(scanned) => (scanned.end, scanned.keys_differ),
+        None => (judge(document, members)?, false),
     };
     match document[used..].iter().position(|&b| !is_space(b)) {
         Some(at) => Err(JsonFault::Trailing { at: used + at }),
+        None if keys_differ => Ok(()),
         None => refuse_duplicates(document, members),
     }
 }
@@ -145,8 +146,8 @@ fn judge(document: &[u8], members: &mut Vec<Member>) -> Result<usize, JsonFault>
     }
 }
 
-/// Refuses keys that stand twice, however they are spelled. A coarse filter by length and first byte spares most
-/// comparisons; beyond a few dozen keys they are sorted.
+/// Refuses keys that stand twice, however they are spelled. A coarse filter spares most comparisons; beyond a few dozen keys
+/// they are sorted.
 fn refuse_duplicates(document: &[u8], members: &[Member]) -> Result<(), JsonFault> {
     if members.len() > KEYS_COMPARED_MAX || members.iter().any(|member| member.key_is_escaped) {
         let mut keys: Vec<Cow<'_, str>> =
@@ -159,7 +160,7 @@ fn refuse_duplicates(document: &[u8], members: &[Member]) -> Result<(), JsonFaul
     let mut seen = 0_u64;
     for (index, member) in members.iter().enumerate() {
         let key = member.key.of(document);
-        let bit = 1 << ((key.len() * 7 + usize::from(key.first().copied().unwrap_or(0))) % 64);
+        let bit = whole::key_bit(key);
         if seen & bit != 0 && members[..index].iter().any(|other| other.key.of(document) == key) {
             return Err(JsonFault::DuplicateKey { key: String::from_utf8_lossy(key).into_owned() });
         }
@@ -205,8 +206,23 @@ pub fn string_value<'d>(document: &'d [u8], member: &Member) -> Option<Cow<'d, s
 
 /// A number that is a whole one, spelled without fraction and exponent, and fits; `None` for all else.
 pub fn u64_value(document: &[u8], member: &Member) -> Option<u64> {
-    std::str::from_utf8(member.value.of(document)).ok()?.parse().ok()
+    let digits = member.value.of(document);
+    if digits.is_empty() || digits.len() > U64_DIGITS_SURE {
+        return std::str::from_utf8(digits).ok()?.parse().ok();
+    }
+    let mut value = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    Some(value)
 }
+
+/// Any number of so many digits fits 64 bits.
+const U64_DIGITS_SURE: usize = 19;
 
 pub fn bool_value(member: &Member) -> Option<bool> {
     match member.kind {
@@ -223,6 +239,7 @@ pub fn is_empty_array(value: &[u8]) -> bool {
 }
 
 /// White space of JSON.
+#[inline]
 pub(super) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }

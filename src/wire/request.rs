@@ -1,7 +1,7 @@
 //! A request head, from bytes to places, or the rule it breaks. httparse finds the parts; the strictness is ours.
 
 use super::Malformed;
-use super::head::{Headers, Known, Version, from_httparse, place, table};
+use super::head::{Headers, Known, Version, from_httparse, header_lines, place, table, text_end};
 use crate::base::Span;
 
 /// The methods that are served. CONNECT, TRACE and unknown ones are refused with 405.
@@ -74,19 +74,10 @@ pub struct RequestHead {
 /// Reads a whole head: the bytes that [`super::head::EndOfHead`] delimited, blank line included. After an error the
 /// connection must be closed: where the next request begins is not known.
 pub fn read_request(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
-    let mut table = table();
-    let mut parsed = httparse::Request::new(&mut []);
-    match parsed.parse_with_uninit_headers(head, &mut table) {
-        Ok(httparse::Status::Complete(used)) if used == head.len() => {}
-        Ok(_) => return Err(Malformed::RequestLine),
-        Err(error) => return Err(from_httparse(error, Malformed::RequestLine)),
+    if quick(head, out).is_none() {
+        thorough(head, out)?;
     }
-    let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
-    refuse_loose_request_line(head, method, target)?;
-    out.version = Version::from_minor(parsed.version)?;
-    out.method = Method::of(method)?;
-    out.headers.take_over(head, parsed.headers)?;
-    out.target = place(head, target.as_bytes());
+    out.headers.check_connection()?;
     out.host = host(head, out)?;
     split_target(head, out)?;
     out.body = body(head, out)?;
@@ -98,6 +89,50 @@ pub fn read_request(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed>
     };
     out.expects_continue = expects_continue(head, out)?;
     Ok(())
+}
+
+/// Takes a usual head apart. `None` says nothing about the head: [`thorough`], its slow twin, judges it.
+fn quick(head: &[u8], out: &mut RequestHead) -> Option<()> {
+    let (method, target_at) = match head {
+        [b'P', b'O', b'S', b'T', b' ', ..] => (Method::Post, 5),
+        [b'G', b'E', b'T', b' ', ..] => (Method::Get, 4),
+        _ => return None,
+    };
+    let target_end = text_end::<b'!'>(head, target_at).filter(|&end| end > target_at)?;
+    let version = head[target_end..].first_chunk::<11>()?;
+    out.version = match version {
+        b" HTTP/1.1\r\n" => Version::V11,
+        b" HTTP/1.0\r\n" => Version::V10,
+        _ => return None,
+    };
+    out.method = method;
+    out.target = Span::new(target_at, target_end);
+    header_lines(head, target_end + version.len(), &mut out.headers)
+}
+
+/// Takes a head apart, or says which rule it breaks.
+#[cold]
+fn thorough(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
+    let mut table = table();
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(head, &mut table) {
+        Ok(httparse::Status::Complete(used)) if used == head.len() => {}
+        Ok(_) => return Err(Malformed::RequestLine),
+        Err(error) => return Err(from_httparse(error, Malformed::RequestLine)),
+    }
+    let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
+    refuse_loose_request_line(head, method, target)?;
+    out.version = Version::from_minor(parsed.version)?;
+    out.method = Method::of(method)?;
+    out.target = place(head, target.as_bytes());
+    out.headers.take_over(head, parsed.headers)
+}
+
+/// Whether the fast way through a head finds what the slow one does, or leaves it the judgement. For tests and fuzz targets.
+pub(super) fn ways_agree(head: &[u8]) -> bool {
+    let (mut fast, mut slow) = (RequestHead::default(), RequestHead::default());
+    let parts = |head: &RequestHead| (head.method, head.version, head.target, head.headers.clone());
+    quick(head, &mut fast).is_none() || (thorough(head, &mut slow).is_ok() && parts(&fast) == parts(&slow))
 }
 
 /// httparse skips empty lines before the request line and is loose about the spaces in it; we are not.
@@ -126,26 +161,31 @@ fn host(head: &[u8], out: &RequestHead) -> Result<Span, Malformed> {
 
 /// `host[:port]` with a registered name, an IPv4 address or a bracketed IPv6 address (RFC 3986 §3.2.2), no user part.
 fn is_authority(bytes: &[u8]) -> bool {
-    let (host, port) = match bytes.strip_prefix(b"[") {
-        Some(rest) => {
-            let Some(end) = memchr::memchr(b']', rest) else { return false };
-            if !rest[..end].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) || end == 0 {
+    let is_host_byte = |b: &u8| IS_HOST_BYTE[usize::from(*b)];
+    let (host_len, port) = match bytes.first() {
+        Some(b'[') => {
+            let Some(end) = memchr::memchr(b']', bytes) else { return false };
+            if !bytes[1..end].iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) {
                 return false;
             }
-            (&rest[..end], &rest[end + 1..])
+            (end - 1, &bytes[end + 1..])
         }
-        None => bytes.split_at(memchr::memchr(b':', bytes).unwrap_or(bytes.len())),
+        _ => {
+            let end = bytes.iter().position(|b| !is_host_byte(b)).unwrap_or(bytes.len());
+            (end, &bytes[end..])
+        }
     };
-    let is_host_byte = |b: &u8| IS_HOST_BYTE[usize::from(*b)];
     let is_port =
         port.is_empty() || (port[0] == b':' && port.len() <= 6 && port[1..].iter().all(u8::is_ascii_digit));
-    !host.is_empty() && host.iter().all(is_host_byte) && is_port
+    host_len > 0 && is_port
 }
 
 /// Splits the target into path and query. The absolute form must name the Host's authority (RFC 9112 §3.2.2).
 fn split_target(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
     let target = out.target.of(head);
-    if !target.iter().all(|&b| IS_TARGET_BYTE[usize::from(b)]) {
+    let is_in_target = |&b: &u8| IS_TARGET_BYTE[usize::from(b)];
+    let mark_at = target.iter().position(|b| !is_in_target(b) || *b == b'?').unwrap_or(target.len());
+    if !target[mark_at..].iter().all(is_in_target) {
         return Err(Malformed::Target);
     }
     let path_at = match target {
@@ -154,9 +194,8 @@ fn split_target(head: &[u8], out: &mut RequestHead) -> Result<(), Malformed> {
         _ => absolute_path_at(target, out.host.of(head))?,
     };
     let start = out.target.start as usize;
-    let query_at = memchr::memchr(b'?', &target[path_at..]).map_or(target.len(), |at| path_at + at);
-    out.path = Span::new(start + path_at, start + query_at);
-    out.query = Span::new(start + target.len().min(query_at + 1), start + target.len());
+    out.path = Span::new(start + path_at, start + mark_at);
+    out.query = Span::new(start + target.len().min(mark_at + 1), start + target.len());
     Ok(())
 }
 
@@ -196,15 +235,13 @@ fn expects_continue(head: &[u8], out: &RequestHead) -> Result<bool, Malformed> {
     Ok(out.version == Version::V11)
 }
 
-/// Bytes that may stand in a host or its port.
+/// Bytes that may stand in a host that is no bracketed address.
 const IS_HOST_BYTE: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
     while byte < 0x7F {
-        let is_mark = matches!(
-            byte,
-            b'-' | b'.' | b'_' | b'~' | b':' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')'
-        );
+        let is_mark =
+            matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')');
         table[byte as usize] =
             byte.is_ascii_alphanumeric() || is_mark || matches!(byte, b'*' | b'+' | b';' | b'=');
         byte += 1;

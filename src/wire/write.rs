@@ -20,6 +20,14 @@ impl<'a> HeadWriter<'a> {
 
     /// A response's first line, with the standard reason.
     pub fn response(out: &'a mut Vec<u8>, status: u16) -> HeadWriter<'a> {
+        if status == 200 {
+            out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+            return HeadWriter { out };
+        }
+        if status == 200 {
+            out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+            return HeadWriter { out };
+        }
         out.extend_from_slice(b"HTTP/1.1 ");
         let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
         out.extend_from_slice(&digits);
@@ -62,10 +70,9 @@ impl<'a> HeadWriter<'a> {
 
     /// A header with a decimal number.
     pub fn number(&mut self, name: &[u8], value: u64) {
-        self.out.extend_from_slice(name);
-        self.out.extend_from_slice(b": ");
-        write_decimal(value, self.out);
-        self.out.extend_from_slice(b"\r\n");
+        let mut digits = [0; DIGITS_MAX];
+        let at = put_decimal(value, &mut digits);
+        self.checked_header(name, &digits[at..]);
     }
 
     /// Says what becomes of the connection, where the version does not already (RFC 9112 §9.3).
@@ -84,24 +91,47 @@ impl<'a> HeadWriter<'a> {
 }
 
 /// Appends a number in decimal digits.
-pub fn write_decimal(mut value: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
+pub fn write_decimal(value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; DIGITS_MAX];
+    let at = put_decimal(value, &mut digits);
     out.extend_from_slice(&digits[at..]);
 }
 
-/// A byte of a token (RFC 9110 §5.6.2).
-pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// Puts a number's digits at the end of a space and gives the place of the first.
+#[inline]
+fn put_decimal(mut value: u64, space: &mut [u8; DIGITS_MAX]) -> usize {
+    let mut at = space.len();
+    loop {
+        at -= 1;
+        space[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            return at;
+        }
+    }
 }
+
+/// The digits of 2^64 - 1.
+const DIGITS_MAX: usize = 20;
+
+/// A byte of a token (RFC 9110 §5.6.2).
+#[inline]
+pub fn is_token_byte(byte: u8) -> bool {
+    IS_TOKEN_BYTE[usize::from(byte)]
+}
+
+const IS_TOKEN_BYTE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21_u8;
+    while byte < 0x7F {
+        table[byte as usize] = !matches!(
+            byte,
+            b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}'
+        );
+        byte += 1;
+    }
+    table
+};
 
 /// The reason phrases of the statuses in use (RFC 9110 §15; 529 is Anthropic's and others' "overloaded").
 fn reason(status: u16) -> &'static str {
@@ -160,9 +190,18 @@ mod tests {
         head.number(b"content-length", 0);
         head.number(b"x-large", u64::MAX);
         head.finish();
+        HeadWriter::response(&mut out, 200).finish();
         let want = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\n\
-                    x-large: 18446744073709551615\r\n\r\n";
+                    x-large: 18446744073709551615\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn a_token_holds_the_bytes_of_rfc_9110() {
+        for byte in 0..=u8::MAX {
+            let want = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_token_byte(byte), want, "{byte}");
+        }
     }
 
     #[test]

@@ -74,3 +74,25 @@ pub fn recorded_streams() -> Vec<Vec<u8>> {
     let raw = entries.filter(|entry| entry["format"] == "sse-or-raw" && entry["streaming"] == true);
     raw.filter_map(|entry| std::fs::read(format!("{folder}/{}", entry["file"].as_str()?)).ok()).collect()
 }
+
+/// The seeds of a fuzz target.
+#[expect(clippy::disallowed_methods, reason = "a test reads seeds")]
+pub fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(folder).expect("the seeds").flatten();
+    files.map(|file| std::fs::read(file.path()).expect("a seed")).collect()
+}
+
+/// Shows an input, and what becomes of it by changing, leaving out or putting in any one byte. `bytes` are those that are
+/// put in.
+pub fn for_each_mutation(input: &[u8], bytes: impl Iterator<Item = u8> + Clone, mut show: impl FnMut(&[u8])) {
+    show(input);
+    for at in 0..input.len() {
+        let (before, behind) = (&input[..at], &input[at + 1..]);
+        show(&[before, behind].concat());
+        for byte in bytes.clone() {
+            show(&[before, &[byte], behind].concat());
+            show(&[before, &[byte], &input[at..]].concat());
+        }
+    }
+}

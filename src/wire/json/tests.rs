@@ -97,12 +97,28 @@ fn check(document: &[u8]) {
 /// The fast way and the scanner: the same documents, members and ends.
 fn check_twins(document: &[u8]) {
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
-    let used = whole::scan(document, &mut fast);
+    let scanned = whole::scan(document, &mut fast);
+    if scanned.as_ref().is_some_and(|scanned| scanned.keys_differ) {
+        assert_eq!(refuse_duplicates(document, &fast), Ok(()), "{}", document.escape_ascii());
+    }
+    let used = scanned.map(|scanned| scanned.end);
     match Scanner::default().step(document, &mut slow) {
         JsonStep::Done { used: wanted } => {
             assert_eq!((used, fast), (Some(wanted), slow), "{:?}", String::from_utf8_lossy(document));
         }
         _ => assert_eq!(used, None, "{:?}", String::from_utf8_lossy(document)),
+    }
+}
+
+#[test]
+fn the_fast_way_and_the_scanner_agree_on_texts_and_numbers_of_any_length() {
+    for key in 0..70 {
+        for value in 1..70 {
+            let (key, digits) = ("k".repeat(key), "1".repeat(value));
+            check_twins(format!("{{\"{key}\":{digits},\"s\":1}}").as_bytes());
+            check_twins(format!("{{\"{key}\":\"{digits}\",\"s\":[\"{digits}\",\"{key}\"]}}").as_bytes());
+            check_twins(format!("{{\"a\":{{\"{key}\":\"{digits}\",\"s\":{digits}}}}}").as_bytes());
+        }
     }
 }
 

@@ -15,10 +15,19 @@ pub fn find_text_end(bytes: &[u8]) -> usize {
     find::<false>(bytes)
 }
 
-/// Searches block by block, the rest word by word. `WIDE` stops at bytes that are no ASCII too.
+/// Searches two blocks by two, the rest block by block and word by word. `WIDE` stops at bytes that are no ASCII too.
 #[inline(always)]
 fn find<const WIDE: bool>(bytes: &[u8]) -> usize {
     let mut at = 0;
+    while let Some(pair) = bytes[at..].first_chunk::<{ 2 * BLOCK_BYTES }>()
+        && let ([low, high], _) = pair.as_chunks()
+    {
+        let marks = block_marks::<WIDE>(low) | block_marks::<WIDE>(high) << BLOCK_BYTES;
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize;
+        }
+        at += 2 * BLOCK_BYTES;
+    }
     while let Some(block) = bytes[at..].first_chunk::<BLOCK_BYTES>() {
         let marks = block_marks::<WIDE>(block);
         if marks != 0 {
@@ -95,8 +104,8 @@ impl Utf8Tail {
 
 /// The text behind escapes. Half of a surrogate pair, which is no character, becomes U+FFFD.
 pub fn unescaped(raw: &[u8]) -> Cow<'_, str> {
-    if !raw.contains(&b'\\') {
-        return String::from_utf8_lossy(raw);
+    if memchr::memchr(b'\\', raw).is_none() {
+        return std::str::from_utf8(raw).map_or_else(|_| String::from_utf8_lossy(raw), Cow::Borrowed);
     }
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -147,6 +156,7 @@ fn hex_unit(text: &[u8]) -> Option<u32> {
 
 /// Appends a text as a JSON string, quotes included.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
     out.push(b'"');
     write_escaped(text.as_bytes(), out);
     out.push(b'"');

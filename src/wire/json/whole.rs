@@ -1,19 +1,27 @@
 //! The fast way through a document that is here as a whole: the scanner's grammar as straight code. It only ever says
 //! yes. What it does not like is judged by [`super::Scanner`], its slow twin, which knows the fault and its place.
 
+use super::block::{BLOCK_BYTES, block_marks, equal_marks, padded_block};
 use super::text::{find_plain_end, find_text_end};
 use super::{Kind, Member, is_space};
 use crate::base::Span;
 use crate::base::limits::{JSON_DEPTH_MAX, JSON_KEYS_BYTES_MAX, JSON_KEYS_COUNT_MAX};
 
-/// Appends the members of the object that the document begins with and gives the place behind it. `None` leaves the
-/// judgement to the scanner.
-pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<usize> {
+/// What is known of an object that was scanned.
+pub(super) struct Scanned {
+    /// The place behind it.
+    pub end: usize,
+    /// No two keys are the same. Otherwise that is open.
+    pub keys_differ: bool,
+}
+
+/// Appends the members of the object that the document begins with. `None` leaves the judgement to the scanner.
+pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<Scanned> {
     let mut at = skip_space(document, behind(document, skip_space(document, 0), b'{')?);
     if document.get(at) == Some(&b'}') {
-        return Some(at + 1);
+        return Some(Scanned { end: at + 1, keys_differ: true });
     }
-    let mut keys_bytes = 0;
+    let (mut keys_bytes, mut seen, mut keys_differ) = (0, 0, true);
     loop {
         let key_at = behind(document, at, b'"')?;
         let (key_end, key_is_escaped) = text(document, key_at)?;
@@ -24,27 +32,36 @@ pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<usize> 
             return None;
         }
         let (key, value) = (Span::new(key_at, key_end - 1), Span::new(value_at, value_end));
+        let bit = key_bit(key.of(document));
+        keys_differ &= seen & bit == 0 && !key_is_escaped;
+        seen |= bit;
         members.push(Member { key, value, kind, key_is_escaped });
         at = skip_space(document, value_end);
         match document.get(at)? {
             b',' => at = skip_space(document, at + 1),
-            b'}' => return Some(at + 1),
+            b'}' => return Some(Scanned { end: at + 1, keys_differ }),
             _ => return None,
         }
     }
+}
+
+/// A coarse filter by length and first byte: keys with different bits are different.
+#[inline]
+pub(super) fn key_bit(key: &[u8]) -> u64 {
+    1 << ((key.len() * 7 + usize::from(key.first().copied().unwrap_or(0))) % 64)
 }
 
 /// The place of the object that the last member `"key"` of a whole document holds at its top level, found from behind: an
 /// answer's last members are often all that matters of it. `None` when there is no such member, or when the document is not
 /// as usual, which says nothing about it.
 pub(super) fn find_last_object(document: &[u8], key: &str) -> Option<Span> {
-    let quoted = [b"\"", key.as_bytes(), b"\""].concat();
     // A quote inside of a text is escaped, so what is found without a backslash is a text of its own.
-    let key_at = memchr::memmem::rfind(document, &quoted)?;
+    let key_at = find_last_key(document, key.as_bytes())?;
     if key_at > 0 && document[key_at - 1] == b'\\' {
         return None;
     }
-    let value_at = skip_space(document, behind(document, skip_space(document, key_at + quoted.len()), b':')?);
+    let key_end = key_at + key.len() + 2;
+    let value_at = skip_space(document, behind(document, skip_space(document, key_end), b':')?);
     let (kind, end) = value(document, value_at)?;
     // The rest closes one container, the top-level object: so the member belongs to it.
     let mut at = skip_space(document, end);
@@ -56,7 +73,35 @@ pub(super) fn find_last_object(document: &[u8], key: &str) -> Option<Span> {
     (is_top && kind == Kind::Object).then(|| Span::new(value_at, end))
 }
 
+/// Where the last `"key"` begins, in whatever it stands. Looks at blocks for a quote with the key's first byte behind it: a
+/// searcher of the memchr crate costs more to make than the search does here.
+fn find_last_key(document: &[u8], key: &[u8]) -> Option<usize> {
+    let first = *key.first()?;
+    let is_key = |at: &usize| {
+        let behind = document.get(at + 1..).and_then(|rest| rest.strip_prefix(key));
+        document[*at] == b'"' && behind.is_some_and(|rest| rest.first() == Some(&b'"'))
+    };
+    let mut end = document.len();
+    while let Some((front, seconds)) = document[..end].split_last_chunk::<BLOCK_BYTES>()
+        && let Some(at) = front.len().checked_sub(1)
+        && let Some(firsts) = document[at..].first_chunk::<BLOCK_BYTES>()
+    {
+        let mut marks = equal_marks(firsts, b'"') & equal_marks(seconds, first);
+        while marks != 0 {
+            let last = marks.ilog2();
+            let found = Some(at + last as usize).filter(is_key);
+            if found.is_some() {
+                return found;
+            }
+            marks ^= 1 << last;
+        }
+        end -= BLOCK_BYTES;
+    }
+    (0..end).rev().find(is_key)
+}
+
 /// A value: its kind, and the place behind it.
+#[inline]
 pub(super) fn value(document: &[u8], at: usize) -> Option<(Kind, usize)> {
     match document.get(at)? {
         b'{' => Some((Kind::Object, container(document, at)?)),
@@ -65,11 +110,15 @@ pub(super) fn value(document: &[u8], at: usize) -> Option<(Kind, usize)> {
     }
 }
 
+#[inline]
 fn scalar(document: &[u8], at: usize) -> Option<(Kind, usize)> {
+    let first = *document.get(at)?;
+    if first == b'"' {
+        return Some((Kind::String, text(document, at + 1)?.0));
+    }
     let literal =
         |word: &[u8], kind: Kind| document[at..].starts_with(word).then_some((kind, at + word.len()));
-    match document.get(at)? {
-        b'"' => Some((Kind::String, text(document, at + 1)?.0)),
+    match first {
         b't' => literal(b"true", Kind::True),
         b'f' => literal(b"false", Kind::False),
         b'n' => literal(b"null", Kind::Null),
@@ -125,14 +174,29 @@ fn container(document: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// The place of the value whose key begins at `at`.
+#[inline]
 fn value_of_key(document: &[u8], at: usize) -> Option<usize> {
     let (key_end, _) = text(document, behind(document, at, b'"')?)?;
     Some(skip_space(document, behind(document, skip_space(document, key_end), b':')?))
 }
 
-/// The place behind the quote that ends the text which begins at `at`, and whether the text holds an escape.
+/// The place behind the quote that ends the text which begins at `at`, and whether the text holds an escape. Most texts are
+/// plain and end within one block.
 #[inline]
-fn text(document: &[u8], mut at: usize) -> Option<(usize, bool)> {
+fn text(document: &[u8], at: usize) -> Option<(usize, bool)> {
+    if let Some(block) = padded_block(document, at) {
+        // A block without a mark may have the quote right behind it, and tells nothing of the bytes beyond.
+        let end = (block_marks::<true>(&block) | 1 << BLOCK_BYTES).trailing_zeros() as usize;
+        if document.get(at + end) == Some(&b'"') {
+            return Some((at + end + 1, false));
+        }
+    }
+    any_text(document, at)
+}
+
+/// The same for any text. A call of its own, so that the plain ones need no room for what it keeps.
+#[inline(never)]
+fn any_text(document: &[u8], mut at: usize) -> Option<(usize, bool)> {
     let mut is_escaped = false;
     loop {
         at += find_plain_end(&document[at..]);
@@ -153,6 +217,7 @@ fn text(document: &[u8], mut at: usize) -> Option<(usize, bool)> {
 }
 
 /// The length of an escape whose backslash stands in front of `rest`.
+#[inline]
 fn escape_len(rest: &[u8]) -> Option<usize> {
     match rest.first()? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
@@ -184,9 +249,13 @@ fn number(document: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// The place behind one digit or more.
+#[inline]
 fn digits(document: &[u8], at: usize) -> Option<usize> {
-    let count = document[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    (count > 0).then_some(at + count)
+    let mut end = at;
+    while document.get(end).is_some_and(u8::is_ascii_digit) {
+        end += 1;
+    }
+    (end > at).then_some(end)
 }
 
 #[inline]
@@ -196,8 +265,31 @@ fn behind(document: &[u8], at: usize, byte: u8) -> Option<usize> {
 
 #[inline]
 fn skip_space(document: &[u8], mut at: usize) -> usize {
-    while document.get(at).is_some_and(|&byte| is_space(byte)) {
+    // What is above a space is none, and stands in most places.
+    while document.get(at).is_some_and(|&byte| byte <= b' ' && is_space(byte)) {
         at += 1;
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_key_is_found_where_a_plain_search_finds_it() {
+        let mut random = crate::wire::fuzz::Random::new(3);
+        for round in 0..50_000 {
+            let length = round % 80;
+            let mut document: Vec<u8> = (0..length).map(|_| b"\"abc"[random.below(4)]).collect();
+            if length > 4 && round % 3 == 0 {
+                let at = random.below(length - 4);
+                document[at..at + 4].copy_from_slice(b"\"ab\"");
+            }
+            for key in ["ab", "a", "abcabcabcabcabcabcabc"] {
+                let want = memchr::memmem::rfind(&document, format!("\"{key}\"").as_bytes());
+                assert_eq!(find_last_key(&document, key.as_bytes()), want, "{}", document.escape_ascii());
+            }
+        }
+    }
 }

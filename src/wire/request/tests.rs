@@ -4,6 +4,7 @@ use super::super::chunked::Chunked;
 use super::super::head::EndOfHead;
 use super::super::{Malformed, Step};
 use super::*;
+use crate::wire::fuzz;
 
 fn read(head: &str) -> Result<RequestHead, Malformed> {
     let mut out = RequestHead::default();
@@ -62,7 +63,7 @@ fn is_taken(bytes: &[u8]) -> bool {
 
 #[test]
 fn every_hostile_request_is_refused_and_every_good_one_read() {
-    let cases = crate::wire::fuzz::hostile_requests();
+    let cases = fuzz::hostile_requests();
     assert!(cases.len() >= 200, "{} cases", cases.len());
     let wrong: Vec<String> = cases
         .iter()
@@ -71,3 +72,46 @@ fn every_hostile_request_is_refused_and_every_good_one_read() {
         .collect();
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+#[test]
+fn usual_heads_go_the_fast_way() {
+    for head in USUAL {
+        assert!(quick(head.as_bytes(), &mut RequestHead::default()).is_some(), "{head:?}");
+    }
+}
+
+#[test]
+fn the_fast_way_through_a_head_agrees_with_the_slow_one() {
+    let hostile = fuzz::hostile_requests().into_iter().map(|case| case.bytes);
+    let usual = USUAL.iter().map(|head| head.as_bytes().to_vec());
+    for input in hostile.chain(fuzz::seeds("request_head")).chain(usual) {
+        let head = match EndOfHead::default().step(&input) {
+            Step::Done { used } => &input[..used],
+            _ => &input[..],
+        };
+        assert!(ways_agree(head), "{}", head.escape_ascii());
+        if head.len() <= 512 {
+            let bytes = (0..=u8::MAX).filter(|byte| !byte.is_ascii_alphanumeric() || *byte == b'K');
+            fuzz::for_each_mutation(head, bytes, |head| assert!(ways_agree(head), "{}", head.escape_ascii()));
+        }
+    }
+}
+
+#[test]
+fn the_fast_way_counts_headers_as_the_slow_one_does() {
+    for count in [99, 100, 101] {
+        let head = format!("GET / HTTP/1.1\r\n{}\r\n", "a:\r\n".repeat(count));
+        assert!(ways_agree(head.as_bytes()));
+        assert_eq!(quick(head.as_bytes(), &mut RequestHead::default()).is_some(), count <= 100);
+    }
+}
+
+const USUAL: [&str; 4] = [
+    "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAuthorization: Bearer k\r\n\
+     Content-Type: application/json\r\nContent-Length: 600\r\n\r\n",
+    "GET /v1/models?a=b HTTP/1.0\r\n\r\n",
+    "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\nx-name-of-sixteen-and-more:  a b \r\n\
+     proxy-authorization:x\r\nempty:\r\nspaces:   \r\n\r\n",
+    "GET / HTTP/1.1\r\nhost: openai\r\nx_y: \"quoted\"; a=b\r\ncookie: a:b\r\nabcdefghijklmno: 15\r\n\
+     abcdefghijklmnop: 16\r\nabcdefghijklmnopq: 17\r\n\r\n",
+];

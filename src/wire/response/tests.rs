@@ -2,6 +2,7 @@
 
 use super::super::Malformed;
 use super::*;
+use crate::wire::fuzz;
 
 fn read(head: &str, to: Method) -> Result<ResponseHead, Malformed> {
     let mut out = ResponseHead::default();
@@ -54,3 +55,25 @@ fn ambiguous_and_broken_answers_are_refused() {
         assert_eq!(read(head, Method::Get).unwrap_err(), want, "{head:?}");
     }
 }
+
+#[test]
+fn usual_heads_go_the_fast_way() {
+    for head in USUAL {
+        assert!(quick(head.as_bytes(), &mut ResponseHead::default()).is_some(), "{head:?}");
+    }
+}
+
+#[test]
+fn the_fast_way_through_a_head_agrees_with_the_slow_one() {
+    let usual = USUAL.iter().map(|head| head.as_bytes().to_vec());
+    for head in fuzz::seeds("response_head").into_iter().chain(usual) {
+        let bytes = (0..=u8::MAX).filter(|byte| !byte.is_ascii_lowercase());
+        fuzz::for_each_mutation(&head, bytes, |head| assert!(ways_agree(head), "{}", head.escape_ascii()));
+    }
+}
+
+const USUAL: [&str; 3] = [
+    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_1\r\ncontent-length: 400\r\n\r\n",
+    "HTTP/1.1 204 \r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\nserver: a\r\n\r\n",
+    "HTTP/1.1 429 Too Many Requests\r\nretry-after-ms: 20\r\nTransfer-Encoding: chunked\r\n\r\n",
+];
