@@ -94,7 +94,7 @@ pub async fn relay(
             tally.cut();
             tally.fault(kind);
             answered.conn.abort();
-            Box::pin(passing.end_badly(client, server, kind)).await;
+            Box::pin(passing.end_badly(client, server, work, kind)).await;
             Relayed::Cut
         }
     };
@@ -423,7 +423,7 @@ impl Passing<'_> {
 
     /// The last words on an answer that was cut: an error event in a stream; on other bodies nothing, so that the missing
     /// end shows.
-    async fn end_badly(&mut self, client: &mut Client, server: &Server, kind: FaultKind) {
+    async fn end_badly(&mut self, client: &mut Client, server: &Server, work: &Work, kind: FaultKind) {
         if matches!(kind, FaultKind::ClientGone | FaultKind::ClientStalled) {
             return;
         }
