@@ -13,7 +13,8 @@ pub fn read_answer(body: Node<'_>, rules: &Rules, emit: &mut dyn FnMut(Event<'_>
         return emit(Event::Error(Box::new(read_error(error))));
     }
     emit(Event::Start(start(body)));
-    finish(body, &mut Blocks::new(&rules.vendor), emit);
+    let status = body.get("status").and_then(Node::text).unwrap_or("completed".into());
+    finish(body, &status, &mut Blocks::new(&rules.vendor), emit);
 }
 
 /// Reads the usage object of a response.
@@ -37,13 +38,12 @@ pub fn start<'d>(response: Node<'d>) -> Start<'d> {
     }
 }
 
-/// Reads a response that has ended: what of its output has not come yet, and how it ended.
-pub fn finish(response: Node<'_>, blocks: &mut Blocks, emit: &mut Emit<'_>) {
-    let status = response.get("status").and_then(Node::text).unwrap_or("completed".into());
+/// Reads a response that has ended with a status: what of its output has not come yet, and how it ended.
+pub fn finish(response: Node<'_>, status: &str, blocks: &mut Blocks, emit: &mut Emit<'_>) {
     if let Some(error) = response.get("error") {
         return emit(Event::Error(Box::new(read_error(error))));
     }
-    if !matches!(&*status, "completed" | "incomplete") {
+    if !matches!(status, "completed" | "incomplete") {
         let message = format!("The provider's answer did not complete: its status is `{status}`.");
         return emit(Event::Error(Box::new(broken_answer(&message))));
     }
@@ -52,7 +52,7 @@ pub fn finish(response: Node<'_>, blocks: &mut Blocks, emit: &mut Emit<'_>) {
         blocks.complete_listed(position, item, emit);
     }
     blocks.close(emit);
-    let reason = match (&*status, blocks.has_calls) {
+    let reason = match (status, blocks.has_calls) {
         ("incomplete", _) => incomplete_reason(response),
         (_, true) => FinishReason::ToolCalls,
         (_, false) => FinishReason::Stop,

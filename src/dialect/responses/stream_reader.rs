@@ -130,7 +130,11 @@ impl StreamReader {
             self.begin(Some(response), emit);
         }
         self.has_ended = true;
-        finish(response, &mut self.blocks, emit);
+        // The event is the terminal; the response in it may be an older copy, unless it tells of worse.
+        let status = response.get("status").and_then(Node::text).unwrap_or_default();
+        let ending = kind.trim_start_matches("response.");
+        let is_worse = matches!(&*status, "failed" | "cancelled" | "incomplete");
+        finish(response, if is_worse { &status } else { ending }, &mut self.blocks, emit);
     }
 
     fn fail(&mut self, error: ProviderError, emit: &mut Emit<'_>) {

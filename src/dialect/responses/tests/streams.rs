@@ -171,6 +171,8 @@ fn an_answer_that_is_not_whole_says_why() {
             r#"{{"type":"response.incomplete","response":{{"status":"incomplete","incomplete_details":{{"reason":"{reason}"}},"output":[]}}}}"#
         );
         check(&[&data], &[want, "end"]);
+        check(&[&data.replace("response.incomplete", "response.completed")], &[want, "end"]);
+        check(&[&data.replace(r#""status":"incomplete""#, r#""status":"in_progress""#)], &[want, "end"]);
     }
 }
 

@@ -291,3 +291,24 @@ fn state_of_other_providers_comes_back_as_what_it_was() {
     assert!(data.is_for("elsewhere") && data.value.is("hidden"));
     assert!(call.is_for("elsewhere") && call.value.is("call state"));
 }
+
+/// The reader keeps its promises, which the listener checks, whatever a server leaves out, repeats or swaps; and without
+/// the last event there is no end.
+#[test]
+fn a_mangled_stream_breaks_no_promise() {
+    let datas: Vec<String> = stream_of(&all_kinds_of_blocks()).iter().map(Value::to_string).collect();
+    let datas: Vec<&str> = datas.iter().map(String::as_str).collect();
+    for at in 0..datas.len() {
+        let (_, stage) = read_stream(&datas[..at], &vendor_rules());
+        assert_eq!(stage, Stage::Open, "cut at {at}");
+        let mut lost = datas.clone();
+        lost.remove(at);
+        read_stream(&lost, &vendor_rules());
+        let mut repeated = datas.clone();
+        repeated.insert(at, datas[at]);
+        read_stream(&repeated, &vendor_rules());
+        let mut swapped = datas.clone();
+        swapped.swap(at, at.saturating_sub(1));
+        read_stream(&swapped, &vendor_rules());
+    }
+}
