@@ -275,7 +275,7 @@ fn check_frames(stream: &[u8]) {
 }
 
 /// The name and the payload of every frame of a stream that comes in pieces, and whether it ends behind a whole frame.
-pub fn frames_of(pieces: &[&[u8]]) -> (Vec<(Vec<u8>, Vec<u8>)>, bool) {
+pub fn frames_of(pieces: &[&[u8]]) -> (Vec<twin::NamedPayload>, bool) {
     let (mut frames, mut kept, mut out) = (Frames::default(), Vec::new(), Vec::new());
     for piece in pieces {
         kept.extend_from_slice(piece);

@@ -119,9 +119,7 @@ impl<'p, 'r> Plan<'p, 'r> {
         if request.parallel_tool_calls == Some(false) && !tools.is_empty() {
             report.unsupported("parallel_tool_calls");
         }
-        let is_by_tool = rules.structured_output == StructuredOutput::Tool;
-        let answer =
-            Some(&request.format).filter(|format| is_by_tool && matches!(format, Format::Schema { .. }));
+        let answer = answer_format(request, rules, report);
         let mut choice = match &request.tool_choice {
             _ if tools.is_empty() => Choice::Unsaid,
             None | Some(ToolChoice::None) => Choice::Unsaid,
@@ -185,6 +183,24 @@ impl<'p, 'r> Plan<'p, 'r> {
             }
         }
     }
+}
+
+/// The shape of the answer, where it is asked for by a tool. The input of a tool is an object always.
+fn answer_format<'p, 'r>(
+    request: &'p Request<'r>,
+    rules: &Rules,
+    report: &mut Report,
+) -> Option<&'p Format<'r>> {
+    let Format::Schema { schema, .. } = &request.format else { return None };
+    if rules.structured_output != StructuredOutput::Tool {
+        return None;
+    }
+    let kind = Node::scanned(schema).get("type");
+    if kind.is_some_and(|kind| kind.text().as_deref() != Some("object")) {
+        report.unsupported("response_format");
+        return None;
+    }
+    Some(&request.format)
 }
 
 fn write_tool(tool: &Tool<'_>, rules: &Rules, names: &mut Names, report: &mut Report, out: &mut Vec<u8>) {

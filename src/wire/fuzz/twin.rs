@@ -116,7 +116,7 @@ pub fn events(stream: &[u8]) -> Vec<Vec<u8>> {
 
 /// The frames of AWS's event stream as name and payload, and whether the stream ends well behind the last of them. Bounds
 /// are left out: an input of a fuzz target cannot reach them.
-pub fn frames(stream: &[u8]) -> (Vec<(Vec<u8>, Vec<u8>)>, bool) {
+pub fn frames(stream: &[u8]) -> (Vec<NamedPayload>, bool) {
     let (mut frames, mut rest) = (Vec::new(), stream);
     while !rest.is_empty() {
         let Some((name, payload, behind)) = frame(rest) else { return (frames, false) };
@@ -125,6 +125,9 @@ pub fn frames(stream: &[u8]) -> (Vec<(Vec<u8>, Vec<u8>)>, bool) {
     }
     (frames, true)
 }
+
+/// The name of a frame, empty without one, and its payload.
+pub type NamedPayload = (Vec<u8>, Vec<u8>);
 
 fn frame(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>, &[u8])> {
     let word = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));

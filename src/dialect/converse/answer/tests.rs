@@ -131,17 +131,14 @@ fn recorded_answers_are_read_to_their_end() {
     let mut answers = 0;
     for (name, text) in recordings() {
         let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
-        for body in [&value, &value["response"], &value["response"]["body"]] {
-            let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
-            if body.contains("\"output\":{\"message\"") && body.starts_with('{') {
-                let text = seen(&body).text();
-                assert!(
-                    text.contains("finish ") && text.contains("usage ") && !text.contains("foreign"),
-                    "{name}: {text}"
-                );
-                answers += 1;
-                break;
-            }
+        let places = ["", "/response", "/response/body", "/response/jsonBody"];
+        let found = places.iter().filter_map(|place| value.pointer(place));
+        if let Some(body) = found.into_iter().find(|body| body["output"]["message"].is_object()) {
+            let text = seen(&body.to_string()).text();
+            let is_whole = text.contains("finish ") && text.ends_with("\nend") && !text.contains("foreign");
+            assert!(is_whole, "{name}: {text}");
+            assert_eq!(text.contains("usage "), body["usage"].is_object(), "{name}: {text}");
+            answers += 1;
         }
     }
     // Without recordings the tables above stand alone.

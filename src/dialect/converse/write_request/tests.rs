@@ -311,6 +311,9 @@ fn an_answer_of_a_given_shape_is_asked_for_by_a_tool_or_by_the_field() {
     let (body, ..) = written(&request, &claude());
     assert_eq!(body["toolConfig"]["tools"].as_array().map(Vec::len), Some(2));
     assert_eq!(body["toolConfig"]["toolChoice"], json!({"any": {}}));
+    let list = Format::Schema { name: None, description: None, schema: br#"{"type":"array"}"#, strict: None };
+    let (_, report, told) = written(&Request { format: list, ..of(vec![user("go")]) }, &claude());
+    assert_eq!((told.answer_tool, report.unsupported), (None, vec!["response_format".to_owned()]));
     let native = Rules { structured_output: StructuredOutput::Native, ..claude() };
     let (body, _, told) = written(&request, &native);
     assert_eq!((told.answer_tool, &body["toolConfig"]["toolChoice"]), (None, &Value::Null));
