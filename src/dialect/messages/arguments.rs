@@ -4,7 +4,7 @@ use crate::wire::json::{self, JsonFault};
 
 /// The JSON object that a text holds, without the white space around it; `{}` for a blank text, `None` for anything else.
 /// An object with a key that stands twice is one: models do write them.
-pub(super) fn object_in<'t>(text: &'t str) -> Option<&'t [u8]> {
+pub(super) fn object_in(text: &str) -> Option<&[u8]> {
     let trimmed = text.as_bytes().trim_ascii();
     if trimmed.is_empty() {
         return Some(b"{}");

@@ -128,12 +128,7 @@ impl Blocks {
             b"text_delta" => self.add_text(index, BlockKind::Text, Block::Text, escaped, emit),
             b"thinking_delta" => self.add_text(index, BlockKind::Thinking, Block::Thinking, escaped, emit),
             b"input_json_delta" => return self.add_input(index, escaped, emit),
-            b"signature_delta" => {
-                // The SDKs replace an earlier one too.
-                if self.find(index).is_some_and(|block| block.kind == BlockKind::Thinking) {
-                    self.hold(index, escaped);
-                }
-            }
+            b"signature_delta" => self.hold_signature(index, escaped),
             b"citations_delta" => {
                 if let Some(block) = self.find(index).filter(|block| block.kind == BlockKind::Text) {
                     value.into_iter().for_each(|citation| add_citation(block.place, citation, emit));
@@ -233,6 +228,13 @@ impl Blocks {
 
     fn push(&mut self, index: u64, place: Place, kind: BlockKind) {
         self.open.push(OpenBlock { index, place, kind, held: Vec::new(), added: Vec::new() });
+    }
+
+    /// Keeps the signature of a thought until the block's end; a later one replaces it, as in the SDKs.
+    fn hold_signature(&mut self, index: u64, escaped: &[u8]) {
+        if self.find(index).is_some_and(|block| block.kind == BlockKind::Thinking) {
+            self.hold(index, escaped);
+        }
     }
 
     fn hold(&mut self, index: u64, bytes: &[u8]) {

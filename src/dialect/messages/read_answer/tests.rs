@@ -1,4 +1,5 @@
 //! Streams and whole answers of the provider as events.
+#![allow(clippy::disallowed_methods, reason = "reads recordings")]
 
 use super::super::testing::{Promises, data_of, line, message_of, read_stream, rules};
 use super::*;
@@ -82,7 +83,7 @@ fn calls_have_their_arguments_once_wherever_they_came() {
         &["open 0 call t f", "open 1 call u g", r#"whole 0 {"a":1}"#, "close 0", "close 1"],
     );
     check_inside(
-        &[start, piece, none, stops[1]],
+        &[start, piece, none, stops[1], stops[0]],
         &["open 0 call t f", r#"piece 0 {\"a\":2}"#, "open 1 call u g", "close 1", "close 0"],
     );
 }
@@ -102,6 +103,7 @@ fn blocks_of_the_providers_own_tools_are_kept_whole_and_leak_nothing() {
             r#"{"type":"content_block_stop","index":2}"#,
             r#"{"type":"content_block_start","index":3,"content_block":{"type":"server_tool_use","id":"s","name":"x","input":{}}}"#,
             r#"{"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{\"cut"}}"#,
+            r#"{"type":"content_block_stop","index":3}"#,
         ],
         &[
             r#"open 0 foreign {"type":"server_tool_use","id":"s","name":"web_search","input":{"query": "sun"}}"#,
@@ -300,6 +302,7 @@ fn recorded() -> Vec<(String, Vec<String>)> {
             found.push((file, events));
         }
     }
+    assert!(manifest.is_empty() || found.len() > 20, "{}", found.len());
     found
 }
 
@@ -329,6 +332,43 @@ fn recorded_streams_keep_every_promise_and_reach_a_client_of_the_dialect() {
                     .collect()
             };
             assert_eq!(said(&read.lines), said(&again.lines), "{file}");
+        }
+    }
+}
+
+/// Recorded documents: whole answers, and pairs of a request and its answer.
+fn recorded_documents() -> Vec<(String, serde_json::Value)> {
+    let folder = format!("{}/../shared/fixtures", env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(format!("{folder}/manifest.jsonl")).unwrap_or_default();
+    let entries = manifest.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let files = entries.filter_map(|entry| Some(entry["file"].as_str()?.to_owned()));
+    let files = files.filter(|file| file.contains("anthropic/") && file.ends_with(".json"));
+    files
+        .filter_map(|file| {
+            let text = std::fs::read_to_string(format!("{folder}/{file}")).ok()?;
+            Some((file, serde_json::from_str(&text).ok()?))
+        })
+        .collect()
+}
+
+#[test]
+fn recorded_answers_and_requests_are_read_whole() {
+    for (file, document) in recorded_documents() {
+        if document["type"] == "message" {
+            let lines = whole(&document.to_string());
+            assert!(lines.last().is_some_and(|line| line == "end"), "{file}: {lines:?}");
+        }
+        let body = &document["request"]["body"];
+        let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+        if body.contains("\"messages\"") {
+            let node = Node::document(body.as_bytes(), &mut Vec::new()).expect(&file).raw();
+            let request = crate::dialect::messages::read_request(Node::scanned(node));
+            let request = request.unwrap_or_else(|refusal| panic!("{file}: {}", refusal.message));
+            let (mut report, mut out) = (crate::dialect::middle::Report::default(), Vec::new());
+            let written = crate::dialect::messages::write_request(&request, &rules(), &mut report, &mut out);
+            written.unwrap_or_else(|refusal| panic!("{file}: {}", refusal.message));
+            let again = Node::document(&out, &mut Vec::new()).expect(&file).raw();
+            assert!(crate::dialect::messages::read_request(Node::scanned(again)).is_ok(), "{file}");
         }
     }
 }

@@ -69,7 +69,8 @@ mod tests {
         let mut ids = Ids::default();
         let (mut call, mut result) = (Vec::new(), Vec::new());
         for id in ["toolu_01-A", "functions.f:0", "ä", "", "call_0", "call_0"] {
-            (call.clear(), result.clear());
+            call.clear();
+            result.clear();
             ids.write_of_call(&Text::of(id), &mut call);
             ids.write_of_result(&Text::of(id), &mut result);
             assert_eq!(call, result, "{id}");
