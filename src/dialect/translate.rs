@@ -2,7 +2,7 @@
 //! Chosen once for a request; no grammar knows another one.
 
 use super::endpoint::Grammar;
-use super::middle::{Event, ProviderError, Report, Rules, Text, Told, Written};
+use super::middle::{Event, ProviderError, Report, Rules, Text, Told, ToolKind, Written};
 use super::{chat, converse, gemini, messages, responses};
 use crate::base::Refusal;
 use crate::ledger::usage::Usage;
@@ -47,7 +47,12 @@ pub struct Asked<'a> {
 
 /// Writes the request for the provider into `out`.
 pub fn request(asked: Asked<'_>, report: &mut Report, out: &mut Vec<u8>) -> Result<Translation, Refusal> {
-    let Asked { client, provider, body, model, wants_stream, as_array, rules, mut told } = asked;
+    let Asked { client, provider, mut body, model, wants_stream, as_array, rules, mut told } = asked;
+    // Gemini's own form of schemas is no JSON schema, which all others speak.
+    let with_schemas = if client == Grammar::Gemini { gemini::with_json_schemas(body) } else { None };
+    if let Some(bytes) = &with_schemas {
+        body = Node::scanned(bytes);
+    }
     let mut request = match client {
         Grammar::Chat => chat::read_request(body),
         Grammar::Responses => responses::read_request(body),
@@ -61,13 +66,16 @@ pub fn request(asked: Asked<'_>, report: &mut Report, out: &mut Vec<u8>) -> Resu
     if client == Grammar::Responses {
         told.echo = responses::echo(body);
     }
-    let written = match provider {
+    let mut written = match provider {
         Grammar::Chat => chat::write_request(&request, rules, report, out),
         Grammar::Responses => responses::write_request(&request, rules, report, out),
         Grammar::Messages => messages::write_request(&request, rules, report, out),
         Grammar::Gemini => gemini::write_request(&request, rules, report, out),
         Grammar::Converse => converse::write_request(&request, rules, report, out),
     }?;
+    let knows_custom = matches!(provider, Grammar::Chat | Grammar::Responses);
+    let custom = request.tools.iter().filter(|tool| tool.kind == ToolKind::Custom && !knows_custom);
+    written.custom_tools = custom.map(|tool| tool.name.decoded().into_owned()).collect();
     Ok(Translation { client, provider, wants_stream, as_array, told, written, rules: rules.clone() })
 }
 

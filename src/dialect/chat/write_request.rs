@@ -38,7 +38,7 @@ pub fn write_request(
         write_extra(extra, report, out);
     }
     out.push(b'}');
-    Ok(Written { renamed_tools: names.renamed, answer_tool })
+    Ok(Written { renamed_tools: names.renamed, answer_tool, ..Written::default() })
 }
 
 /// The tool that stands in for a schema where the provider has no field for one.

@@ -46,7 +46,7 @@ impl Names {
     }
 
     pub(super) fn into_written(self, answer_tool: Option<&'static str>) -> Written {
-        Written { renamed_tools: self.renamed, answer_tool }
+        Written { renamed_tools: self.renamed, answer_tool, ..Written::default() }
     }
 }
 

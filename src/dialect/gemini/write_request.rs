@@ -46,7 +46,7 @@ pub fn write_request(
     write_config(request, rules, report, out);
     write_extras(&request.extras, report, out);
     out.push(b'}');
-    Ok(Written { renamed_tools: names.renamed, answer_tool: None })
+    Ok(Written { renamed_tools: names.renamed, ..Written::default() })
 }
 
 /// Members that this dialect has no place for and that do not change what an answer means.

@@ -20,6 +20,8 @@ pub struct Told {
 pub struct Written {
     /// Tools that had to be renamed: the name that was sent, and the client's.
     pub renamed_tools: Vec<(String, String)>,
+    /// Tools whose input is a text, for a provider that only knows JSON: their calls have it as the member `input`.
+    pub custom_tools: Vec<String>,
     /// The tool whose input is the answer: its calls are unwrapped into text.
     pub answer_tool: Option<&'static str>,
 }
