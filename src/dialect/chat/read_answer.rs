@@ -9,7 +9,7 @@ use crate::wire::json::{Kind, Member, Node};
 
 /// Reads a whole answer. An answer without choices is an error, whatever its status was.
 pub fn read_answer(body: Node<'_>, rules: &Rules, emit: &mut dyn FnMut(Event<'_>)) {
-    let mut answer = Answer::new(rules);
+    let mut answer = Answer::new(rules, Form::Whole);
     answer.chunk(body, emit);
     if answer.is_over {
         return;
@@ -33,7 +33,7 @@ pub struct StreamReader {
 
 impl StreamReader {
     pub fn new(rules: &Rules) -> StreamReader {
-        StreamReader { answer: Answer::new(rules), members: Vec::new() }
+        StreamReader { answer: Answer::new(rules, Form::Stream), members: Vec::new() }
     }
 
     /// Reads one event. What comes behind the end is not looked at.
@@ -67,11 +67,18 @@ impl StreamReader {
 /// An answer while it comes.
 #[derive(Debug)]
 struct Answer {
+    form: Form,
     vendor: String,
     id: Vec<u8>,
     choices: Vec<Choice>,
     has_started: bool,
     is_over: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Whole,
+    Stream,
 }
 
 /// The members of a chunk that say something.
@@ -86,9 +93,9 @@ struct Chunk<'d> {
 }
 
 impl Answer {
-    fn new(rules: &Rules) -> Answer {
+    fn new(rules: &Rules, form: Form) -> Answer {
         let vendor = rules.vendor.clone().into_owned();
-        Answer { vendor, id: Vec::new(), choices: Vec::new(), has_started: false, is_over: false }
+        Answer { form, vendor, id: Vec::new(), choices: Vec::new(), has_started: false, is_over: false }
     }
 
     fn chunk(&mut self, document: Node<'_>, emit: Emit<'_>) {
@@ -151,8 +158,12 @@ impl Answer {
             self.choices.len() - 1
         });
         let choice = &mut self.choices[at];
-        // Beside deltas some repeat the whole message so far.
-        if let Some(added) = delta.or(message.filter(|_| choice.is_blank())) {
+        // Some give the message so far beside every delta, and an empty delta beside the whole message.
+        let added = match self.form {
+            Form::Whole => message.or(delta),
+            Form::Stream => delta.or(message.filter(|_| choice.is_blank())),
+        };
+        if let Some(added) = added {
             read_delta::add(choice, added, logprobs, &self.vendor, emit);
         }
         match finish.map(ending) {

@@ -45,6 +45,11 @@ pub(super) fn add(
         image(choice, item, emit);
     }
     if let Some(value) = members.audio {
+        // What is said in it is the text of the answer, unless that is there as well.
+        let has_text = members.content.and_then(Node::escaped).is_some_and(|text| !text.is_empty());
+        if let Some(text) = value.get("transcript").and_then(Node::escaped).filter(|_| !has_text) {
+            choice.prose(Prose::Text, text, emit);
+        }
         audio(choice, value, emit);
     }
     for (position, item) in members.tool_calls.into_iter().flat_map(Node::items).enumerate() {
@@ -188,11 +193,8 @@ fn image(choice: &mut Choice, item: Node<'_>, emit: Emit<'_>) {
 }
 
 /// A sound. Its format is the request's, which is not known here. Of a stream every piece is base64 of its own, so every
-/// piece is a block. What is said in it is the text of the answer.
+/// piece is a block.
 fn audio(choice: &mut Choice, value: Node<'_>, emit: Emit<'_>) {
-    if let Some(text) = value.get("transcript").and_then(Node::escaped) {
-        choice.prose(Prose::Text, text, emit);
-    }
     if let Some(data) = value.get("data").and_then(Node::escaped).filter(|data| !data.is_empty()) {
         let (kind, base64) = (Text::escaped(b"audio/*"), Text::escaped(data));
         choice.whole(Block::Media { kind, base64 }, emit);

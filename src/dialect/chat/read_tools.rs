@@ -84,7 +84,7 @@ pub(super) fn choice(value: Node<'_>) -> Result<ToolChoice<'_>, Refusal> {
     }
     let value = object(value, "tool_choice")?;
     let kind = required_text(value, "tool_choice", "type")?;
-    for key in ["function", "custom"].into_iter().filter(|key| kind.is(key)) {
+    if let Some(key) = ["function", "custom"].into_iter().find(|key| kind.is(key)) {
         let inner = value.get(key).unwrap_or(value);
         return Ok(ToolChoice::Named(required_text(inner, &format!("tool_choice.{key}"), "name")?));
     }

@@ -8,9 +8,7 @@ use super::write_pieces::{
     write_logprobs, write_media, write_number,
 };
 use super::write_request::text_member;
-use crate::dialect::middle::{
-    Block, Delta, Event, Finish, FinishReason, Place, ProviderError, Signature, Start, Text, Told,
-};
+use crate::dialect::middle::{Block, Delta, Event, Finish, Place, ProviderError, Start, Text, Told};
 use crate::ledger::usage::Usage;
 
 /// Writes the stream of one answer.

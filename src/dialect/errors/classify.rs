@@ -12,8 +12,15 @@ pub(super) fn kind(status: u16, found: &Found, hint: Option<&str>) -> ErrorKind 
     let message = found.message.to_ascii_lowercase();
     by_words(CLEAR_WORDS, &words)
         .or_else(|| by_message(status, &message))
-        .or_else(|| by_words(VAGUE_WORDS, &words))
+        .or_else(|| by_words(VAGUE_WORDS, &words).filter(|&kind| is_possible(kind, status)))
         .unwrap_or_else(|| by_status(status))
+}
+
+/// Whether a word that means little may say more than the status. A status that says one thing is believed, and a server's
+/// fault is none with a status of the client's.
+fn is_possible(kind: ErrorKind, status: u16) -> bool {
+    let is_clear = matches!(status, 401..=404 | 408 | 413 | 429 | 503 | 504 | 524 | 529);
+    !is_clear && (kind != ErrorKind::Server || !(400..500).contains(&status))
 }
 
 /// Letters and digits only, so that `invalid-argument`, `INVALID_ARGUMENT` and `InvalidArgument` are one word. The names

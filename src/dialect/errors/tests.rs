@@ -80,81 +80,24 @@ fn every_shape_gives_its_sentence_and_its_kind() {
 
 #[test]
 fn the_body_is_believed_before_the_status() {
-    use ErrorKind::*;
-    let key = "The provider refused the gateway's own credential.";
-    let cases: &[(u16, &str, (ErrorKind, u16, &str))] = &[
-        (
-            400,
-            r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***"}"#,
-            (Credential, 502, key),
-        ),
-        (
-            400,
-            r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#,
-            (Credential, 502, key),
-        ),
-        (
-            429,
-            r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
-            (Billing, 429, "You exceeded your current quota"),
-        ),
-        (
-            429,
-            r#"{"error":{"code":429,"message":"You exceeded your current quota","status":"RESOURCE_EXHAUSTED"}}"#,
-            (RateLimit, 429, "You exceeded your current quota"),
-        ),
-        (
-            400,
-            r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#,
-            (Billing, 429, "Your credit balance is too low"),
-        ),
-        (
-            429,
-            r#"{"type":"error","error":{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}"#,
-            (Billing, 429, "m"),
-        ),
-        (
-            400,
-            r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 2 tokens > 1 maximum"}}"#,
-            (ContextOverflow, 400, "prompt is too long: 2 tokens > 1 maximum"),
-        ),
-        (
-            500,
-            r#"{"error":{"code":500,"message":"the request exceeds the available context size","type":"server_error"}}"#,
-            (ContextOverflow, 400, "the request exceeds the available context size"),
-        ),
-        (
-            500,
-            r#"{"error":{"code":500,"message":"tools param requires --jinja flag","type":"server_error"}}"#,
-            (BadRequest, 400, "tools param requires --jinja flag"),
-        ),
-        (
-            500,
-            r#"{"error":{"code":500,"message":"it broke","type":"server_error"}}"#,
-            (Server, 502, "it broke"),
-        ),
-        (
-            400,
-            r#"{"error":{"message":"The response was filtered due to the content management policy.","code":"content_filter"}}"#,
-            (ContentFilter, 400, "The response was filtered due to the content management policy."),
-        ),
-        (
-            400,
-            r#"{"code":"invalid-argument","error":"The model grok-9 does not exist"}"#,
-            (NotFound, 404, "The model grok-9 does not exist"),
-        ),
-        (402, "{}", (Billing, 429, "The provider answered with status 402 and no message.")),
-    ];
-    for (status, body, want) in cases {
+    for (status, body, want) in BODIES {
         check(*status, body, None, *want);
     }
-    check(400, r#"{"message":"m"}"#, Some("ThrottlingException:http://x"), (RateLimit, 429, "m"));
-    check(403, r#"{"message":"m"}"#, Some("UnrecognizedClientException"), (Credential, 502, key));
+    check(
+        401,
+        r#"{"error":{"message":"Unauthorized","type":"api_error"}}"#,
+        None,
+        (ErrorKind::Credential, 502, KEY),
+    );
+    check(429, r#"{"error":{"message":"m","type":"api_error"}}"#, None, (ErrorKind::RateLimit, 429, "m"));
+    check(400, r#"{"error":{"message":"m","type":"api_error"}}"#, None, (ErrorKind::BadRequest, 400, "m"));
+    check(400, r#"{"message":"m"}"#, Some("ThrottlingException:http://x"), (ErrorKind::RateLimit, 429, "m"));
+    check(403, r#"{"message":"m"}"#, Some("UnrecognizedClientException"), (ErrorKind::Credential, 502, KEY));
     check(
         400,
         r#"{"message":"Input is too long for requested model."}"#,
         Some("ValidationException"),
-        (ContextOverflow, 400, "Input is too long for requested model."),
+        (ErrorKind::ContextOverflow, 400, "Input is too long for requested model."),
     );
 }
 
@@ -178,3 +121,70 @@ fn a_type_is_not_said_twice() {
     let error = read(400, br#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#, None);
     assert_eq!((openai_type(&error), openai_code(&error)), ("invalid_request_error", None));
 }
+
+/// Bodies that say something else than their status.
+const BODIES: &[(u16, &str, (ErrorKind, u16, &str))] = &[
+    (
+        400,
+        r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: xa***"}"#,
+        (ErrorKind::Credential, 502, KEY),
+    ),
+    (
+        400,
+        r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#,
+        (ErrorKind::Credential, 502, KEY),
+    ),
+    (
+        429,
+        r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+        (ErrorKind::Billing, 429, "You exceeded your current quota"),
+    ),
+    (
+        429,
+        r#"{"error":{"code":429,"message":"You exceeded your current quota","status":"RESOURCE_EXHAUSTED"}}"#,
+        (ErrorKind::RateLimit, 429, "You exceeded your current quota"),
+    ),
+    (
+        400,
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#,
+        (ErrorKind::Billing, 429, "Your credit balance is too low"),
+    ),
+    (
+        429,
+        r#"{"type":"error","error":{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}"#,
+        (ErrorKind::Billing, 429, "m"),
+    ),
+    (
+        400,
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 2 tokens > 1 maximum"}}"#,
+        (ErrorKind::ContextOverflow, 400, "prompt is too long: 2 tokens > 1 maximum"),
+    ),
+    (
+        500,
+        r#"{"error":{"code":500,"message":"the request exceeds the available context size","type":"server_error"}}"#,
+        (ErrorKind::ContextOverflow, 400, "the request exceeds the available context size"),
+    ),
+    (
+        500,
+        r#"{"error":{"code":500,"message":"tools param requires --jinja flag","type":"server_error"}}"#,
+        (ErrorKind::BadRequest, 400, "tools param requires --jinja flag"),
+    ),
+    (
+        500,
+        r#"{"error":{"code":500,"message":"it broke","type":"server_error"}}"#,
+        (ErrorKind::Server, 502, "it broke"),
+    ),
+    (
+        400,
+        r#"{"error":{"message":"The response was filtered due to the content management policy.","code":"content_filter"}}"#,
+        (ErrorKind::ContentFilter, 400, "The response was filtered due to the content management policy."),
+    ),
+    (
+        400,
+        r#"{"code":"invalid-argument","error":"The model grok-9 does not exist"}"#,
+        (ErrorKind::NotFound, 404, "The model grok-9 does not exist"),
+    ),
+    (402, "{}", (ErrorKind::Billing, 429, "The provider answered with status 402 and no message.")),
+];
+
+const KEY: &str = "The provider refused the gateway's own credential.";

@@ -181,99 +181,7 @@ fn texts_thoughts_and_refusals_become_blocks_in_the_order_they_came() {
 
 #[test]
 fn fragments_of_calls_find_their_call() {
-    let cases: &[(&str, &[&str], &[&str])] = &[
-        (
-            "by index, from 1, empty id and name unchanged",
-            &[
-                r#"{"tool_calls":[{"index":1,"id":"a","function":{"name":"f","arguments":""}}]}"#,
-                r#"{"tool_calls":[{"index":1,"id":"","function":{"name":"","arguments":"{\"x\""}}]}"#,
-                r#"{"tool_calls":[{"index":1,"function":{"arguments":":1}"}}]}"#,
-                r#"{"tool_calls":[{"index":3,"id":"b","function":{"name":"g"}}]}"#,
-            ],
-            &[
-                "open 0.0 call a f",
-                "add 0.0 {\"x\"",
-                "add 0.0 :1}",
-                "close 0.0",
-                "open 0.1 call b g",
-                "close 0.1",
-            ],
-        ),
-        (
-            "interleaved",
-            &[
-                r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}},{"index":1,"id":"b","function":{"name":"g","arguments":"{"}}]}"#,
-                r#"{"tool_calls":[{"index":1,"function":{"arguments":"}"}}]}"#,
-                r#"{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}"#,
-            ],
-            &[
-                "open 0.0 call a f",
-                "add 0.0 {",
-                "open 0.1 call b g",
-                "add 0.1 {",
-                "add 0.1 }",
-                "add 0.0 }",
-                "close 0.0",
-                "close 0.1",
-            ],
-        ),
-        (
-            "a new id under a known index is a new call",
-            &[
-                r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#,
-                r#"{"tool_calls":[{"index":0,"id":"b","function":{"name":"f","arguments":"{}"}}]}"#,
-            ],
-            &["open 0.0 call a f", "add 0.0 {}", "close 0.0", "open 0.1 call b f", "add 0.1 {}", "close 0.1"],
-        ),
-        (
-            "no index: by id, then by place",
-            &[
-                r#"{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}},{"id":"b","function":{"name":"g","arguments":"{"}}]}"#,
-                r#"{"tool_calls":[{"id":"b","function":{"arguments":"1"}}]}"#,
-                r#"{"tool_calls":[{"function":{"arguments":"2"}},{"function":{"arguments":"3"}}]}"#,
-            ],
-            &[
-                "open 0.0 call a f",
-                "add 0.0 {",
-                "open 0.1 call b g",
-                "add 0.1 {",
-                "add 0.1 1",
-                "add 0.0 2",
-                "add 0.1 3",
-                "close 0.0",
-                "close 0.1",
-            ],
-        ),
-        (
-            "the id comes after the name and some arguments; a repeated call is not added",
-            &[
-                r#"{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{"}}]}"#,
-                r#"{"tool_calls":[{"index":0,"id":"a","function":{"arguments":"}"}}]}"#,
-                r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#,
-            ],
-            &["open 0.0 call a f", "add 0.0 {", "add 0.0 }", "close 0.0"],
-        ),
-        (
-            "custom, with arguments that are no text, with a signature, and in the older form",
-            &[
-                r#"{"tool_calls":[{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}]}"#,
-                r#"{"tool_calls":[{"index":1,"id":"b","function":{"name":"g","arguments":{"y":1}},"extra_content":{"google":{"thought_signature":"s"}}}]}"#,
-                r#"{"function_call":{"name":"h","arguments":"{"}}"#,
-            ],
-            &[
-                "open 0.0 custom a f",
-                "add 0.0 x",
-                "open 0.1 call b g v:s",
-                "add 0.1 whole {\"y\":1}",
-                "close 0.1",
-                "open 0.2 call h h",
-                "add 0.2 {",
-                "close 0.0",
-                "close 0.2",
-            ],
-        ),
-    ];
-    for (name, chunks, want) in cases {
+    for (name, chunks, want) in CALLS {
         let mut words = deltas(chunks, "\"stop\"");
         assert_eq!(words.pop().as_deref(), Some("finish 0 ToolCalls"), "{name}");
         assert_eq!(words, *want, "{name}");
@@ -469,6 +377,8 @@ fn a_whole_answer_is_read_as_the_same_events() {
         "end",
     ];
     assert_eq!(words, want);
+    let both = r#"{"choices":[{"message":{"content":"a","audio":{"data":"QQ==","transcript":"a"}},"delta":{"content":""}}]}"#;
+    assert_eq!(whole(both)[1..5], ["open 0.0 text", "add 0.0 a", "close 0.0", "open 0.1 media audio/* QQ=="]);
     for (body, want) in [
         (r#"{"error":{"message":"m","code":503}}"#, "error Overloaded 503 m"),
         (r#"{"id":"i","choices":[]}"#, "error Server 502 The provider's answer holds no choices."),
@@ -477,3 +387,97 @@ fn a_whole_answer_is_read_as_the_same_events() {
         assert_eq!(whole(body).last().map(String::as_str), Some(want), "{body}");
     }
 }
+
+/// What it is about, the deltas, and the events between start and finish.
+const CALLS: &[(&str, &[&str], &[&str])] = &[
+    (
+        "by index, from 1, empty id and name unchanged",
+        &[
+            r#"{"tool_calls":[{"index":1,"id":"a","function":{"name":"f","arguments":""}}]}"#,
+            r#"{"tool_calls":[{"index":1,"id":"","function":{"name":"","arguments":"{\"x\""}}]}"#,
+            r#"{"tool_calls":[{"index":1,"function":{"arguments":":1}"}}]}"#,
+            r#"{"tool_calls":[{"index":3,"id":"b","function":{"name":"g"}}]}"#,
+        ],
+        &[
+            "open 0.0 call a f",
+            "add 0.0 {\"x\"",
+            "add 0.0 :1}",
+            "close 0.0",
+            "open 0.1 call b g",
+            "close 0.1",
+        ],
+    ),
+    (
+        "interleaved",
+        &[
+            r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}},{"index":1,"id":"b","function":{"name":"g","arguments":"{"}}]}"#,
+            r#"{"tool_calls":[{"index":1,"function":{"arguments":"}"}}]}"#,
+            r#"{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]}"#,
+        ],
+        &[
+            "open 0.0 call a f",
+            "add 0.0 {",
+            "open 0.1 call b g",
+            "add 0.1 {",
+            "add 0.1 }",
+            "add 0.0 }",
+            "close 0.0",
+            "close 0.1",
+        ],
+    ),
+    (
+        "a new id under a known index is a new call",
+        &[
+            r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#,
+            r#"{"tool_calls":[{"index":0,"id":"b","function":{"name":"f","arguments":"{}"}}]}"#,
+        ],
+        &["open 0.0 call a f", "add 0.0 {}", "close 0.0", "open 0.1 call b f", "add 0.1 {}", "close 0.1"],
+    ),
+    (
+        "no index: by id, then by place",
+        &[
+            r#"{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}},{"id":"b","function":{"name":"g","arguments":"{"}}]}"#,
+            r#"{"tool_calls":[{"id":"b","function":{"arguments":"1"}}]}"#,
+            r#"{"tool_calls":[{"function":{"arguments":"2"}},{"function":{"arguments":"3"}}]}"#,
+        ],
+        &[
+            "open 0.0 call a f",
+            "add 0.0 {",
+            "open 0.1 call b g",
+            "add 0.1 {",
+            "add 0.1 1",
+            "add 0.0 2",
+            "add 0.1 3",
+            "close 0.0",
+            "close 0.1",
+        ],
+    ),
+    (
+        "the id comes after the name and some arguments; a repeated call is not added",
+        &[
+            r#"{"tool_calls":[{"index":0,"function":{"name":"f","arguments":"{"}}]}"#,
+            r#"{"tool_calls":[{"index":0,"id":"a","function":{"arguments":"}"}}]}"#,
+            r#"{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}"#,
+        ],
+        &["open 0.0 call a f", "add 0.0 {", "add 0.0 }", "close 0.0"],
+    ),
+    (
+        "custom, with arguments that are no text, with a signature, and in the older form",
+        &[
+            r#"{"tool_calls":[{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}]}"#,
+            r#"{"tool_calls":[{"index":1,"id":"b","function":{"name":"g","arguments":{"y":1}},"extra_content":{"google":{"thought_signature":"s"}}}]}"#,
+            r#"{"function_call":{"name":"h","arguments":"{"}}"#,
+        ],
+        &[
+            "open 0.0 custom a f",
+            "add 0.0 x",
+            "open 0.1 call b g v:s",
+            "add 0.1 whole {\"y\":1}",
+            "close 0.1",
+            "open 0.2 call h h",
+            "add 0.2 {",
+            "close 0.0",
+            "close 0.2",
+        ],
+    ),
+];

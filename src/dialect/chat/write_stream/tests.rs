@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dialect::chat::StreamReader;
-use crate::dialect::middle::{Arguments, ErrorKind, Rules};
+use crate::dialect::middle::{Arguments, ErrorKind, FinishReason, Rules, Signature};
 use serde_json::{Value, json};
 
 fn told() -> Told {
