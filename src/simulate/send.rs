@@ -82,7 +82,9 @@ impl Link<'_> {
         let is_whole = limit == events.len();
         match events.get(limit) {
             None => out.extend_from_slice(LAST_CHUNK),
-            Some(event) if behaviour.half && event.len() > 1 => write_chunk(&event[..event.len() / 2], &mut out),
+            Some(event) if behaviour.half && event.len() > 1 => {
+                write_chunk(&event[..event.len() / 2], &mut out)
+            }
             Some(_) => {}
         }
         self.send(&[&out]).await?;
@@ -124,6 +126,9 @@ fn head_of<'o>(answer: &Answer, out: &'o mut Vec<u8>) -> HeadWriter<'o> {
     let mut head = HeadWriter::response(out, answer.status);
     head.checked_header(b"content-type", answer.media.as_bytes());
     answer.headers.iter().for_each(|(name, value)| head.checked_header(name.as_bytes(), value.as_bytes()));
+    if let Some(kind) = answer.error_type {
+        head.checked_header(b"x-amzn-errortype", kind.as_bytes());
+    }
     head
 }
 
