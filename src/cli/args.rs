@@ -36,11 +36,19 @@ pub enum Command {
     ///
     /// Nothing is started and nobody is called. Every mistake is listed with its file, line and column.
     Check(SettingsArgs),
-    /// Runs a simulated provider: chat, streams, embeddings, models, and faults on request.
+    /// Runs a simulated provider: every dialect, and faults on request.
     ///
-    /// A request's `sim` member asks for behaviour: {"events":60,"pace_ms":20} paces a stream; {"calls":2} calls that many
-    /// tools; {"echo":true} answers with the request's body; {"status":429,"retry_after":1}, {"delay_ms":500}, {"stall":"head"}, {"stall":"body"}, {"cut_after_events":3},
-    /// {"reset_after_events":3}, {"drip_ms":5} and {"garbage":true} make it fail.
+    /// It speaks OpenAI's API (chat, Responses, completions, embeddings, models), Anthropic's Messages, Gemini's
+    /// generateContent and Bedrock's Converse, whole and as streams.
+    ///
+    /// A request's `sim` member asks for behaviour: {"events":60,"pace_ms":20} paces a stream; {"tools":2} calls that many
+    /// tools; {"thinking":3}, {"refusal":true}, {"finish":"length"}, {"unicode":true} and {"cached_tokens":9} change what
+    /// the answer holds; {"echo":true} answers with the request's body. {"status":429,"retry_after":1},
+    /// {"error_after_events":3}, {"delay_ms":500}, {"stall":"head"}, {"stall":"body"}, {"cut_after_events":3},
+    /// {"reset_after_events":3}, {"drip_ms":5} and {"garbage":true} make it fail. The text of the last user turn can ask for
+    /// the same: [[sim tools=2 thinking=3 finish=length]].
+    ///
+    /// GET /sim/last shows the last request. docs/OPERATING.md has the whole list.
     Simulate(SimulateArgs),
     /// Prints a completion script for a shell.
     ///

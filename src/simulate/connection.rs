@@ -102,10 +102,11 @@ impl Link<'_> {
         };
         let head = self.input.filled()[..head_len].to_vec();
         read_request(&head, &mut self.head).map_err(|bad| io::Error::other(bad.sentence()))?;
-        let (method, path) = (self.head.method, self.head.path);
+        let (method, path, query) = (self.head.method, self.head.path, self.head.query);
         let (framing, keep_alive) = (self.head.body, self.head.keep_alive);
         self.input.consume(head_len);
-        let ask = Some(path.of(&head)).filter(|_| method == Method::Post).and_then(Ask::of);
+        let is_post = method == Method::Post;
+        let ask = is_post.then(|| Ask::of(path.of(&head), query.of(&head))).flatten();
         let kept_max = if ask.is_some() { usize::MAX } else { OTHER_BODY_BYTES_MAX };
         let (body, body_len) = self.body(framing, kept_max).await?;
         self.world.buffers.take_back(&mut self.input);
@@ -179,7 +180,7 @@ impl Link<'_> {
             b"" => None,
             _ => Some(String::from_utf8_lossy(rest.strip_prefix(b"/")?).into_owned()),
         };
-        let missing = || answer::error(shape.dialect(), 404, "The model does not exist.");
+        let missing = || answer::error(shape.dialect(), 404, "The model does not exist.", None);
         Some(plain::models(shape, id.as_deref()).map_or_else(missing, Answer::json))
     }
 }

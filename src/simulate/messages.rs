@@ -25,8 +25,9 @@ pub fn question(body: &Value) -> Question {
 }
 
 fn results(turns: &Value) -> Vec<String> {
-    let Some(last) = items(turns).next_back() else { return Vec::new() };
-    let results = items(&last["content"]).filter(|block| block["type"] == "tool_result");
+    let turns = question::since_answer(turns);
+    let blocks = turns.iter().flat_map(|turn| items(&turn["content"]));
+    let results = blocks.filter(|block| block["type"] == "tool_result");
     results.map(|block| text(&block["content"])).collect()
 }
 

@@ -5,12 +5,16 @@
 mod answer;
 mod behaviour;
 mod connection;
+mod converse;
 mod dialect;
+mod frame;
+mod gemini;
 mod last;
 mod messages;
 mod openai;
 mod plain;
 mod question;
+mod responses;
 mod schema;
 mod script;
 mod send;

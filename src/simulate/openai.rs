@@ -249,16 +249,11 @@ pub(super) fn in_turn<T>(lists: Vec<Vec<T>>, interleave: bool) -> Vec<T> {
     }
 }
 
-/// What the tools said in the turns at the end.
+/// What the tools said.
 fn results(turns: &Value) -> Vec<String> {
-    let is_tool = |turn: &&Value| turn["role"] == "tool" || turn["role"] == "function";
-    let mut results: Vec<String> = question::items(turns)
-        .rev()
-        .take_while(is_tool)
-        .map(|turn| question::text(&turn["content"]))
-        .collect();
-    results.reverse();
-    results
+    let turns = question::since_answer(turns).into_iter();
+    let of_tools = turns.filter(|turn| turn["role"] == "tool" || turn["role"] == "function");
+    of_tools.map(|turn| question::text(&turn["content"])).collect()
 }
 
 /// The schema of a response format; any object where only JSON is asked for.

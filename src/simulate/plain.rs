@@ -80,8 +80,9 @@ impl Shape {
     /// The dialect in whose shape errors go with it.
     pub fn dialect(self) -> Dialect {
         match self {
+            Shape::OpenAi => Dialect::Chat,
             Shape::Anthropic => Dialect::Messages,
-            _ => Dialect::Chat,
+            Shape::Gemini => Dialect::Gemini,
         }
     }
 }

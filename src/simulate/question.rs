@@ -9,7 +9,7 @@ pub struct Question {
     pub streams: bool,
     /// The tools that may be called now.
     pub tools: Vec<Tool>,
-    /// What the tools said, when the conversation ends with that.
+    /// What the tools said since the model spoke last.
     pub results: Vec<String>,
     /// The text of the last user turn that has any.
     pub user_text: String,
@@ -78,6 +78,17 @@ pub fn text(content: &Value) -> String {
 pub fn user_text(turns: &Value, content_at: &str) -> String {
     let of_users = items(turns).rev().filter(|turn| turn["role"].as_str().is_none_or(|role| role == "user"));
     of_users.map(|turn| text(&turn[content_at])).find(|text| !text.is_empty()).unwrap_or_default()
+}
+
+/// The turns, or items, since the model spoke last.
+pub fn since_answer(turns: &Value) -> Vec<&Value> {
+    let is_answer = |turn: &Value| {
+        let (role, kind) = (turn["role"].as_str(), turn["type"].as_str().unwrap_or_default());
+        matches!(role, Some("assistant" | "model")) || kind.ends_with("_call") || kind == "reasoning"
+    };
+    let mut turns: Vec<&Value> = items(turns).rev().take_while(|turn| !is_answer(turn)).collect();
+    turns.reverse();
+    turns
 }
 
 /// The schema of an answer that must be JSON, whatever it holds.

@@ -126,6 +126,9 @@ fn head_of<'o>(answer: &Answer, out: &'o mut Vec<u8>) -> HeadWriter<'o> {
     let mut head = HeadWriter::response(out, answer.status);
     head.checked_header(b"content-type", answer.media.as_bytes());
     answer.headers.iter().for_each(|(name, value)| head.checked_header(name.as_bytes(), value.as_bytes()));
+    if let Some(kind) = answer.error_type {
+        head.checked_header(b"x-amzn-errortype", kind.as_bytes());
+    }
     head
 }
 

@@ -35,5 +35,6 @@ pub fn joined(values: &[Value], at: &str) -> String {
 }
 
 pub fn ask(path: &str) -> Ask {
-    Ask::of(path.as_bytes()).expect("a known path")
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    Ask::of(path.as_bytes(), query.as_bytes()).expect("a known path")
 }
