@@ -70,7 +70,7 @@ pub async fn refuse(
     *shard.counters.borrow_mut().refusals.entry(refusal.code).or_default() += 1;
     let mut body = Vec::new();
     match work.grammar {
-        Grammar::Chat => openai::write_error(refusal, &mut body),
+        Grammar::Chat | Grammar::Responses => openai::write_error(refusal, &mut body),
         grammar => {
             let id = String::from_utf8_lossy(work.request_id.as_bytes());
             facts::write_error(grammar, &errors::of_refusal(refusal), &id, &mut body);

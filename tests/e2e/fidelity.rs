@@ -181,7 +181,7 @@ fn streams_reach_the_client_byte_for_byte_however_they_are_cut() {
     let gateway = Gateway::start(upstream.port, "");
     for (turn, want) in streams.iter().enumerate() {
         for _ in 0..3 {
-            let answer = gateway.call(&post("/v1/responses", ASK_STREAM));
+            let answer = gateway.call(&post("/v1/other/stream", ASK_STREAM));
             assert!(answer.is_whole && answer.status == 200, "stream {turn}: {}", answer.head);
             assert!(answer.body == *want, "stream {turn}: {:.300}", answer.text());
         }

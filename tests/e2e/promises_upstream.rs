@@ -315,10 +315,10 @@ fn a_chunked_body_of_an_unknown_endpoint_finds_its_provider() {
             .chunks(size)
             .map(|piece| format!("{:x}\r\n{}\r\n", piece.len(), String::from_utf8_lossy(piece)))
             .collect();
-        let answer = gateway.call(format!("POST /v1/responses HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n").as_bytes());
+        let answer = gateway.call(format!("POST /v1/moderations HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n").as_bytes());
         assert_eq!((answer.status, answer.text().as_str()), (200, "2"), "{size}");
         let seen = two.requests().pop().unwrap();
-        assert!(seen.head.starts_with("POST /v1/responses "), "{}", seen.head);
+        assert!(seen.head.starts_with("POST /v1/moderations "), "{}", seen.head);
         assert_eq!(String::from_utf8_lossy(&seen.body), body.replace("up2/x", "x"));
     }
     assert!(one.requests().is_empty());

@@ -128,11 +128,28 @@ fn upstream() -> Upstream {
         let answer = match seen.head.starts_with("GET ") {
             true => json_answer(200, "", r#"{"data":[]}"#),
             false if asks_stream => stream_answer(STREAM.as_bytes(), &[100]),
-            false => json_answer(200, "", CHAT),
+            false => json_answer(200, "", answer_of(seen.head.lines().next().unwrap_or_default())),
         };
         let _ = stream.write_all(&answer);
         After::KeepAlive
     })
+}
+
+/// An answer in the dialect of the path.
+fn answer_of(line: &str) -> &'static str {
+    let path = line.split([' ', '?']).nth(1).unwrap_or_default();
+    match path {
+        _ if path.ends_with("/messages") => {
+            r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"end_turn","usage":{}}"#
+        }
+        _ if path.ends_with(":generateContent") => {
+            r#"{"candidates":[{"content":{"parts":[{"text":"hi"}]},"finishReason":"STOP"}]}"#
+        }
+        _ if path.ends_with("/converse") => {
+            r#"{"output":{"message":{"role":"assistant","content":[{"text":"hi"}]}},"stopReason":"end_turn"}"#
+        }
+        _ => CHAT,
+    }
 }
 
 /// Checks the headers that every request has, and gives the others.
@@ -211,14 +228,16 @@ fn lists_are_asked_for(files: &[Golden], upstream: &Upstream) {
         let seen = upstream.every_request();
         let lists = seen.iter().filter(|seen| seen.head.starts_with("GET "));
         let told = lists.map(|seen| {
-            let shown = seen.header("authorization").or(seen.header("api-key")).unwrap_or_default();
+            let names = ["authorization", "api-key", "x-api-key", "x-goog-api-key"];
+            let shown = names.iter().find_map(|name| seen.header(name)).unwrap_or_default();
+            let shown = shown.trim_start_matches("Bearer ").to_owned();
             (shown, seen.head.lines().next().unwrap_or_default().to_owned())
         });
         told.collect::<BTreeMap<String, String>>()
     };
     let with_list = files.iter().filter_map(|file| Some((file, file.models.as_ref()?)));
     let want: BTreeMap<String, String> = with_list
-        .map(|(file, models)| (format!("Bearer {}", key(&file.name)), format!("GET {models} HTTP/1.1")))
+        .map(|(file, models)| (key(&file.name), format!("GET {models} HTTP/1.1")))
         .collect();
     eventually("the lists of models", || asked().len() >= want.len());
     assert_eq!(asked(), want);
