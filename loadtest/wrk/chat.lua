@@ -7,7 +7,7 @@ local back = '"}],"temperature":0.7}'
 -- A line break every hundred bytes, as prompts have.
 local line = string.rep("a", 98) .. "\\n"
 local fill = bytes - #front - #back
-local text = string.rep(line, math.floor(fill / 100)) .. string.rep("a", fill % 100)
+local text = (os.getenv("TEXT") or "") .. string.rep(line, math.floor(fill / 100)) .. string.rep("a", fill % 100)
 
 wrk.method = "POST"
 wrk.path = "/v1/chat/completions"

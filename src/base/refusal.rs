@@ -13,11 +13,11 @@ pub struct Refusal {
     pub code: &'static str,
     pub message: Cow<'static, str>,
     /// The provider's own code, which the client sees instead of ours.
-    pub provider_code: Option<String>,
+    pub provider_code: Option<Box<str>>,
     /// The field of the request that is at fault, where one is.
     pub param: Option<String>,
     /// Seconds after which asking again makes sense.
-    pub retry_after_s: Option<u64>,
+    pub retry_after_s: Option<u32>,
     /// The gateway has tried more than once; a client's own retries would multiply.
     pub was_retried: bool,
     /// Headers of a provider's answer that pass although its body does not: lines, each ended by CRLF.

@@ -47,7 +47,7 @@ pub fn of_refusal(refusal: &Refusal) -> ProviderError {
         kind,
         status: refusal.status,
         message: refusal.message.clone().into_owned(),
-        code: Some(refusal.provider_code.clone().unwrap_or_else(|| refusal.code.to_owned())),
+        code: Some(refusal.provider_code.as_deref().unwrap_or(refusal.code).to_owned()),
         param: refusal.param.clone(),
     }
 }
@@ -69,7 +69,7 @@ pub fn to_refusal(error: &ProviderError) -> Refusal {
         ErrorKind::Server => (RefusalKind::Upstream, "upstream_error"),
     };
     let mut refusal = Refusal::new(error.status, kind, code, error.message.clone());
-    refusal.provider_code.clone_from(&error.code);
+    refusal.provider_code = error.code.as_deref().map(Into::into);
     refusal.param.clone_from(&error.param);
     refusal
 }

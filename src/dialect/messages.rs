@@ -31,3 +31,6 @@ pub use usage::read_usage;
 pub use write_answer::AnswerWriter;
 pub use write_request::write_request;
 pub use write_stream::StreamWriter;
+
+/// The header by which callers of this dialect say its version, on every request.
+pub const VERSION_HEADER: &str = "anthropic-version";

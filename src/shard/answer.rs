@@ -79,7 +79,7 @@ pub async fn refuse(
     let mut lines = refusal.header_lines.clone();
     let mut head = HeadWriter::continuing(&mut lines);
     if let Some(seconds) = refusal.retry_after_s {
-        head.number(b"retry-after", seconds);
+        head.number(b"retry-after", seconds.into());
     }
     if refusal.was_retried {
         head.checked_header(b"x-should-retry", b"false");

@@ -155,6 +155,9 @@ fn is_repeatable(client: &Client, work: &Work, head_len: usize) -> bool {
     outgoing::is_repeatable(work.request.method, &work.request.headers, head)
 }
 
+/// A model's name, and its place in the body where it stands there.
+type Named<'b> = (Cow<'b, str>, Option<Span>);
+
 /// The model that the path or the body names, with its place in the body. Bodies of known endpoints must be objects;
 /// others may be anything, and then name none.
 fn named_model<'b>(
@@ -164,7 +167,7 @@ fn named_model<'b>(
     endpoint: Endpoint,
     in_path: Option<Span>,
     body: &'b Body,
-) -> Result<Option<(Cow<'b, str>, Option<Span>)>, Stop> {
+) -> Result<Option<Named<'b>>, Stop> {
     work.members.clear();
     if let Body::Streaming(inflow) = body {
         let content_type = work.request.headers.find(Known::ContentType).unwrap_or_default();

@@ -157,15 +157,18 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, passing: &mut Passi
     let head = &answered.buffer.filled()[..answered.head_len];
     let mut writer = HeadWriter::response(out, response.status);
     let has_tried = answered.attempts > 1 && response.status >= 400;
+    let is_ours = |known: Known| match known {
+        Known::XShouldRetry => has_tried,
+        Known::ContentType => is_translated,
+        _ => false,
+    };
     for field in &response.headers.fields {
         // The length that an answer to HEAD, or one of "not modified", would have had.
         let is_told_length =
             field.known == Known::ContentLength && outward == Outward::None && response.status != 204;
         if is_told_length {
             writer.checked_header(field.name.of(head), field.value.of(head));
-        } else if !(has_tried && field.known == Known::XShouldRetry)
-            && !(is_translated && field.known == Known::ContentType)
-        {
+        } else if !is_ours(field.known) {
             pass_header(&mut writer, work, head, field);
         }
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::active::{Active, Upstream};
 use crate::base::{Refusal, RefusalKind, Span};
 use crate::dialect::endpoint::{Endpoint, Grammar};
+use crate::dialect::messages;
 use crate::offload::Catalogue;
 use crate::wire::path::percent_decoded;
 use crate::wire::request::{Method, RequestHead};
@@ -43,7 +44,7 @@ impl Asked {
 
 /// Callers of Anthropic's dialect name its version on every request.
 fn of_version(head: &[u8], request: &RequestHead) -> Grammar {
-    let has_version = request.headers.get(head, "anthropic-version").is_some();
+    let has_version = request.headers.get(head, messages::VERSION_HEADER).is_some();
     if has_version { Grammar::Messages } else { Grammar::Chat }
 }
 

@@ -236,9 +236,8 @@ fn lists_are_asked_for(files: &[Golden], upstream: &Upstream) {
         told.collect::<BTreeMap<String, String>>()
     };
     let with_list = files.iter().filter_map(|file| Some((file, file.models.as_ref()?)));
-    let want: BTreeMap<String, String> = with_list
-        .map(|(file, models)| (key(&file.name), format!("GET {models} HTTP/1.1")))
-        .collect();
+    let want: BTreeMap<String, String> =
+        with_list.map(|(file, models)| (key(&file.name), format!("GET {models} HTTP/1.1"))).collect();
     eventually("the lists of models", || asked().len() >= want.len());
     assert_eq!(asked(), want);
 }

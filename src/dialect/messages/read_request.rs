@@ -213,7 +213,7 @@ fn invalid(path: impl fmt::Display, what: &str) -> Refusal {
 
 /// A required field is absent, in the words of the API itself.
 fn missing(path: impl fmt::Display) -> Refusal {
-    Refusal::invalid("missing_field", format!("{path}: Field required")).about(path.to_string())
+    Refusal::invalid("missing_required_parameter", format!("{path}: Field required")).about(path.to_string())
 }
 
 /// How the block begins that Claude Code puts in front of its system prompt.

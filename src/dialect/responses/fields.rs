@@ -62,7 +62,7 @@ pub fn wrong_value(field: &str, sentence: String) -> Refusal {
 }
 
 pub fn missing(field: &str) -> Refusal {
-    Refusal::invalid("missing_field", format!("`{field}` is missing.")).about(field)
+    Refusal::invalid("missing_required_parameter", format!("`{field}` is missing.")).about(field)
 }
 
 /// Seconds since 1970, which some servers spell with a fraction.
