@@ -4,6 +4,7 @@
 use super::endpoint::Grammar;
 use super::middle::ProviderError;
 use super::openai::{self, EventFacts};
+use super::words::{self, Word};
 use super::{gemini, messages, responses};
 use crate::ledger::usage::Usage;
 use crate::wire::json::{self, Kind, Member, Node};
@@ -36,14 +37,14 @@ pub fn read_event(grammar: Grammar, data: &[u8], members: &mut Vec<Member>) -> E
     }
 }
 
-fn has(data: &[u8], word: &[u8]) -> bool {
-    memchr::memmem::find(data, word).is_some()
+fn has_any(data: &[u8], words: &[&Word]) -> bool {
+    words.iter().any(|word| word.find(data).is_some())
 }
 
 /// `message_start` and `message_delta` state usage, `message_stop` is the end.
 fn of_messages(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
     let mut facts = EventFacts::default();
-    let may_matter = has(data, b"message_") || has(data, b"\"error\"");
+    let may_matter = has_any(data, &[&words::MESSAGE, &words::ERROR]);
     let Some(event) = object(data, may_matter, members) else { return facts };
     let kind = event.get("type").and_then(Node::text).unwrap_or_default();
     facts.is_finish = kind == "message_stop";
@@ -56,8 +57,8 @@ fn of_messages(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
 /// `response.completed` and its like carry the whole response with its usage.
 fn of_responses(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
     let mut facts = EventFacts::default();
-    let words = [&b"response.completed"[..], b"response.incomplete", b"response.failed", b"\"error\""];
-    let may_matter = words.iter().any(|word| has(data, word));
+    let words = [&words::COMPLETED, &words::INCOMPLETE, &words::FAILED, &words::ERROR];
+    let may_matter = has_any(data, &words);
     let Some(event) = object(data, may_matter, members) else { return facts };
     let kind = event.get("type").and_then(Node::text).unwrap_or_default();
     facts.is_finish = matches!(&*kind, "response.completed" | "response.incomplete");
@@ -71,8 +72,8 @@ fn of_responses(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
 /// Every chunk may state usage; the last finish reason is followed by the end of the bytes.
 fn of_gemini(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
     let mut facts = EventFacts::default();
-    let words = [&b"usageMetadata"[..], b"finishReason", b"blockReason", b"\"error\""];
-    let may_matter = words.iter().any(|word| has(data, word));
+    let words = [&words::USAGE_METADATA, &words::FINISH, &words::BLOCK, &words::ERROR];
+    let may_matter = has_any(data, &words);
     let Some(chunk) = object(data, may_matter, members) else { return facts };
     facts.is_error = chunk.get("error").is_some();
     facts.usage = chunk.get("usageMetadata").map(gemini::read_usage);

@@ -12,3 +12,4 @@ pub mod middle;
 pub mod openai;
 pub mod responses;
 pub mod translate;
+mod words;

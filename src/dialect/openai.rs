@@ -1,5 +1,6 @@
 //! The OpenAI dialect: its error object, its usage, and what single events of its streams mean.
 
+use super::words::{self, Word};
 use crate::base::Refusal;
 use crate::ledger::usage::Usage;
 use crate::wire::json::{self, Kind, Member};
@@ -90,7 +91,7 @@ pub struct EventFacts {
 /// told apart by two searches.
 pub fn read_event(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
     let mut facts = EventFacts { is_finish: has_finish(data), ..EventFacts::default() };
-    let may_matter = has_object(data, b"\"usage\"") || memchr::memmem::find(data, b"\"error\"").is_some();
+    let may_matter = has_object(data, &words::USAGE) || words::ERROR.find(data).is_some();
     if !may_matter || json::scan_object(data, members).is_err() {
         return facts;
     }
@@ -105,17 +106,17 @@ pub fn read_event(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
 }
 
 /// Whether the word is followed by the start of an object somewhere: `"usage":null`, in most events, is not.
-fn has_object(data: &[u8], word: &[u8]) -> bool {
-    memchr::memmem::find_iter(data, word).any(|at| {
-        let behind = data[at + word.len()..].iter().filter(|b| !b.is_ascii_whitespace());
+fn has_object(data: &[u8], word: &Word) -> bool {
+    word.find_iter(data).any(|at| {
+        let behind = data[at + word.needle().len()..].iter().filter(|b| !b.is_ascii_whitespace());
         behind.take(2).eq(b":{")
     })
 }
 
 fn has_finish(data: &[u8]) -> bool {
-    const WORD: &[u8] = b"\"finish_reason\"";
-    memchr::memmem::find_iter(data, WORD).any(|at| {
-        let behind = data[at + WORD.len()..].trim_ascii_start();
+    let word = &words::FINISH_REASON;
+    word.find_iter(data).any(|at| {
+        let behind = data[at + word.needle().len()..].trim_ascii_start();
         let value =
             behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start).and_then(|v| v.strip_prefix(b"\""));
         // Some providers spell "not yet" as an empty text or as the text "null".

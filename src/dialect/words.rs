@@ -1,0 +1,32 @@
+//! Words that are looked for in every event of a stream. Their searchers are made once: making one costs more than searching
+//! an event of usual size does.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+/// A searcher for one word.
+pub type Word = LazyLock<Finder<'static>>;
+
+macro_rules! words {
+    ($($(#[$about:meta])* $name:ident $text:literal),* $(,)?) => {
+        $($(#[$about])* pub static $name: Word = LazyLock::new(|| Finder::new($text.as_bytes()));)*
+    };
+}
+
+words! {
+    /// Members of events, with their quotes.
+    ERROR "\"error\"",
+    USAGE "\"usage\"",
+    FINISH_REASON "\"finish_reason\"",
+    /// Kinds of Anthropic's events that are about the whole message.
+    MESSAGE "message_",
+    /// The last events of a response.
+    COMPLETED "response.completed",
+    INCOMPLETE "response.incomplete",
+    FAILED "response.failed",
+    /// Members of Gemini's chunks.
+    USAGE_METADATA "usageMetadata",
+    FINISH "finishReason",
+    BLOCK "blockReason",
+}
