@@ -6,6 +6,7 @@
 //! notes in a [`Report`], and what a reader does not know it keeps as an [`Extra`] for the writer to judge.
 
 mod event;
+mod hints;
 mod report;
 mod request;
 mod rules;
@@ -15,6 +16,7 @@ mod told;
 pub use event::{
     Arguments, Block, Delta, ErrorKind, Event, Finish, FinishReason, Place, ProviderError, Stage, Start,
 };
+pub use hints::is_hint;
 pub use report::Report;
 pub use request::{
     Effort, Extra, Format, Media, Part, Reasoning, Request, Role, Source, Tool, ToolChoice, ToolKind, Turn,

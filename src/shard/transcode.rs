@@ -68,10 +68,12 @@ pub fn transcode(
         told,
     };
     let (mut report, mut out) = (Report::default(), Vec::with_capacity(BODY_BYTES_USUAL));
-    let translation = translate::request(asked, &mut report, &mut out)?;
+    let result = translate::request(asked, &mut report, &mut out);
+    // Named first: a conversation without it may be wrong for no other reason.
     if !report.unsupported.is_empty() && !active.snapshot().drops_unsupported {
         return Err(unsupported(provider, &report.unsupported).into());
     }
+    let translation = result?;
     call.edited = report.edited;
     call.dropped = report.unsupported;
     call.translation = Some(Box::new(translation));

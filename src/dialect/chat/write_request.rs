@@ -6,7 +6,8 @@ use super::write_messages;
 use super::write_tools::{self, ANSWER_TOOL};
 use crate::base::Refusal;
 use crate::dialect::middle::{
-    Effort, Extra, Format, Reasoning, ReasoningStyle, Report, Request, Rules, StructuredOutput, Text, Written,
+    Effort, Extra, Format, Reasoning, ReasoningStyle, Report, Request, Rules, StructuredOutput, Text,
+    Written, is_hint,
 };
 use crate::wire::json::{self, Kind, Node};
 
@@ -192,7 +193,7 @@ fn write_extra(extra: &Extra<'_>, report: &mut Report, out: &mut Vec<u8>) {
     if is_off {
         return;
     }
-    if HARMLESS.contains(&extra.name.as_str()) {
+    if is_hint(&extra.name) {
         report.edited(extra.name.as_str());
     } else {
         report.unsupported(extra.name.as_str());
@@ -238,23 +239,6 @@ const TAKEN: &[&str] = &[
     "store",
     "verbosity",
     "web_search_options",
-];
-
-/// Fields of other dialects without which the answer means the same: hints for caches, places and records.
-const HARMLESS: &[&str] = &[
-    "anthropic_beta",
-    "anthropic_version",
-    "cache_control",
-    "cachedContent",
-    "client_metadata",
-    "context_management",
-    "include",
-    "inference_geo",
-    "labels",
-    "requestMetadata",
-    "performanceConfig",
-    "speed",
-    "truncation",
 ];
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::base::Refusal;
 use crate::dialect::middle::{
-    Effort, Extra, Format, ReasoningStyle, Report, Request, Rules, StructuredOutput, Text, Written,
+    Effort, Extra, Format, ReasoningStyle, Report, Request, Rules, StructuredOutput, Text, Written, is_hint,
 };
 use crate::wire::json::{self, Node};
 
@@ -250,7 +250,7 @@ fn write_extra(extra: &Extra<'_>, report: &mut Report, out: &mut Vec<u8>) {
     }
     if OWN_FIELDS.contains(&name) {
         raw_member(name, extra.raw, out);
-    } else if HARMLESS_FIELDS.contains(&name) {
+    } else if is_hint(name) {
         report.edited(name);
     } else {
         report.unsupported(name);
@@ -277,10 +277,6 @@ const OWN_FIELDS: [&str; 5] = [
     "promptVariables",
     "additionalModelResponseFieldPaths",
 ];
-
-/// Fields that say how a provider is to keep or bill things, not what is to be answered.
-const HARMLESS_FIELDS: [&str; 5] =
-    ["store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "stream_options"];
 
 /// The API's bound (`InferenceConfiguration`), in thousandths.
 const TEMPERATURE_MILLI_MAX: u32 = 1000;

@@ -1,6 +1,6 @@
 //! A request of the middle for a provider of this dialect: the whole of it, and what has no place there.
 
-use super::super::middle::{Extra, Report, Request, Rules, Turn, Written};
+use super::super::middle::{Extra, Report, Request, Rules, Turn, Written, is_hint};
 use super::names::Names;
 use super::spelling::{camel, field, member, member_raw, separate};
 use super::write_config::write_config;
@@ -79,7 +79,7 @@ fn write_extras(extras: &[Extra<'_>], report: &mut Report, out: &mut Vec<u8>) {
                     report.edited(SEARCH);
                 }
             }
-            _ if HARMLESS.contains(&&*extra.name) => report.edited(&*extra.name),
+            _ if is_hint(&extra.name) => report.edited(&*extra.name),
             _ => report.unsupported(&*extra.name),
         }
     }
@@ -115,19 +115,6 @@ pub(super) fn is_own(raw: &[u8], name: &str) -> bool {
 pub(super) const IN_CONFIG: &str = "generationConfig.";
 pub(super) const IN_TOOL_CONFIG: &str = "toolConfig.";
 const SEARCH: &str = "web_search_options";
-/// Fields of other dialects that steer storage, caching and speed.
-const HARMLESS: &[&str] = &[
-    "store",
-    "prediction",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "prompt_cache_options",
-    "safety_identifier",
-    "stream_options",
-    "context_management",
-    "truncation",
-    "include",
-];
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,8 @@ use super::write_input;
 use super::write_tools::{ANSWER_TOOL, write_tools};
 use crate::base::Refusal;
 use crate::dialect::middle::{
-    Effort, Extra, Format, Reasoning, ReasoningStyle, Report, Request, Rules, StructuredOutput, Text, Written,
+    Effort, Extra, Format, Reasoning, ReasoningStyle, Report, Request, Rules, StructuredOutput, Text,
+    Written, is_hint,
 };
 use crate::wire::json::{self, Node};
 use crate::wire::write::write_decimal;
@@ -173,7 +174,7 @@ fn write_extra(extra: &Extra<'_>, report: &mut Report, out: &mut Vec<u8>) {
     }
     if TAKEN.contains(&name) {
         write_member(name, extra.raw, out);
-    } else if HARMLESS.contains(&name) {
+    } else if is_hint(name) {
         report.edited(name);
     } else {
         report.unsupported(name);
@@ -229,6 +230,4 @@ const TAKEN: &[&str] = &[
     "max_tool_calls",
     "moderation",
 ];
-/// Extras that are left out because the answer means the same without them.
-const HARMLESS: &[&str] = &["store", "prediction", "stream_options"];
 const SERVICE_TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"];

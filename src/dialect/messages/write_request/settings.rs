@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::thinking::Thinking;
 use super::{Writer, close_list, schema};
-use crate::dialect::middle::{Format, Request, StructuredOutput};
+use crate::dialect::middle::{Format, Request, StructuredOutput, is_hint};
 use crate::wire::json::{self, Kind, Node};
 
 pub(super) struct Settings<'s, 'a> {
@@ -156,7 +156,7 @@ impl Settings<'_, '_> {
             };
             if is_taken {
                 write_raw(&extra.name, extra.raw, out);
-            } else if HARMLESS.contains(&extra.name.as_str()) || is_only_text(&extra.name, value) {
+            } else if is_hint(&extra.name) || is_only_text(&extra.name, value) {
                 writer.report.edited(extra.name.as_str());
             } else {
                 writer.report.unsupported(extra.name.as_str());
@@ -206,14 +206,3 @@ fn is_only_text(name: &str, value: Node<'_>) -> bool {
 const TEMPERATURE_MILLI_MAX: u32 = 1000;
 const THINKING_TOP_P_MIN: f64 = 0.95;
 const USER_CHARS_MAX: usize = 256;
-/// Fields of other dialects that steer storage, caches and speed.
-const HARMLESS: &[&str] = &[
-    "prediction",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "store",
-    "stream_options",
-    "verbosity",
-];

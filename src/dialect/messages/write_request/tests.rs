@@ -322,8 +322,8 @@ fn the_other_settings_are_sent_clamped_or_named() {
         "stream":true,"cache_control":{"type":"ephemeral"},
     });
     assert_eq!(sent.body, want);
-    assert_eq!(sent.report.unsupported, ["logit_bias", "context_management", "n", "logprobs"]);
-    assert_eq!(sent.report.edited, ["stop", "store", "modalities", "seed", "metadata"]);
+    assert_eq!(sent.report.unsupported, ["logit_bias", "n", "logprobs"]);
+    assert_eq!(sent.report.edited, ["stop", "store", "modalities", "context_management", "seed", "metadata"]);
     let mut request = ask();
     request.user = Some(Text::of("someone@a.example"));
     assert_eq!(send(&request).report.edited, ["user"]);
