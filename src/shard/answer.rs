@@ -38,7 +38,7 @@ pub async fn send(
     answer: &Answer<'_>,
     timeout_ms: u64,
 ) -> Result<(), FaultKind> {
-    let Work { request, request_id, .. } = work;
+    let Work { request, request_id, grammar, .. } = work;
     let mut out = shard.buffers.lend();
     let mut head = HeadWriter::response(&mut out, answer.status);
     if !answer.content_type.is_empty() {
@@ -47,8 +47,9 @@ pub async fn send(
     if answer.status != 204 {
         head.number(b"content-length", answer.body.len() as u64);
     }
-    if !request_id.as_bytes().is_empty() {
-        head.checked_header(b"x-request-id", request_id.as_bytes());
+    let names = id_headers(*grammar, answer.header_lines);
+    for name in names.iter().filter(|_| !request_id.as_bytes().is_empty()) {
+        head.checked_header(name, request_id.as_bytes());
     }
     head.connection(request.version, request.keep_alive);
     head.ready_lines(answer.header_lines);
@@ -58,6 +59,20 @@ pub async fn send(
     shard.buffers.give_back(out);
     sent
 }
+
+/// The headers that carry the request's id: Anthropic's SDKs read one of their own, where no provider's is in the lines.
+pub fn id_headers(grammar: Grammar, header_lines: &[u8]) -> &'static [&'static [u8]] {
+    let is_own = |line: &[u8]| {
+        line.get(..OWN_ID.len()).is_some_and(|name| name.eq_ignore_ascii_case(OWN_ID))
+            && line[OWN_ID.len()..].starts_with(b":")
+    };
+    match grammar {
+        Grammar::Messages if !header_lines.split(|&b| b == b'\n').any(is_own) => &[b"x-request-id", OWN_ID],
+        _ => &[b"x-request-id"],
+    }
+}
+
+const OWN_ID: &[u8] = b"request-id";
 
 /// Sends a refusal in the caller's dialect.
 pub async fn refuse(
@@ -119,4 +134,20 @@ pub async fn linger(shard: &Shard, client: &mut Client) {
 /// The refusal of a request that is no HTTP.
 pub fn of_malformed(bad: Malformed) -> Refusal {
     Refusal::new(bad.status(), RefusalKind::InvalidRequest, bad.code(), bad.sentence())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anthropics_sdks_find_the_id_once_under_their_own_name() {
+        let check = |grammar: Grammar, lines: &str, want: usize| {
+            assert_eq!(id_headers(grammar, lines.as_bytes()).len(), want, "{grammar:?} {lines}");
+        };
+        check(Grammar::Messages, "", 2);
+        check(Grammar::Messages, "retry-after: 1\r\nx-request-id: a\r\n", 2);
+        check(Grammar::Messages, "retry-after: 1\r\nRequest-Id: a\r\n", 1);
+        check(Grammar::Chat, "", 1);
+    }
 }

@@ -172,7 +172,11 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, passing: &mut Passi
             pass_header(&mut writer, work, head, field);
         }
     }
-    writer.checked_header(b"x-request-id", work.request_id.as_bytes());
+    // What is not translated has the provider's own of the dialect's name.
+    let id_of = if is_translated { work.grammar } else { Grammar::default() };
+    for name in answer::id_headers(id_of, b"") {
+        writer.checked_header(name, work.request_id.as_bytes());
+    }
     if has_tried {
         writer.checked_header(b"x-should-retry", b"false");
     }

@@ -73,7 +73,9 @@ fn check_stream(recording: &Recording, want: &Said, client: Client) -> Result<()
         let short = drive::stream(&translation, std::iter::once(&body[..length]));
         let is_clean = short.is_well || is_clean(client, &short.bytes);
         if is_clean {
-            return Err(format!("ends well with the first {length} bytes alone ({terminal} before the terminal)"));
+            return Err(format!(
+                "ends well with the first {length} bytes alone ({terminal} before the terminal)"
+            ));
         }
         let got = read_client(client, &short).map_err(|error| format!("cut at {length}: {error}"))?;
         if got.error.is_none() && !short.bytes.is_empty() {
@@ -169,12 +171,18 @@ fn terminal(grammar: Grammar, body: &[u8]) -> usize {
             || match grammar {
                 Grammar::Chat => *data == "[DONE]" || has_reason("choices", "finish_reason"),
                 Grammar::Responses => {
-                    let ends = ["response.completed", "response.incomplete", "response.failed", "response.cancelled"];
+                    let ends = [
+                        "response.completed",
+                        "response.incomplete",
+                        "response.failed",
+                        "response.cancelled",
+                    ];
                     ends.contains(&kind)
                 }
                 Grammar::Messages => kind == "message_stop",
                 Grammar::Gemini => {
-                    has_reason("candidates", "finishReason") || data["promptFeedback"]["blockReason"].is_string()
+                    has_reason("candidates", "finishReason")
+                        || data["promptFeedback"]["blockReason"].is_string()
                 }
                 Grammar::Converse => event.name == "messageStop",
             }
@@ -223,7 +231,11 @@ struct Random(u64);
 
 impl Random {
     fn seeded(name: &str) -> Random {
-        Random(name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)) | 1)
+        Random(
+            name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3)
+            }) | 1,
+        )
     }
 
     /// A number below `end`, which is not 0.

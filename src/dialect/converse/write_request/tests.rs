@@ -376,18 +376,28 @@ fn what_has_no_place_is_reported() {
             extra("logit_bias", b"{\"1\":2}"),
             extra("modalities", b"null"),
             extra("store", b"true"),
+            extra("context_management", b"{\"edits\":[]}"),
+            extra("client_metadata", b"{}"),
             extra("guardrailConfig", b"{\"guardrailIdentifier\":\"g\"}"),
             extra("additionalModelRequestFields", b"{\"inferenceConfig\":{\"topK\":5}}"),
         ],
         ..of(vec![user("go")])
     };
     let (body, report, _) = written(&request, &claude());
-    let unsupported =
-        ["tools.custom", "tools", "parallel_tool_calls", "n", "logprobs", "top_logprobs", "logit_bias"];
+    let unsupported = ["tools.custom", "tools", "n", "logprobs", "top_logprobs", "logit_bias"];
     assert_eq!(report.unsupported, unsupported);
     assert_eq!(
         report.edited,
-        ["frequency_penalty", "presence_penalty", "metadata", "response_format", "store"]
+        [
+            "parallel_tool_calls",
+            "frequency_penalty",
+            "presence_penalty",
+            "metadata",
+            "response_format",
+            "store",
+            "context_management",
+            "client_metadata"
+        ]
     );
     assert_eq!(body["guardrailConfig"], json!({"guardrailIdentifier": "g"}));
     assert_eq!(body["additionalModelRequestFields"], json!({"inferenceConfig": {"topK": 5}}));
