@@ -324,7 +324,7 @@ fn the_other_settings_are_sent_clamped_or_named() {
     });
     assert_eq!(sent.body, want);
     assert_eq!(sent.report.unsupported, ["logit_bias", "n", "logprobs"]);
-    let edited = ["stop", "store", "modalities", "context_management", "client_metadata", "seed", "metadata"];
+    let edited = ["stop", "store", "modalities", "client_metadata", "context_management", "seed", "metadata"];
     assert_eq!(sent.report.edited, edited);
     let mut request = ask();
     request.user = Some(Text::of("someone@a.example"));
