@@ -10,7 +10,7 @@ use ringway::config::table::{PROVIDER_SETTINGS, SETTINGS, markdown};
 use ringway::config::{Sources, builtin_provider_files, load};
 use ringway::dialect::endpoint::Endpoint;
 use ringway::provider::edit::BodyEdit;
-use ringway::provider::file::{Auth, ProviderFile, UsageInStreams};
+use ringway::provider::file::{Auth, Checked, ProviderFile, UsageInStreams};
 use ringway::wire::Malformed;
 
 #[test]
@@ -28,6 +28,23 @@ fn the_table_of_providers_is_that_of_the_files() {
             .to_owned();
     files.iter().for_each(|file| out.push_str(&provider_row(file)));
     hold("docs/providers.md", "providers", &out);
+}
+
+#[test]
+fn the_readme_lists_the_providers_of_the_files_and_what_they_were_checked_against() {
+    let mut files = builtin_provider_files().expect("the built-in files are good");
+    files.sort_by_key(|file| file.title.to_lowercase());
+    let mut out = "| provider | type | speaks | checked against |\n|---|---|---|---|\n".to_owned();
+    for file in files {
+        let spoken = Endpoint::ALL.into_iter().filter(|endpoint| file.paths[*endpoint as usize].is_some());
+        let speaks = spoken.map(|endpoint| endpoint.name().replace('_', " ")).collect::<Vec<_>>().join(", ");
+        let checked = match file.checked {
+            Checked::Recordings => "recorded traffic",
+            Checked::Documentation => "its documentation",
+        };
+        out.push_str(&format!("| {} | `{}` | {speaks} | {checked} |\n", file.title, file.kind));
+    }
+    hold("README.md", "providers", &out);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::rules;
 use super::yaml::{self, Node, Value};
 use crate::dialect::endpoint::Endpoint;
 use crate::provider::edit::BodyEdit;
-use crate::provider::file::{Auth, ProviderFile, UsageInStreams};
+use crate::provider::file::{Auth, Checked, ProviderFile, UsageInStreams};
 use crate::provider::{MODEL, Models};
 use crate::wire::head::Known;
 use crate::wire::path::check_forwardable;
@@ -153,6 +153,7 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
     Some(ProviderFile {
         kind: kind.to_owned(),
         title: reader.text("title").unwrap_or(kind).to_owned(),
+        checked: reader.checked(),
         env: reader.text("env").map_or(env_default, str::to_owned),
         base_url: reader.text("base_url").map(str::to_owned),
         auth: reader.auth(),
@@ -274,6 +275,19 @@ impl<'n> FileReader<'n, '_> {
         }
     }
 
+    fn checked(&mut self) -> Checked {
+        match self.text("checked") {
+            None | Some("documentation") => Checked::Documentation,
+            Some("recordings") => Checked::Recordings,
+            Some(other) => {
+                let place = self.root.get("checked").map_or("", |node| &node.place);
+                let what = format!("`{other}` is unknown");
+                self.mistakes.add(place, "checked", what, "recordings or documentation");
+                Checked::Documentation
+            }
+        }
+    }
+
     fn usage_in_streams(&mut self) -> UsageInStreams {
         match self.text("usage_in_streams") {
             None | Some("ask") => UsageInStreams::Ask,
@@ -374,6 +388,7 @@ fn edit(node: &Node) -> Option<BodyEdit> {
 
 const KEYS: &[&str] = &[
     "title",
+    "checked",
     "env",
     "base_url",
     "auth",

@@ -11,6 +11,8 @@ pub struct ProviderFile {
     /// The file's name without its ending: the `type` in settings.
     pub kind: String,
     pub title: String,
+    /// What the file's facts were checked against.
+    pub checked: Checked,
     /// The prefix of its environment variables, such as `OPENAI`.
     pub env: String,
     /// Where it lives, when the operator names no other place.
@@ -50,6 +52,15 @@ pub enum Auth {
     Header(String),
     /// As a bearer token when there is a key; none is needed.
     OptionalBearer,
+}
+
+/// What a file was checked against. Nobody calls a provider in the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Recorded traffic of the provider, and its documentation.
+    Recordings,
+    /// Its documentation only.
+    Documentation,
 }
 
 /// Whether a stream tells its usage.
