@@ -14,6 +14,7 @@ mod fairness;
 mod fidelity;
 mod hostile;
 mod lifecycle;
+mod matrix;
 mod mixup;
 mod names;
 mod pki;
