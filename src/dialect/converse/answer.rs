@@ -114,8 +114,7 @@ impl Blocks<'_> {
 
     fn read_call(&mut self, call: Node<'_>, block: Node<'_>) {
         let (id, name) = (call.get("toolUseId").and_then(text_of), call.get("name").and_then(text_of));
-        // With a type it is a tool that the provider has run itself.
-        let (Some(id), Some(name), None) = (id, name, call.get("type")) else {
+        let (Some(id), Some(name), false) = (id, name, was_run_by_provider(call)) else {
             return self.put(Block::Foreign { raw: block.raw() }, []);
         };
         self.has_calls = true;
@@ -168,6 +167,12 @@ impl Blocks<'_> {
         deltas.into_iter().for_each(|delta| (self.emit)(Event::Delta { at, delta }));
         (self.emit)(Event::Close { at });
     }
+}
+
+/// Whether a call is of a tool that the provider has run itself. Those have a type of their own; the calls that the client
+/// is to make have none, or `tool_use` (where the tool is a strict one, for example).
+pub(super) fn was_run_by_provider(call: Node<'_>) -> bool {
+    call.get("type").and_then(Node::escaped).is_some_and(|kind| kind != b"tool_use")
 }
 
 #[cfg(test)]

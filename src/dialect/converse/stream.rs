@@ -8,7 +8,7 @@ use crate::dialect::middle::{
 };
 use crate::wire::json::{Member, Node};
 
-use super::answer::{citation, image_kind, read_finish, read_usage, text_of};
+use super::answer::{citation, image_kind, read_finish, read_usage, text_of, was_run_by_provider};
 use super::errors;
 
 /// Reads the stream of `ConverseStream`.
@@ -108,7 +108,7 @@ impl StreamReader {
         let index = index_of(event);
         self.close(index, emit);
         let Some(start) = event.get("start") else { return };
-        if let Some(call) = start.get("toolUse").filter(|call| call.get("type").is_none()) {
+        if let Some(call) = start.get("toolUse").filter(|call| !was_run_by_provider(*call)) {
             let (id, name) = (call.get("toolUseId").and_then(text_of), call.get("name").and_then(text_of));
             let (Some(id), Some(name)) = (id, name) else {
                 return self.fail(errors::nameless_call(), emit);

@@ -26,7 +26,7 @@ fn blocks_of_every_kind_are_read_in_their_order() {
         {"text":"Hi \"you\""},
         {"text":""},
         {"toolUse":{"toolUseId":"c1","name":"f","input":{"x":[1]}}},
-        {"toolUse":{"toolUseId":"c2","name":"g","input":{}}},
+        {"toolUse":{"toolUseId":"c2","name":"g","input":{},"type":"tool_use"}},
         {"toolUse":{"toolUseId":"s1","name":"search","input":{"q":1},"type":"server_tool_use"}},
         {"citationsContent":{"content":[{"text":"Grass is green."}],"citations":[
             {"title":"Doc","sourceContent":[{"text":"green"}],"location":{"web":{"url":"https://x"}}}]}},

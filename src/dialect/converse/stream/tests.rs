@@ -62,7 +62,7 @@ fn calls_may_be_parallel_and_without_arguments() {
     let lines = format!(
         r#"{START}
         contentBlockStart {{"contentBlockIndex":3,"start":{{"toolUse":{{"toolUseId":"a","name":"f"}}}}}}
-        contentBlockStart {{"contentBlockIndex":5,"start":{{"toolUse":{{"toolUseId":"b","name":"g"}}}}}}
+        contentBlockStart {{"contentBlockIndex":5,"start":{{"toolUse":{{"toolUseId":"b","name":"g","type":"tool_use"}}}}}}
         contentBlockDelta {{"contentBlockIndex":3,"delta":{{"toolUse":{{"input":""}}}}}}
         contentBlockDelta {{"contentBlockIndex":3,"delta":{{"toolUse":{{"input":"{{\"x\":"}}}}}}
         contentBlockDelta {{"contentBlockIndex":5,"delta":{{"toolUse":{{"input":""}}}}}}
