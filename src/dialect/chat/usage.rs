@@ -5,7 +5,7 @@ use crate::ledger::usage::Usage;
 use crate::wire::json::Node;
 
 /// Reads a `usage` object. Some providers count thoughts beside `completion_tokens` instead of inside of it; their total
-/// shows it.
+/// shows it. Some count what was cached beside `prompt_tokens`; it shows where a part would be larger than the whole.
 pub fn read_usage(value: Node<'_>) -> Usage {
     let mut usage = openai::read_usage(value.raw());
     let total = value.get("total_tokens").and_then(Node::u64);
@@ -15,6 +15,11 @@ pub fn read_usage(value: Node<'_>) -> Usage {
         && input.checked_add(output).and_then(|sum| sum.checked_add(reasoning)) == Some(total)
     {
         usage.output = Some(output + reasoning);
+    }
+    if let (Some(input), Some(cached)) = (usage.input, usage.cache_read)
+        && cached > input
+    {
+        usage.input = Some(input.saturating_add(cached));
     }
     usage
 }
@@ -63,6 +68,15 @@ mod tests {
         assert_eq!(read(&counts(15)).output, Some(5), "inside");
         assert_eq!(read(&counts(18)).output, Some(8), "beside");
         assert_eq!(read(r#"{"prompt_tokens":1}"#).output, None);
+    }
+
+    #[test]
+    fn what_was_cached_beside_the_prompt_is_counted_into_it() {
+        let counts = |cached: u64| {
+            let details = format!(r#""prompt_tokens_details":{{"cached_tokens":{cached}}}"#);
+            read(&format!(r#"{{"prompt_tokens":24,"completion_tokens":2,"total_tokens":26,{details}}}"#)).input
+        };
+        assert_eq!([counts(16), counts(24), counts(161)], [Some(24), Some(24), Some(185)]);
     }
 
     #[test]
