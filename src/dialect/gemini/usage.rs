@@ -29,7 +29,9 @@ pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
     if !usage.is_known() {
         return;
     }
-    let candidates = usage.output.map(|output| output.saturating_sub(usage.reasoning.unwrap_or(0)));
+    // Readers add the two, so the sum must be the output even where a provider counts more thoughts than output.
+    let reasoning = usage.reasoning.map(|reasoning| reasoning.min(usage.output.unwrap_or(reasoning)));
+    let candidates = usage.output.map(|output| output - reasoning.unwrap_or(0));
     let total = usage.input.zip(usage.output).map(|(input, output)| input.saturating_add(output));
     member("usageMetadata", out);
     out.push(b'{');
@@ -38,7 +40,7 @@ pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
         ("candidatesTokenCount", candidates),
         ("totalTokenCount", total),
         ("cachedContentTokenCount", usage.cache_read),
-        ("thoughtsTokenCount", usage.reasoning),
+        ("thoughtsTokenCount", reasoning),
     ] {
         if let Some(count) = count {
             member_count(name, count, out);
@@ -77,5 +79,14 @@ mod tests {
             let back = Node::scanned(&out).get("usageMetadata").map(read_usage).unwrap_or_default();
             assert_eq!(back, want, "{}", String::from_utf8_lossy(&out));
         }
+    }
+
+    #[test]
+    fn thoughts_are_never_more_than_the_output() {
+        let usage = Usage { output: Some(16), reasoning: Some(19), ..Usage::default() };
+        let mut out = b"{".to_vec();
+        write_usage(&usage, &mut out);
+        let want = r#"{"usageMetadata":{"candidatesTokenCount":0,"thoughtsTokenCount":16}"#;
+        assert_eq!(String::from_utf8_lossy(&out), want);
     }
 }
