@@ -16,7 +16,13 @@ use crate::{read_chat, read_converse, read_gemini, read_messages, read_responses
 /// What a recording says by itself.
 pub fn wanted(recording: &Recording) -> Said {
     if recording.is_stream {
-        return read_stream(recording.grammar, &events_of(recording.grammar, &recording.body));
+        let events = events_of(recording.grammar, &recording.body);
+        let broken = events.iter().position(|event| event.data.is_string() && event.data != "[DONE]");
+        let mut said = read_stream(recording.grammar, &events[..broken.unwrap_or(events.len())]);
+        if broken.is_some() && !said.has_ended {
+            said.error = Some(String::new());
+        }
+        return said;
     }
     read_answer(recording.grammar, &serde_json::from_slice(&recording.body).unwrap_or_default())
 }
@@ -159,6 +165,7 @@ fn terminal(grammar: Grammar, body: &[u8]) -> usize {
         let has_reason = |list: &str, name: &str| items(&data[list]).any(|item| !text(item, name).is_empty());
         let is_error = !data["error"].is_null() || data["exception"].is_string() || kind == "error";
         is_error
+            || (data.is_string() && *data != "[DONE]")
             || match grammar {
                 Grammar::Chat => *data == "[DONE]" || has_reason("choices", "finish_reason"),
                 Grammar::Responses => {

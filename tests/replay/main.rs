@@ -9,6 +9,7 @@ mod check;
 mod compare;
 mod drive;
 mod framing;
+mod inflate;
 mod read_chat;
 mod read_converse;
 mod read_gemini;

@@ -130,6 +130,9 @@ fn read_message(message: &Value, choice: &mut Choice) {
 }
 
 fn read_call(call: &Value, choice: &mut Choice) {
+    if text(call, "name").is_empty() {
+        return;
+    }
     let arguments = text(call, "arguments");
     let input = if call["is_custom"] == true { custom_input(arguments) } else { input_in(&input_of(arguments)) };
     choice.call(text(call, "name"), input);
@@ -208,5 +211,7 @@ fn counts(usage: &Value) -> Counts {
     {
         output = Some(given + reasoning);
     }
+    // And a part that is larger than the whole stands beside it.
+    let input = input.map(|input| if cached > input { input + cached } else { input });
     Counts { input: input.unwrap_or(0), output: output.unwrap_or(0), cached, reasoning }
 }

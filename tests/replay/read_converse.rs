@@ -64,7 +64,8 @@ fn read_block(block: &Value, choice: &mut Choice) {
     choice.think(text(block, "thought"));
     choice.think(text(&block["reasoningContent"]["reasoningText"], "text"));
     choice.say(text(block, "text"));
-    if block["toolUse"].is_object() {
+    // What has a type of its own was run by the provider.
+    if block["toolUse"].is_object() && matches!(text(&block["toolUse"], "type"), "" | "tool_use") {
         let pieces = input_of(text(block, "pieces"));
         let input = if block["toolUse"]["input"].is_null() { pieces } else { block["toolUse"]["input"].clone() };
         choice.call(text(&block["toolUse"], "name"), input_in(&input));

@@ -5,8 +5,13 @@ use serde_json::{Map, Value};
 use crate::framing::Event;
 use crate::said::{Choice, Counts, Finish, Said, input_in, items, merge, text};
 
+/// A whole answer. One of candidates that neither say nor end anything is none.
 pub fn answer(body: &Value) -> Said {
     let mut said = stream(&[Event { name: String::new(), data: body.clone(), start: 0 }]);
+    let is_blank = |candidate: &Value| candidate["finishReason"].is_null() && candidate["content"]["parts"].is_null();
+    if items(&body["candidates"]).any(is_blank) {
+        said.error = Some(String::new());
+    }
     if said.error.is_none() {
         said.has_ended = true;
         for choice in said.choices.values_mut().filter(|choice| choice.finish.is_none()) {
@@ -33,7 +38,17 @@ pub fn stream(events: &[Event]) -> Said {
                 choice.finish = Some(finish_of(word));
             }
         }
-        is_blocked |= !text(&data["promptFeedback"], "blockReason").is_empty();
+        let feedback = &data["promptFeedback"];
+        is_blocked |= !feedback["blockReason"].is_null() || !feedback["blockReasonMessage"].is_null();
+        // Calls in pieces come only to those who ask for them.
+        let is_piece = |part: &Value| {
+            part["functionCall"]["partialArgs"].is_array() || part["functionCall"]["willContinue"] == true
+        };
+        let mut contents = items(&data["candidates"]).map(|candidate| &candidate["content"]["parts"]);
+        if contents.any(|parts| items(parts).any(is_piece)) {
+            said.error = Some(String::new());
+            break;
+        }
         merge(&mut usage, &data["usageMetadata"]);
     }
     if is_blocked {

@@ -29,6 +29,8 @@ pub fn stream(events: &[Event]) -> Said {
     for Event { data, .. } in events {
         let index = data["index"].as_u64().unwrap_or(0);
         match text(data, "type") {
+            // Two answers in one are none.
+            "message_start" if !blocks.is_empty() => said.error = Some(String::new()),
             "message_start" => {
                 merge(&mut usage, &data["message"]["usage"]);
                 for (index, block) in (0..).zip(items(&data["message"]["content"])) {

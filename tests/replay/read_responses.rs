@@ -54,7 +54,8 @@ fn add(kind: &str, data: &Value, output: &mut Output) {
     let Some(place) = data["output_index"].as_u64() else { return };
     let (is_added, is_done) = (kind == "response.output_item.added", kind == "response.output_item.done");
     if is_added || is_done {
-        output.insert(place, (data["item"].clone(), is_done));
+        let grown = output.remove(&place).map(|(item, _)| item);
+        output.insert(place, (with_grown(data["item"].clone(), grown.unwrap_or_default()), is_done));
         return;
     }
     let Some((item, is_whole)) = output.get_mut(&place) else { return };
@@ -81,6 +82,20 @@ fn add(kind: &str, data: &Value, output: &mut Output) {
         }
         grow(&mut parts[index], field, piece);
     }
+}
+
+/// An item that is told whole behind its pieces. Where they differ, the client has seen the pieces.
+fn with_grown(mut item: Value, grown: Value) -> Value {
+    for (list, fields) in [("content", ["text", "refusal"]), ("summary", ["text", "text"])] {
+        for (index, part) in items(&grown[list]).enumerate() {
+            for field in fields.into_iter().filter(|field| !text(part, field).is_empty()) {
+                if item[list][index].is_object() {
+                    item[list][index][field] = part[field].clone();
+                }
+            }
+        }
+    }
+    item
 }
 
 fn grow(value: &mut Value, field: &str, piece: &str) {

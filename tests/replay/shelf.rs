@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::framing::{frame, frames, framed, from_base64, sse};
 use crate::said::{items, text};
-use crate::yaml;
+use crate::{inflate, yaml};
 
 /// An answer of a provider, as it would come.
 pub struct Recording {
@@ -71,7 +71,8 @@ fn judge(name: String, raw: Raw) -> Found {
         return refuse(&format!("an answer of status {status}: not a conversation"));
     }
     if body.starts_with(&[0x1F, 0x8B]) {
-        return refuse("compressed");
+        let Some(bytes) = inflate::gunzip(&body) else { return refuse("compressed in a way that cannot be read") };
+        body = bytes;
     }
     if body.trim_ascii().is_empty() {
         return refuse("an empty body");
@@ -87,7 +88,7 @@ fn judge(name: String, raw: Raw) -> Found {
     }
     if body.starts_with(&[0, 0]) {
         let Some(events) = frames(&body) else { return refuse("an event stream that is cut or changed") };
-        let is_spoken = events.iter().any(|event| event.name == "messageStart");
+        let is_spoken = events.iter().any(|event| event.name == "contentBlockDelta");
         return match is_spoken {
             true => Ok(Recording { name, grammar: Grammar::Converse, is_stream: true, body }),
             false => refuse("native format not spoken: an event stream of another API"),
@@ -103,7 +104,8 @@ fn judge(name: String, raw: Raw) -> Found {
 }
 
 fn of_answer(value: &Value) -> Option<Grammar> {
-    let has_message = items(&value["choices"]).any(|choice| choice["message"].is_object());
+    let is_chat = text(value, "object") == "chat.completion";
+    let has_message = is_chat || items(&value["choices"]).any(|choice| choice["message"].is_object());
     if text(value, "object") == "response" {
         Some(Grammar::Responses)
     } else if has_message {
@@ -163,12 +165,13 @@ fn answer_in(response: &Value) -> Raw {
     let word = || status.as_str().and_then(|status| status.get(..3)?.parse().ok());
     let code = status.as_u64().or(status["code"].as_u64()).or(response["code"].as_u64()).or_else(word);
     let bodies = ["body", "parsed_body", "content", "body_base64", "jsonBody", "base64Body"];
+    let is_base64 = response["body_encoding"] == "base64";
     let body = bodies.into_iter().find(|name| !response[*name].is_null());
     let bytes = body.map(|name| {
         let inner = [&response[name]["string"], &response[name]["base64_string"], &response[name]];
         let value = inner.into_iter().find(|value| !value.is_null()).unwrap_or(&Value::Null);
         match value {
-            Value::String(text) if name.contains("base64") => from_base64(text),
+            Value::String(text) if is_base64 || name.contains("base64") => from_base64(text),
             Value::String(text) => text.clone().into_bytes(),
             Value::Object(members) if members.contains_key("!binary") => from_base64(text(value, "!binary")),
             other => other.to_string().into_bytes(),
@@ -195,7 +198,7 @@ fn lines(bytes: &[u8]) -> Raw {
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| json!(line)))
         .flat_map(|line| line["response"].as_array().cloned().unwrap_or_else(|| vec![line]))
         .collect();
-    let is_converse = values.iter().any(|value| value["messageStart"].is_object());
+    let is_converse = values.iter().any(|value| value["contentBlockDelta"].is_object());
     let body = if is_converse {
         let one = |value: &Value| {
             let member = value.as_object().and_then(|members| members.iter().next().map(|(n, p)| (n.clone(), p.to_string())));
