@@ -42,6 +42,8 @@ enum Open {
     Text,
     Thought,
     Call(Call),
+    /// All of it has come; it waits for those that were opened before it.
+    WholeCall(Call),
     /// Written whole, or not at all.
     Done,
 }
@@ -168,9 +170,24 @@ impl StreamWriter {
 
     fn close(&mut self, at: Place, out: &mut Vec<u8>) {
         let Some(index) = self.open.iter().position(|(place, _)| *place == at) else { return };
-        if let (_, Open::Call(call)) = self.open.swap_remove(index) {
+        if let (_, Open::Call(call)) = self.open.remove(index) {
+            self.open.insert(index, (at, Open::WholeCall(call)));
+            self.write_calls(at.choice, out);
+        }
+    }
+
+    /// Calls leave in the order in which they were opened, as they stand in a whole answer.
+    fn write_calls(&mut self, choice: u32, out: &mut Vec<u8>) {
+        let is_call = |open: &Open| matches!(open, Open::Call(_) | Open::WholeCall(_));
+        let first = |(place, open): &(Place, Open)| place.choice == choice && is_call(open);
+        while let Some(index) = self.open.iter().position(first)
+            && let (at, Open::WholeCall(call)) = &self.open[index]
+        {
+            let (at, mut part) = (*at, Vec::new());
+            call.write(&mut part);
+            self.open.remove(index);
             self.begin(out);
-            call.write(out);
+            out.extend_from_slice(&part);
             self.end_response(at, out);
         }
     }

@@ -220,3 +220,18 @@ fn what_is_special_has_its_place_or_none() {
     assert_eq!(candidate["groundingMetadata"]["groundingChunks"][0]["web"]["uri"], "u");
     assert_eq!((&candidate["finishReason"], &candidate["index"]), (&"SAFETY".into(), &1.into()));
 }
+
+#[test]
+fn calls_that_end_in_another_order_leave_in_that_of_their_opening() {
+    let events = [
+        call(at(0, 0), "c1", "f"),
+        call(at(0, 1), "c2", "g"),
+        call(at(1, 0), "c3", "h"),
+        Event::Close { at: at(0, 1) },
+        Event::Close { at: at(1, 0) },
+        Event::Close { at: at(0, 0) },
+    ];
+    let written = written(&events, Framing::Sse);
+    let places = ["c3", "c1", "c2"].map(|id| written.find(id).expect(id));
+    assert!(places.is_sorted(), "{written}");
+}
