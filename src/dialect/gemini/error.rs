@@ -59,7 +59,7 @@ pub fn write_error(error: &ProviderError, request_id: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"error\":{");
     member_count("code", if is_ours { 502 } else { u64::from(error.status) }, out);
     member_text("message", &error.message, out);
-    member_text("status", status_word(error.kind), out);
+    member_text("status", status_word(error), out);
     if !request_id.is_empty() {
         member("details", out);
         out.extend_from_slice(b"[{\"@type\":\"type.googleapis.com/google.rpc.RequestInfo\",\"requestId\":");
@@ -69,12 +69,14 @@ pub fn write_error(error: &ProviderError, request_id: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}}");
 }
 
-fn status_word(kind: ErrorKind) -> &'static str {
-    match kind {
+/// A permission that is refused with 401 is the client's own key.
+fn status_word(error: &ProviderError) -> &'static str {
+    match error.kind {
         ErrorKind::BadRequest
         | ErrorKind::ContextOverflow
         | ErrorKind::ContentFilter
         | ErrorKind::TooLarge => "INVALID_ARGUMENT",
+        ErrorKind::Permission if error.status == 401 => "UNAUTHENTICATED",
         ErrorKind::Permission => "PERMISSION_DENIED",
         ErrorKind::NotFound => "NOT_FOUND",
         ErrorKind::RateLimit | ErrorKind::Billing => "RESOURCE_EXHAUSTED",
@@ -146,6 +148,8 @@ mod tests {
                 "details": [{"@type": "type.googleapis.com/google.rpc.RequestInfo", "requestId": "r-1"}]}})
         );
         out.clear();
+        let key = ProviderError { kind: ErrorKind::Permission, status: 401, ..error.clone() };
+        assert_eq!((status_word(&key), status_word(&error)), ("UNAUTHENTICATED", "RESOURCE_EXHAUSTED"));
         write_error(&ProviderError { kind: ErrorKind::Credential, status: 401, ..error }, "", &mut out);
         assert!(out.starts_with(br#"{"error":{"code":502,"#) && out.ends_with(br#""status":"INTERNAL"}}"#));
     }

@@ -18,7 +18,7 @@ pub fn write_error(error: &ProviderError, request_id: &str, out: &mut Vec<u8>) {
 /// Appends the inner object: type and message.
 pub(super) fn write_object(error: &ProviderError, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"");
-    out.extend_from_slice(type_name(error.kind).as_bytes());
+    out.extend_from_slice(type_name(error).as_bytes());
     out.extend_from_slice(b"\",\"message\":\"");
     // Clients know a full context by these words and then shorten the conversation.
     if error.kind == ErrorKind::ContextOverflow && !error.message.contains(PROMPT_TOO_LONG) {
@@ -29,13 +29,14 @@ pub(super) fn write_object(error: &ProviderError, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"}");
 }
 
-/// The error's `type`. That the gateway's own key was refused is nothing that a client could mend, so it is not shown as an
-/// authentication error.
-fn type_name(kind: ErrorKind) -> &'static str {
-    match kind {
+/// The error's `type`. A permission that is refused with 401 is the client's own key. That the gateway's was refused is
+/// nothing that a client could mend, so it is not shown as an authentication error.
+fn type_name(error: &ProviderError) -> &'static str {
+    match error.kind {
         ErrorKind::BadRequest | ErrorKind::ContextOverflow | ErrorKind::ContentFilter => {
             "invalid_request_error"
         }
+        ErrorKind::Permission if error.status == 401 => "authentication_error",
         ErrorKind::Permission => "permission_error",
         ErrorKind::Billing => "billing_error",
         ErrorKind::NotFound => "not_found_error",
@@ -134,6 +135,14 @@ mod tests {
             assert_eq!((error.kind, error.status), (kind, status), "{text}");
         }
         assert_eq!(read(r#"{"error":"text"}"#).message, "text");
+    }
+
+    #[test]
+    fn a_wrong_key_of_the_client_is_an_authentication_error() {
+        let error = read(r#"{"error":{"type":"permission_error"}}"#);
+        for (status, want) in [(401, "authentication_error"), (403, "permission_error")] {
+            assert_eq!(type_name(&ProviderError { status, ..error.clone() }), want, "{status}");
+        }
     }
 
     #[test]

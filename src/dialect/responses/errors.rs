@@ -8,7 +8,7 @@ pub fn write_error(error: &ProviderError, _request_id: &str, out: &mut Vec<u8>) 
     out.extend_from_slice(b"{\"error\":{\"message\":");
     json::write_string(&error.message, out);
     out.extend_from_slice(b",\"type\":");
-    json::write_string(type_of(error.kind), out);
+    json::write_string(type_of(error), out);
     out.extend_from_slice(b",\"param\":");
     write_nullable(error.param.as_deref(), out);
     out.extend_from_slice(b",\"code\":");
@@ -24,14 +24,16 @@ pub fn write_nullable(text: Option<&str>, out: &mut Vec<u8>) {
     }
 }
 
-fn type_of(kind: ErrorKind) -> &'static str {
-    match kind {
+/// A permission that is refused with 401 is the client's own key.
+fn type_of(error: &ProviderError) -> &'static str {
+    match error.kind {
         ErrorKind::BadRequest | ErrorKind::ContextOverflow | ErrorKind::ContentFilter => {
             "invalid_request_error"
         }
         ErrorKind::TooLarge => "invalid_request_error",
         // The client's own key is fine.
         ErrorKind::Credential | ErrorKind::Server => "upstream_error",
+        ErrorKind::Permission if error.status == 401 => "authentication_error",
         ErrorKind::Permission => "permission_error",
         ErrorKind::Billing => "insufficient_quota",
         ErrorKind::NotFound => "not_found_error",
@@ -146,5 +148,18 @@ fn status_of(kind: ErrorKind) -> u16 {
         ErrorKind::TooLarge => 413,
         ErrorKind::Overloaded => 503,
         ErrorKind::Timeout => 504,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_key_of_the_client_is_an_authentication_error() {
+        for (status, want) in [(401, "authentication_error"), (403, "permission_error")] {
+            let error = ProviderError { kind: ErrorKind::Permission, status, ..broken_answer("no") };
+            assert_eq!(type_of(&error), want, "{status}");
+        }
     }
 }
