@@ -18,16 +18,22 @@ use crate::wire::path;
 /// The endpoint of the provider that a request to ours goes to: the same one where the provider has it, else that of
 /// another dialect. `None` where nothing of the provider's can answer it.
 pub fn egress(provider: &Provider, endpoint: Endpoint, model: &str, wants_stream: bool) -> Option<Endpoint> {
-    let has_responses = provider.route(Endpoint::Responses).is_some();
-    if endpoint == Endpoint::Chat && has_responses && provider.only_responses.has(model) {
-        return Some(Endpoint::Responses);
-    }
-    if endpoint == Endpoint::Other || provider.route(endpoint).is_some() {
+    let has = |endpoint: Endpoint| provider.route(endpoint).is_some();
+    let found = usual_egress(has, endpoint, wants_stream)?;
+    // Whatever dialect the client speaks: some models are not to be had by chat.
+    let is_elsewhere =
+        found == Endpoint::Chat && has(Endpoint::Responses) && provider.only_responses.has(model);
+    Some(if is_elsewhere { Endpoint::Responses } else { found })
+}
+
+/// The same for a model that all of the provider's endpoints know.
+fn usual_egress(has: impl Fn(Endpoint) -> bool, endpoint: Endpoint, wants_stream: bool) -> Option<Endpoint> {
+    if endpoint == Endpoint::Other || has(endpoint) {
         return Some(endpoint);
     }
     endpoint.grammar()?;
     let endpoints = Grammar::BY_PREFERENCE.into_iter().map(|grammar| grammar.endpoint(wants_stream));
-    endpoints.into_iter().find(|&endpoint| provider.route(endpoint).is_some())
+    endpoints.into_iter().find(|&endpoint| has(endpoint))
 }
 
 /// Translates the request when its provider speaks another dialect: the body becomes the provider's.
@@ -97,3 +103,25 @@ fn unsupported(provider: &Provider, fields: &[String]) -> Refusal {
 
 /// Room for a usual body.
 const BODY_BYTES_USUAL: usize = 2 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Sources, load};
+
+    #[test]
+    fn a_model_that_chat_does_not_have_is_asked_by_responses_whatever_the_client_speaks() {
+        let env = [("OPENAI_API_KEY".to_owned(), "k".to_owned())].into();
+        let snapshot = load(&Sources { file: None, env }).expect("a provider needs no more than its key");
+        let provider = &snapshot.providers[0];
+        let check = |endpoint: Endpoint, model: &str, want: Option<Endpoint>| {
+            assert_eq!(egress(provider, endpoint, model, false), want, "{endpoint:?} {model}");
+        };
+        for endpoint in [Endpoint::Chat, Endpoint::Messages, Endpoint::Generate, Endpoint::Responses] {
+            check(endpoint, "gpt-5-pro", Some(Endpoint::Responses));
+        }
+        check(Endpoint::Messages, "gpt-4o", Some(Endpoint::Chat));
+        check(Endpoint::Embeddings, "gpt-5-pro", Some(Endpoint::Embeddings));
+        check(Endpoint::CountTokens, "gpt-5-pro", None);
+    }
+}
