@@ -38,7 +38,7 @@ pub async fn send(
     answer: &Answer<'_>,
     timeout_ms: u64,
 ) -> Result<(), FaultKind> {
-    let Work { request, request_id, .. } = work;
+    let Work { request, request_id, grammar, .. } = work;
     let mut out = shard.buffers.lend();
     let mut head = HeadWriter::response(&mut out, answer.status);
     if !answer.content_type.is_empty() {
@@ -47,9 +47,7 @@ pub async fn send(
     if answer.status != 204 {
         head.number(b"content-length", answer.body.len() as u64);
     }
-    if !request_id.as_bytes().is_empty() {
-        head.checked_header(b"x-request-id", request_id.as_bytes());
-    }
+    write_id(&mut head, Some(*grammar), request_id.as_bytes(), answer.header_lines);
     head.connection(request.version, request.keep_alive);
     head.ready_lines(answer.header_lines);
     head.finish();
@@ -58,6 +56,24 @@ pub async fn send(
     shard.buffers.give_back(out);
     sent
 }
+
+/// Writes the request's id, if it has one yet; for callers of Anthropic's dialect also under the name that its SDKs read.
+/// An answer that passes untranslated (`None`) has the provider's own of that name, and the lines may have it.
+pub fn write_id(head: &mut HeadWriter<'_>, grammar: Option<Grammar>, id: &[u8], header_lines: &[u8]) {
+    if id.is_empty() {
+        return;
+    }
+    head.checked_header(b"x-request-id", id);
+    let has_own = header_lines.split(|&b| b == b'\n').any(|line| {
+        line.get(..OWN_ID.len()).is_some_and(|name| name.eq_ignore_ascii_case(OWN_ID))
+            && line[OWN_ID.len()..].starts_with(b":")
+    });
+    if grammar == Some(Grammar::Messages) && !has_own {
+        head.checked_header(OWN_ID, id);
+    }
+}
+
+const OWN_ID: &[u8] = b"request-id";
 
 /// Sends a refusal in the caller's dialect.
 pub async fn refuse(
@@ -119,4 +135,27 @@ pub async fn linger(shard: &Shard, client: &mut Client) {
 /// The refusal of a request that is no HTTP.
 pub fn of_malformed(bad: Malformed) -> Refusal {
     Refusal::new(bad.status(), RefusalKind::InvalidRequest, bad.code(), bad.sentence())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anthropics_sdks_find_the_id_once_under_their_own_name() {
+        let check = |grammar: Option<Grammar>, lines: &str, want: &str| {
+            let mut out = Vec::new();
+            write_id(&mut HeadWriter::continuing(&mut out), grammar, b"1", lines.as_bytes());
+            assert_eq!(String::from_utf8(out).unwrap(), want, "{grammar:?} {lines}");
+        };
+        let (one, both) = ("x-request-id: 1\r\n", "x-request-id: 1\r\nrequest-id: 1\r\n");
+        check(Some(Grammar::Messages), "", both);
+        check(Some(Grammar::Messages), "retry-after: 1\r\nx-request-id: a\r\n", both);
+        check(Some(Grammar::Messages), "retry-after: 1\r\nRequest-Id: a\r\n", one);
+        check(Some(Grammar::Chat), "", one);
+        check(None, "", one);
+        let mut out = Vec::new();
+        write_id(&mut HeadWriter::continuing(&mut out), Some(Grammar::Messages), b"", b"");
+        assert!(out.is_empty());
+    }
 }

@@ -172,7 +172,7 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, passing: &mut Passi
             pass_header(&mut writer, work, head, field);
         }
     }
-    writer.checked_header(b"x-request-id", work.request_id.as_bytes());
+    answer::write_id(&mut writer, is_translated.then_some(work.grammar), work.request_id.as_bytes(), b"");
     if has_tried {
         writer.checked_header(b"x-should-retry", b"false");
     }
