@@ -1,4 +1,4 @@
-"""One simulated provider and three gateways for all tests; a guard that keeps every connection on loopback."""
+"""Simulated providers and gateways for all tests; a guard that keeps every connection on loopback."""
 
 import os
 import socket
@@ -6,10 +6,11 @@ import socket
 import openai
 import pytest
 
-from support import KEY, Gateway, Scripted, Simulator
+from support import KEY, MODELS, Gateway, Scripted, Simulator, Translator
 
+CLIENT_VARIABLES = ("OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "CLAUDE_", "CODEX_", "LANGCHAIN_", "LANGSMITH_")
 for name in list(os.environ):
-    if name.lower().endswith("_proxy") or name.startswith(("OPENAI_", "LANGCHAIN_", "LANGSMITH_")):
+    if name.lower().endswith("_proxy") or name.startswith(CLIENT_VARIABLES):
         del os.environ[name]
 
 _connect = socket.socket.connect
@@ -56,6 +57,24 @@ def impatient_gateway(simulator, scripted):
     """Gives a provider that stalls up soon."""
     limits = {"RINGWAY_UPSTREAM_FIRST_BYTE_TIMEOUT": "500ms", "RINGWAY_UPSTREAM_IDLE_TIMEOUT": "500ms"}
     yield from stopped_at_end(Gateway(simulator, scripted, RETRY_MAX_RETRIES="0", **limits))
+
+
+@pytest.fixture(scope="session")
+def provider():
+    """The simulated provider behind the translator. Nobody else asks it, so that its last request is the test's."""
+    yield from stopped_at_end(Simulator())
+
+
+@pytest.fixture(scope="session")
+def translator(provider, scripted):
+    """Speaks to one provider in every dialect, and asks once."""
+    yield from stopped_at_end(Translator(provider, scripted))
+
+
+@pytest.fixture(params=MODELS)
+def dialect(request):
+    """The dialect of the provider: a test that names it runs against each."""
+    return request.param
 
 
 def client_of(gateway, **options):

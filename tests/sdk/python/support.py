@@ -66,6 +66,15 @@ class Simulator(Process):
             ["simulate", "--listen", "127.0.0.1:0", "--driver", DRIVER], {}, r"simulating a provider on http://(\S+)/v1"
         )
 
+    def last(self):
+        """The last request that it got."""
+        return json.loads(page(f"http://{self.address}/sim/last"))
+
+
+def page(url, headers={}):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return opener.open(urllib.request.Request(url, headers=headers)).read().decode()
+
 
 class Gateway(Process):
     """The gateway in front of the simulated provider, a scripted one (`vllm`), and one that nobody runs (`ollama`)."""
@@ -87,14 +96,55 @@ class Gateway(Process):
 
     def metrics(self):
         """All samples of the metrics page, by name with labels."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        page = opener.open(f"http://{self.address}/metrics").read().decode()
-        samples = (line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+        lines = page(f"http://{self.address}/metrics").splitlines()
+        samples = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 
     def total(self, family, *labels):
         """The sum over a family's samples that have all of these labels."""
         return sum_of(self.metrics(), family, *labels)
+
+
+class Translator(Gateway):
+    """The gateway in front of one simulated provider of every dialect; made when it knows all their models."""
+
+    def __init__(self, simulator, scripted):
+        root = f"http://{simulator.address}"
+        providers = {
+            "ANTHROPIC_API_KEY": UPSTREAM_KEY,
+            "ANTHROPIC_BASE_URL": f"{root}/v1",
+            "GEMINI_API_KEY": UPSTREAM_KEY,
+            "GEMINI_BASE_URL": f"{root}/v1beta",
+            "BEDROCK_API_KEY": UPSTREAM_KEY,
+            "BEDROCK_BASE_URL": root,
+            "OPENAI_API_KEY": UPSTREAM_KEY,
+            "OPENAI_BASE_URL": f"{root}/v1",
+        }
+        super().__init__(simulator, scripted, RETRY_MAX_RETRIES="0", **providers)
+        # Nothing but the tests' own requests reaches the provider from here on.
+        for provider in ["anthropic", "gemini", "openai", "simulated"]:
+            eventually(f"the models of {provider}", lambda: f'"{provider}/simulated-chat"' in self._models())
+
+    def _models(self):
+        return page(f"{self.base_url}/models", {"authorization": f"Bearer {KEY}"})
+
+
+# A model of a provider that speaks this dialect and no other for it.
+MODELS = {
+    "chat": "simulated/simulated-chat",
+    "messages": "anthropic/claude-opus-4-6",
+    "gemini": "gemini/gemini-3-flash",
+    "converse": "bedrock/simulated-chat",
+    "responses": "openai/gpt-5-pro",
+}
+# What the path of a request to it begins with.
+PATHS = {
+    "chat": "/v1/chat/completions",
+    "messages": "/v1/messages",
+    "gemini": "/v1beta/models/gemini-3-flash:",
+    "converse": "/model/simulated-chat/converse",
+    "responses": "/v1/responses",
+}
 
 
 def sum_of(samples, family, *labels):
@@ -190,3 +240,9 @@ def ask(text="hi"):
 def sim(**behaviour):
     """The behaviour that is asked of the simulated provider, as an unknown field of the body."""
     return {"sim": behaviour}
+
+
+def told(text="hi", **behaviour):
+    """A text that asks the simulated provider for a behaviour, whatever dialect the gateway translates it to."""
+    words = (f"{key}={json.dumps(value)}" for key, value in behaviour.items())
+    return f"{text} [[sim {' '.join(words)}]]"
