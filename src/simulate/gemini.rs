@@ -15,10 +15,10 @@ pub fn question(body: &Value) -> Question {
         _ => Choice::named(calling.pointer("/allowedFunctionNames/0")),
     };
     let declared = items(&body["tools"]).flat_map(|tool| items(&tool["functionDeclarations"]));
-    let (newer, older): (Vec<&Value>, Vec<&Value>) =
-        declared.partition(|tool| tool.get("parametersJsonSchema").is_some());
-    let mut tools = question::tools(newer.into_iter(), "/parametersJsonSchema", &choice);
-    tools.extend(question::tools(older.into_iter(), "/parameters", &choice));
+    let schema_at =
+        |tool: &Value| SCHEMAS.into_iter().find(|at| tool.pointer(at).is_some()).unwrap_or("/parameters");
+    let tools = declared.flat_map(|tool| question::tools(std::iter::once(tool), schema_at(tool), &choice));
+    let tools = tools.collect();
     let is_json = config["responseMimeType"] == "application/json";
     let schema = config.get("responseJsonSchema").or_else(|| config.get("responseSchema")).cloned();
     Question {
@@ -210,6 +210,8 @@ fn framed(answer: &str, task: Task, is_first: bool) -> Vec<u8> {
 }
 
 const ARRAY_END: &[u8] = b"\r\n]";
+/// Where a declared function has its schema; Google's own SDK for Python spells the newer place in snake case.
+const SCHEMAS: [&str; 3] = ["/parametersJsonSchema", "/parameters_json_schema", "/parameters"];
 
 #[cfg(test)]
 mod tests {
@@ -255,6 +257,26 @@ mod tests {
             whole_of(WHOLE, &body("[[sim tools=0 empty]]"))["candidates"][0]["content"],
             json!({"role": "model"})
         );
+    }
+
+    #[test]
+    fn functions_keep_their_order_wherever_their_schema_stands() {
+        let schema = json!({"type": "OBJECT", "properties": {"n": {"type": "INTEGER"}}});
+        let mut request = body("[[sim tools=4]]");
+        let declared: Vec<Value> = ["parameters", "parameters_json_schema", "parametersJsonSchema"]
+            .map(|key| json!({"name": key, key: schema}))
+            .into_iter()
+            .chain([json!({"name": "bare"})])
+            .collect();
+        request["tools"] = json!([{"functionDeclarations": declared}]);
+        let answer = whole_of(WHOLE, &request);
+        let parts = items(&answer["candidates"][0]["content"]["parts"]);
+        let calls: Vec<(&Value, &Value)> =
+            parts.map(|part| (&part["functionCall"]["name"], &part["functionCall"]["args"])).collect();
+        let (filled, empty) = (json!({"n": 7}), json!({}));
+        let want = [&filled, &filled, &filled, &empty];
+        assert!(calls.iter().zip(&declared).all(|(call, tool)| *call.0 == tool["name"]), "{answer}");
+        assert_eq!(calls.iter().map(|call| call.1).collect::<Vec<_>>(), want);
     }
 
     #[test]
