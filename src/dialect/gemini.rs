@@ -38,3 +38,6 @@ pub use usage::read_usage;
 pub use write_answer::AnswerWriter;
 pub use write_request::write_request;
 pub use write_stream::{Framing, StreamWriter};
+
+/// The header by which Google's SDKs name themselves, on every request.
+pub const CALLER_HEADER: &str = "x-goog-api-client";

@@ -65,7 +65,8 @@ pub fn route(input: &[u8]) {
         }
         Ok(Asked::Api(_, rest)) => assert_eq!([b"/v1", rest.of(head)].concat(), path),
         Ok(Asked::ApiOfModel(_, model)) => {
-            let start = [b"/v1beta/models/", model.of(head), b":"].concat();
+            let version = if path.starts_with(b"/v1/") { &b"/v1"[..] } else { b"/v1beta" };
+            let start = [version, b"/models/", model.of(head), b":"].concat();
             assert!(path.starts_with(&start) && !model.is_empty());
         }
         Ok(Asked::Passthrough { provider, rest }) => {

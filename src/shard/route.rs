@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::active::{Active, Upstream};
 use crate::base::{Refusal, RefusalKind, Span};
 use crate::dialect::endpoint::{Endpoint, Grammar};
-use crate::dialect::messages;
+use crate::dialect::{gemini, messages};
 use crate::offload::Catalogue;
 use crate::wire::path::percent_decoded;
 use crate::wire::request::{Method, RequestHead};
@@ -42,10 +42,25 @@ impl Asked {
     }
 }
 
-/// Callers of Anthropic's dialect name its version on every request.
-fn of_version(head: &[u8], request: &RequestHead) -> Grammar {
-    let has_version = request.headers.get(head, messages::VERSION_HEADER).is_some();
-    if has_version { Grammar::Messages } else { Grammar::Chat }
+/// Callers of Anthropic's dialect name its version on every request; Google's SDKs name themselves.
+fn of_caller(head: &[u8], request: &RequestHead) -> Grammar {
+    let has = |name| request.headers.get(head, name).is_some();
+    if has(messages::VERSION_HEADER) {
+        Grammar::Messages
+    } else if has(gemini::CALLER_HEADER) {
+        Grammar::Gemini
+    } else {
+        Grammar::Chat
+    }
+}
+
+/// `/v1/models/{model}:{method}` or `/v1beta/…`: where the model stands in the path, and what is asked of it. Google's
+/// SDKs use the one or the other.
+fn of_model(path: &[u8]) -> Option<(Endpoint, usize, usize)> {
+    let start =
+        [&b"/v1/models/"[..], b"/v1beta/models/"].into_iter().find(|start| path.starts_with(start))?.len();
+    let colon = memchr::memrchr(b':', &path[start..]).filter(|&at| at > 0)? + start;
+    Some((Endpoint::of_method(&path[colon + 1..])?, start, colon))
 }
 
 /// Reads the path. `Err` is a path or a method that is not served; the methods that are stand beside it.
@@ -60,13 +75,20 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
     match path {
         b"/health" => return only_read(Asked::Health),
         b"/health/ready" => return only_read(Asked::Ready),
-        b"/v1/models" if is_read => return Ok(Asked::Models(of_version(head, request))),
+        b"/v1/models" if is_read => return Ok(Asked::Models(of_caller(head, request))),
         b"/v1beta/models" => return only_read(Asked::Models(Grammar::Gemini)),
         _ if path == metrics_path.as_bytes() => return only_read(Asked::Metrics),
         _ => {}
     }
+    if let Some((endpoint, start, end)) = of_model(path) {
+        if request.method != Method::Post {
+            return Err("POST, OPTIONS");
+        }
+        let at = request.path.start as usize;
+        return Ok(Asked::ApiOfModel(endpoint, Span::new(at + start, at + end)));
+    }
     if path.starts_with(b"/v1/models/") && is_read && path.len() > 11 {
-        return Ok(Asked::Model(of_version(head, request), behind(11)));
+        return Ok(Asked::Model(of_caller(head, request), behind(11)));
     }
     if path.starts_with(b"/v1/") && path.len() > 4 {
         let endpoint = Endpoint::of_path(&path[3..]);
@@ -74,16 +96,6 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
             return Err("POST, OPTIONS");
         }
         return Ok(Asked::Api(endpoint, behind(3)));
-    }
-    if let Some(rest) = path.strip_prefix(b"/v1beta/models/")
-        && let Some(colon) = memchr::memrchr(b':', rest).filter(|&at| at > 0)
-        && let Some(endpoint) = Endpoint::of_method(&rest[colon + 1..])
-    {
-        if request.method != Method::Post {
-            return Err("POST, OPTIONS");
-        }
-        let start = request.path.start as usize + 15;
-        return Ok(Asked::ApiOfModel(endpoint, Span::new(start, start + colon)));
     }
     if path.starts_with(b"/v1beta/models/") && is_read && path.len() > 15 {
         return Ok(Asked::Model(Grammar::Gemini, behind(15)));
@@ -190,4 +202,47 @@ fn which_provider() -> Refusal {
     let message = "The request names no model, so it does not say which provider it is for. Name one with `?provider=`, \
                    or set models.default_provider.";
     Refusal::invalid("provider_required", message).about("model")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::request::read_request;
+
+    fn asked(line: &str, headers: &str) -> (Vec<u8>, Result<Asked, &'static str>) {
+        let head = format!("{line} HTTP/1.1\r\nHost: x\r\n{headers}\r\n").into_bytes();
+        let mut request = RequestHead::default();
+        read_request(&head, &mut request).expect("a good head");
+        let asked = read(&head, &request, "/metrics");
+        (head, asked)
+    }
+
+    #[test]
+    fn a_model_in_the_path_is_found_in_both_versions_of_googles_api() {
+        for version in ["/v1", "/v1beta"] {
+            for (method, endpoint) in
+                [("generateContent", Endpoint::Generate), ("streamGenerateContent", Endpoint::GenerateStream)]
+            {
+                let (head, asked) = asked(&format!("POST {version}/models/anthropic/m:{method}?alt=sse"), "");
+                let Ok(Asked::ApiOfModel(found, model)) = asked else {
+                    panic!("{version} {method}: {asked:?}")
+                };
+                assert_eq!((found, model.of(&head)), (endpoint, &b"anthropic/m"[..]));
+            }
+            let line = format!("GET {version}/models/m:generateContent");
+            assert_eq!(asked(&line, "").1, Err("POST, OPTIONS"), "{version}");
+        }
+        assert!(matches!(asked("POST /v1/models/m:copy", "").1, Ok(Asked::Api(Endpoint::Other, _))));
+    }
+
+    #[test]
+    fn models_are_listed_in_the_shape_that_the_caller_knows() {
+        let check = |headers: &str, want: Grammar| {
+            assert_eq!(asked("GET /v1/models", headers).1, Ok(Asked::Models(want)), "{headers}");
+        };
+        check("", Grammar::Chat);
+        check("anthropic-version: 2023-06-01\r\n", Grammar::Messages);
+        check("X-Goog-Api-Client: google-genai-sdk/3\r\n", Grammar::Gemini);
+        check("x-goog-api-key: k\r\n", Grammar::Chat);
+    }
 }
