@@ -179,8 +179,9 @@ def test_a_providers_error_is_of_the_class_of_its_status(client, dialect, status
 
 
 def test_a_wrong_key_is_unauthenticated(translator):
+    client = client_of(translator, key="wrong")
     with pytest.raises(errors.ClientError) as raised:
-        ask(client_of(translator, key="wrong"), "chat")
+        ask(client, "chat")
     assert (raised.value.code, raised.value.status) == (401, "UNAUTHENTICATED")
 
 
@@ -204,11 +205,13 @@ def test_a_stream_that_breaks_raises_and_never_ends_well(client, dialect, end):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_version_that_the_sdk_chooses_by_itself_is_served(translator, stream):
-    answer = ask(client_of(translator, version=None), "messages", behaviour={"content": "in"}, stream=stream)
+    client = client_of(translator, version=None)
+    answer = ask(client, "messages", behaviour={"content": "in"}, stream=stream)
     assert "".join(chunk.text or "" for chunk in (answer if stream else [answer])) == "in"
 
 
 @pytest.mark.parametrize("version", ["v1beta", None])
 def test_models_are_listed_in_googles_shape(translator, version):
-    names = {model.name for model in client_of(translator, version=version).models.list()}
+    client = client_of(translator, version=version)
+    names = {model.name for model in client.models.list()}
     assert {"models/simulated/simulated-chat", "models/gemini/simulated-chat"} <= names
