@@ -143,7 +143,9 @@ SYSTEM = [
 
 
 def test_system_texts_reach_the_provider_with_their_marks_where_it_knows_them(client, provider, dialect):
-    client.messages.create(**request_of(dialect, system=SYSTEM, stop_sequences=["###"], extra_body={"temperature": 0.5}))
+    # Responses has no word for the sequences.
+    more = {} if dialect == "responses" else {"stop_sequences": ["###"]}
+    client.messages.create(**request_of(dialect, system=SYSTEM, extra_body={"temperature": 0.5}, **more))
     body = provider.last()["body"]
     if dialect == "messages":
         assert (body["system"], body["stop_sequences"], body["temperature"]) == (SYSTEM, ["###"], 0.5)
@@ -160,6 +162,12 @@ def test_system_texts_reach_the_provider_with_their_marks_where_it_knows_them(cl
         assert body["inferenceConfig"] == {"maxTokens": 2000, "temperature": 0.5, "stopSequences": ["###"]}
     else:
         assert "Be brief." in body["instructions"] and "Be kind." in body["instructions"]
+
+
+def test_what_a_provider_has_no_word_for_is_refused(client):
+    with pytest.raises(anthropic.BadRequestError) as raised:
+        client.messages.create(**request_of("converse", extra_body={"container": "c"}))
+    assert raised.value.body["error"]["type"] == "invalid_request_error"
 
 
 class Weather(BaseModel):
