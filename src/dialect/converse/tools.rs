@@ -117,7 +117,8 @@ impl<'p, 'r> Plan<'p, 'r> {
             report.edited("tool_choice");
         }
         if request.parallel_tool_calls == Some(false) && !tools.is_empty() {
-            report.unsupported("parallel_tool_calls");
+            // A wish: the calls of an answer are whole and have their ids, however many there are.
+            report.edited("parallel_tool_calls");
         }
         let answer = answer_format(request, rules, report);
         let mut choice = match &request.tool_choice {

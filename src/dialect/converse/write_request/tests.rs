@@ -382,12 +382,18 @@ fn what_has_no_place_is_reported() {
         ..of(vec![user("go")])
     };
     let (body, report, _) = written(&request, &claude());
-    let unsupported =
-        ["tools.custom", "tools", "parallel_tool_calls", "n", "logprobs", "top_logprobs", "logit_bias"];
+    let unsupported = ["tools.custom", "tools", "n", "logprobs", "top_logprobs", "logit_bias"];
     assert_eq!(report.unsupported, unsupported);
     assert_eq!(
         report.edited,
-        ["frequency_penalty", "presence_penalty", "metadata", "response_format", "store"]
+        [
+            "parallel_tool_calls",
+            "frequency_penalty",
+            "presence_penalty",
+            "metadata",
+            "response_format",
+            "store"
+        ]
     );
     assert_eq!(body["guardrailConfig"], json!({"guardrailIdentifier": "g"}));
     assert_eq!(body["additionalModelRequestFields"], json!({"inferenceConfig": {"topK": 5}}));
