@@ -55,10 +55,10 @@ fn of_caller(head: &[u8], request: &RequestHead) -> Grammar {
 }
 
 /// `/v1/models/{model}:{method}` or `/v1beta/…`: where the model stands in the path, and what is asked of it. Google's
-/// SDKs use the one or the other.
+/// SDKs use the one or the other, and Vercel's leaves `models/` out where the model's name has a slash.
 fn of_model(path: &[u8]) -> Option<(Endpoint, usize, usize)> {
-    let start =
-        [&b"/v1/models/"[..], b"/v1beta/models/"].into_iter().find(|start| path.starts_with(start))?.len();
+    let starts = [&b"/v1/models/"[..], b"/v1beta/models/", b"/v1beta/"];
+    let start = starts.into_iter().find(|start| path.starts_with(start))?.len();
     let colon = memchr::memrchr(b':', &path[start..]).filter(|&at| at > 0)? + start;
     Some((Endpoint::of_method(&path[colon + 1..])?, start, colon))
 }
@@ -232,7 +232,10 @@ mod tests {
             let line = format!("GET {version}/models/m:generateContent");
             assert_eq!(asked(&line, "").1, Err("POST, OPTIONS"), "{version}");
         }
+        let (head, bare) = asked("POST /v1beta/anthropic/m:generateContent", "");
+        assert!(matches!(bare, Ok(Asked::ApiOfModel(_, model)) if model.of(&head) == b"anthropic/m"));
         assert!(matches!(asked("POST /v1/models/m:copy", "").1, Ok(Asked::Api(Endpoint::Other, _))));
+        assert_eq!(asked("POST /v1beta/m:copy", "").1, Err(""));
     }
 
     #[test]
