@@ -14,9 +14,9 @@ export const KEY = 'client-key';
 export const CHAT = 'simulated/simulated-chat';
 export const EMBED = 'simulated/simulated-embed';
 
-// The SDK reads these; a test says all that it means.
+// The SDKs read these; a test says all that it means.
 for (const name of Object.keys(process.env)) {
-  if (name.startsWith('OPENAI_')) delete process.env[name];
+  if (/^(OPENAI|ANTHROPIC|GEMINI|GOOGLE|AI|VERCEL)_/.test(name)) delete process.env[name];
 }
 
 /** Waits until the condition gives something; the bound only keeps a failing test from hanging. */
@@ -72,6 +72,49 @@ export async function startGateway(simulator, scripted, settings = {}) {
   };
   const gateway = await start(['serve'], env, /listening on http:\/\/(\S+) .*/);
   return { ...gateway, baseURL: `http://${gateway.address}/v1` };
+}
+
+/** A model of a provider that speaks this dialect and no other for it. */
+export const MODELS = {
+  chat: CHAT,
+  messages: 'anthropic/claude-opus-4-6',
+  gemini: 'gemini/gemini-3-flash',
+  converse: 'bedrock/simulated-chat',
+  responses: 'openai/gpt-5-pro',
+};
+export const DIALECTS = Object.keys(MODELS);
+
+/** The gateway in front of one simulated provider of every dialect; ready when it knows all their models. */
+export async function startTranslator(simulator, scripted) {
+  const root = `http://${simulator.address}`;
+  const gateway = await startGateway(simulator, scripted, {
+    RETRY_MAX_RETRIES: '0',
+    ANTHROPIC_API_KEY: 'sk-upstream-0123456789',
+    ANTHROPIC_BASE_URL: `${root}/v1`,
+    GEMINI_API_KEY: 'sk-upstream-0123456789',
+    GEMINI_BASE_URL: `${root}/v1beta`,
+    BEDROCK_API_KEY: 'sk-upstream-0123456789',
+    BEDROCK_BASE_URL: root,
+    OPENAI_API_KEY: 'sk-upstream-0123456789',
+    OPENAI_BASE_URL: `${root}/v1`,
+  });
+  await eventually('the models of all providers', async () => {
+    const answer = await fetch(`${gateway.baseURL}/models`, { headers: { authorization: `Bearer ${KEY}` } });
+    const list = await answer.text();
+    return ['anthropic', 'gemini', 'openai', 'simulated'].every((provider) => list.includes(`"${provider}/simulated-chat"`));
+  });
+  return gateway;
+}
+
+/** A text that asks the simulated provider for a behaviour, whatever dialect the gateway translates it to. */
+export function told(behaviour = {}, text = 'hi') {
+  const words = Object.entries(behaviour).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  return `${text} [[sim ${words.join(' ')}]]`;
+}
+
+/** The path of the last request that the simulated provider got, and its body. */
+export async function lastOf(simulator) {
+  return (await fetch(`http://${simulator.address}/sim/last`)).json();
 }
 
 /** A client that does not retry unless told so. */
