@@ -278,9 +278,16 @@ const OWN_FIELDS: [&str; 5] = [
     "additionalModelResponseFieldPaths",
 ];
 
-/// Fields that say how a provider is to keep or bill things, not what is to be answered.
-const HARMLESS_FIELDS: [&str; 5] =
-    ["store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "stream_options"];
+/// Fields that say how a provider is to keep, shorten or bill things, not what is to be answered.
+const HARMLESS_FIELDS: [&str; 7] = [
+    "store",
+    "client_metadata",
+    "context_management",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "stream_options",
+];
 
 /// The API's bound (`InferenceConfiguration`), in thousandths.
 const TEMPERATURE_MILLI_MAX: u32 = 1000;

@@ -115,9 +115,10 @@ pub(super) fn is_own(raw: &[u8], name: &str) -> bool {
 pub(super) const IN_CONFIG: &str = "generationConfig.";
 pub(super) const IN_TOOL_CONFIG: &str = "toolConfig.";
 const SEARCH: &str = "web_search_options";
-/// Fields of other dialects that steer storage, caching and speed.
+/// Fields of other dialects that steer storage, records, caching and speed.
 const HARMLESS: &[&str] = &[
     "store",
+    "client_metadata",
     "prediction",
     "prompt_cache_key",
     "prompt_cache_retention",

@@ -230,5 +230,5 @@ const TAKEN: &[&str] = &[
     "moderation",
 ];
 /// Extras that are left out because the answer means the same without them.
-const HARMLESS: &[&str] = &["store", "prediction", "stream_options"];
+const HARMLESS: &[&str] = &["store", "context_management", "prediction", "stream_options"];
 const SERVICE_TIERS: &[&str] = &["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"];

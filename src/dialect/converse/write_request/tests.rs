@@ -376,6 +376,8 @@ fn what_has_no_place_is_reported() {
             extra("logit_bias", b"{\"1\":2}"),
             extra("modalities", b"null"),
             extra("store", b"true"),
+            extra("context_management", b"{\"edits\":[]}"),
+            extra("client_metadata", b"{}"),
             extra("guardrailConfig", b"{\"guardrailIdentifier\":\"g\"}"),
             extra("additionalModelRequestFields", b"{\"inferenceConfig\":{\"topK\":5}}"),
         ],
@@ -392,7 +394,9 @@ fn what_has_no_place_is_reported() {
             "presence_penalty",
             "metadata",
             "response_format",
-            "store"
+            "store",
+            "context_management",
+            "client_metadata"
         ]
     );
     assert_eq!(body["guardrailConfig"], json!({"guardrailIdentifier": "g"}));

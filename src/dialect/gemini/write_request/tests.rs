@@ -280,6 +280,7 @@ fn what_has_no_place_is_reported() {
                 extra("labels", b"{}"),
                 extra("logit_bias", b"{}"),
                 extra("store", b"true"),
+                extra("client_metadata", b"{}"),
                 extra("modalities", b"[\"text\",\"image\"]"),
                 extra("generationConfig.speechConfig", b"{\"a\":1}"),
                 extra("toolConfig.retrievalConfig", b"{}"),
@@ -289,7 +290,7 @@ fn what_has_no_place_is_reported() {
         concat!(
             r#","toolConfig":{"retrievalConfig":{}},"generationConfig":{"responseModalities":["TEXT","IMAGE"],"speechConfig":{"a":1}},"#,
             r#""safetySettings":[1],"labels":{}}"#,
-            " unsupported messages[0].content[1],logit_bias edited user,metadata,parallel_tool_calls,store"
+            " unsupported messages[0].content[1],logit_bias edited user,metadata,parallel_tool_calls,store,client_metadata"
         ),
     );
 }

@@ -206,8 +206,9 @@ fn is_only_text(name: &str, value: Node<'_>) -> bool {
 const TEMPERATURE_MILLI_MAX: u32 = 1000;
 const THINKING_TOP_P_MIN: f64 = 0.95;
 const USER_CHARS_MAX: usize = 256;
-/// Fields of other dialects that steer storage, caches and speed.
+/// Fields of other dialects that steer storage, records, caches and speed.
 const HARMLESS: &[&str] = &[
+    "client_metadata",
     "prediction",
     "prompt_cache_key",
     "prompt_cache_options",

@@ -313,6 +313,7 @@ fn the_other_settings_are_sent_clamped_or_named() {
         extra("logit_bias", b"{}"),
         extra("store", b"true"),
         extra("modalities", br#"["text"]"#),
+        extra("client_metadata", b"{}"),
         extra("context_management", b"[]"),
     ];
     let sent = send(&request);
@@ -323,7 +324,7 @@ fn the_other_settings_are_sent_clamped_or_named() {
     });
     assert_eq!(sent.body, want);
     assert_eq!(sent.report.unsupported, ["logit_bias", "context_management", "n", "logprobs"]);
-    assert_eq!(sent.report.edited, ["stop", "store", "modalities", "seed", "metadata"]);
+    assert_eq!(sent.report.edited, ["stop", "store", "modalities", "client_metadata", "seed", "metadata"]);
     let mut request = ask();
     request.user = Some(Text::of("someone@a.example"));
     assert_eq!(send(&request).report.edited, ["user"]);

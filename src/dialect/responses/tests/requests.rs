@@ -195,6 +195,7 @@ fn what_has_no_place_is_reported() {
             extra("logit_bias", b"{}"),
             extra("modalities", b"[\"text\"]"),
             extra("prediction", b"{}"),
+            extra("context_management", b"{\"edits\":[]}"),
             extra("prompt_cache_key", b"\"k\""),
         ],
         ..Request::default()
@@ -202,7 +203,16 @@ fn what_has_no_place_is_reported() {
     let rules = Rules { temperature_milli_max: Some(1000), ..Rules::default() };
     let (told, report, _) = written(&request, &rules);
     assert_eq!(report.unsupported, ["messages[0].content[1]", "logit_bias", "stop", "n"]);
-    let edited = ["name", "cache_control", "temperature", "service_tier", "prediction", "seed", "top_k"];
+    let edited = [
+        "name",
+        "cache_control",
+        "temperature",
+        "service_tier",
+        "prediction",
+        "context_management",
+        "seed",
+        "top_k",
+    ];
     assert_eq!(report.edited, edited);
     assert_eq!(told["temperature"], json!(1));
     assert_eq!(told["prompt_cache_key"], "k");
