@@ -172,11 +172,7 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, passing: &mut Passi
             pass_header(&mut writer, work, head, field);
         }
     }
-    // What is not translated has the provider's own of the dialect's name.
-    let id_of = if is_translated { work.grammar } else { Grammar::default() };
-    for name in answer::id_headers(id_of, b"") {
-        writer.checked_header(name, work.request_id.as_bytes());
-    }
+    answer::write_id(&mut writer, is_translated.then_some(work.grammar), work.request_id.as_bytes(), b"");
     if has_tried {
         writer.checked_header(b"x-should-retry", b"false");
     }
