@@ -74,7 +74,8 @@ mod tests {
     fn what_was_cached_beside_the_prompt_is_counted_into_it() {
         let counts = |cached: u64| {
             let details = format!(r#""prompt_tokens_details":{{"cached_tokens":{cached}}}"#);
-            read(&format!(r#"{{"prompt_tokens":24,"completion_tokens":2,"total_tokens":26,{details}}}"#)).input
+            read(&format!(r#"{{"prompt_tokens":24,"completion_tokens":2,"total_tokens":26,{details}}}"#))
+                .input
         };
         assert_eq!([counts(16), counts(24), counts(161)], [Some(24), Some(24), Some(185)]);
     }

@@ -199,12 +199,15 @@ impl Choice {
     fn close(&mut self, at: Place) {
         let Some(number) = self.open.iter().position(|open| open.block == at.block) else { return };
         let open = self.open.remove(number);
-        if open.kind != Kind::Thinking {
+        if open.kind != Kind::Thinking && open.signature.is_empty() {
             return;
         }
+        // A signature of a text stands in a block without a thought, as in a stream.
+        let thinking: &[u8] =
+            if open.kind == Kind::Thinking { &self.thinking[open.thinking_at..] } else { b"" };
         next(&mut self.thinking_blocks);
         self.thinking_blocks.extend_from_slice(b"{\"type\":\"thinking\",\"thinking\":");
-        Text::escaped(&self.thinking[open.thinking_at..]).write(&mut self.thinking_blocks);
+        Text::escaped(thinking).write(&mut self.thinking_blocks);
         if !open.signature.is_empty() {
             self.has_signatures = true;
             self.thinking_blocks.extend_from_slice(b",\"signature\":");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dialect::chat::read_answer;
-use crate::dialect::middle::Rules;
+use crate::dialect::middle::{Rules, Signature};
 use crate::wire::json::Node;
 use serde_json::{Value, json};
 
@@ -67,4 +67,26 @@ fn choices_come_in_order_with_all_that_they_hold() {
     assert_eq!(first["logprobs"], json!({"content":[{"token":"c"}],"refusal":null}));
     assert_eq!(first["finish_reason"], "length");
     assert_eq!(found["choices"][1]["message"], json!({"role":"assistant","content":null,"refusal":"no"}));
+}
+
+#[test]
+fn a_signature_of_a_text_is_kept() {
+    let at = Place { choice: 0, block: 0 };
+    let signature = Signature::of_vendor("v", Text::of("s"));
+    let mut writer = AnswerWriter::new(Told::default());
+    for event in [
+        Event::Open { at, block: Block::Text },
+        Event::Delta { at, delta: Delta::Text(Text::of("a")) },
+        Event::Delta { at, delta: Delta::Signature(signature) },
+        Event::Close { at },
+    ] {
+        writer.event(&event);
+    }
+    let mut out = Vec::new();
+    writer.finish(&mut out);
+    let found: Value = serde_json::from_slice(&out).unwrap();
+    let message = &found["choices"][0]["message"];
+    let want = json!([{"type": "thinking", "thinking": "", "signature": "ringway:v:s"}]);
+    assert_eq!((&message["content"], &message["thinking_blocks"]), (&json!("a"), &want));
+    assert_eq!(message["reasoning_content"], Value::Null);
 }
