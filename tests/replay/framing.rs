@@ -19,8 +19,7 @@ pub struct Event {
 /// Server-sent events, by the letter: lines of any ending, an empty one between events.
 pub fn sse(stream: &[u8]) -> Vec<Event> {
     let whole = String::from_utf8_lossy(stream);
-    let (mut events, mut name, mut data, mut start, mut at) =
-        (Vec::new(), String::new(), Vec::new(), 0, 0);
+    let (mut events, mut name, mut data, mut start, mut at) = (Vec::new(), String::new(), Vec::new(), 0, 0);
     let stream = whole.strip_prefix('\u{feff}').unwrap_or(&whole);
     let mut dispatch = |name: &mut String, data: &mut Vec<&str>, start: usize| {
         if !data.is_empty() {
@@ -68,7 +67,8 @@ pub fn frames(stream: &[u8]) -> Option<Vec<Event>> {
         let name = [":event-type", ":exception-type", ":error-code"].into_iter().find_map(find)?;
         let is_error = find(":message-type")? != "event";
         let data = serde_json::from_slice(payload).unwrap_or(Value::Null);
-        let data = if is_error { json!({"exception": name, "message": text(&data, "message")}) } else { data };
+        let data =
+            if is_error { json!({"exception": name, "message": text(&data, "message")}) } else { data };
         events.push(Event { name, data, start: at });
         at += length;
     }
@@ -93,7 +93,8 @@ pub fn frame(is_exception: bool, name: &str, payload: &[u8]) -> Vec<u8> {
     let (kind, kind_header) =
         if is_exception { ("exception", ":exception-type") } else { ("event", ":event-type") };
     let mut headers = Vec::new();
-    for (key, value) in [(kind_header, name), (":content-type", "application/json"), (":message-type", kind)] {
+    for (key, value) in [(kind_header, name), (":content-type", "application/json"), (":message-type", kind)]
+    {
         headers.push(key.len() as u8);
         headers.extend_from_slice(key.as_bytes());
         headers.push(7);

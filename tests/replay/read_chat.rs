@@ -134,7 +134,8 @@ fn read_call(call: &Value, choice: &mut Choice) {
         return;
     }
     let arguments = text(call, "arguments");
-    let input = if call["is_custom"] == true { custom_input(arguments) } else { input_in(&input_of(arguments)) };
+    let input =
+        if call["is_custom"] == true { custom_input(arguments) } else { input_in(&input_of(arguments)) };
     choice.call(text(call, "name"), input);
 }
 

@@ -67,7 +67,8 @@ fn read_block(block: &Value, choice: &mut Choice) {
     // What has a type of its own was run by the provider.
     if block["toolUse"].is_object() && matches!(text(&block["toolUse"], "type"), "" | "tool_use") {
         let pieces = input_of(text(block, "pieces"));
-        let input = if block["toolUse"]["input"].is_null() { pieces } else { block["toolUse"]["input"].clone() };
+        let input =
+            if block["toolUse"]["input"].is_null() { pieces } else { block["toolUse"]["input"].clone() };
         choice.call(text(&block["toolUse"], "name"), input_in(&input));
     }
 }
@@ -87,5 +88,10 @@ fn counts(usage: &Value) -> Counts {
     let count = |name: &str| usage[name].as_u64().unwrap_or(0);
     let cached = count("cacheReadInputTokens");
     let input = count("inputTokens") + cached + count("cacheWriteInputTokens");
-    Counts { input: if json!(null) == *usage { 0 } else { input }, output: count("outputTokens"), cached, reasoning: 0 }
+    Counts {
+        input: if json!(null) == *usage { 0 } else { input },
+        output: count("outputTokens"),
+        cached,
+        reasoning: 0,
+    }
 }

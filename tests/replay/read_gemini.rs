@@ -8,7 +8,8 @@ use crate::said::{Choice, Counts, Finish, Said, input_in, items, merge, text};
 /// A whole answer. One of candidates that neither say nor end anything is none.
 pub fn answer(body: &Value) -> Said {
     let mut said = stream(&[Event { name: String::new(), data: body.clone(), start: 0 }]);
-    let is_blank = |candidate: &Value| candidate["finishReason"].is_null() && candidate["content"]["parts"].is_null();
+    let is_blank =
+        |candidate: &Value| candidate["finishReason"].is_null() && candidate["content"]["parts"].is_null();
     if items(&body["candidates"]).any(is_blank) {
         said.error = Some(String::new());
     }

@@ -111,7 +111,8 @@ fn end(message: &Value, mut choice: Choice, said: &mut Said) {
 fn counts(usage: &Map<String, Value>) -> Counts {
     let usage = Value::Object(usage.clone());
     let count = |name: &str| usage[name].as_u64();
-    let by_lifetime = usage["cache_creation"].as_object().map(|parts| parts.values().filter_map(Value::as_u64).sum());
+    let by_lifetime =
+        usage["cache_creation"].as_object().map(|parts| parts.values().filter_map(Value::as_u64).sum());
     let written = count("cache_creation_input_tokens").or(by_lifetime).unwrap_or(0);
     let cached = count("cache_read_input_tokens").unwrap_or(0);
     Counts {

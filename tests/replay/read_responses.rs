@@ -158,7 +158,10 @@ pub fn read_item(item: &Value, choice: &mut Choice) {
         }
         "reasoning" => {
             let texts = |list: &str| -> Vec<String> {
-                items(&item[list]).map(|part| text(part, "text").to_owned()).filter(|t| !t.is_empty()).collect()
+                items(&item[list])
+                    .map(|part| text(part, "text").to_owned())
+                    .filter(|t| !t.is_empty())
+                    .collect()
             };
             // The thoughts themselves where they are given, else what is told of them.
             let thoughts = texts("content");

@@ -120,10 +120,18 @@ pub fn gemini(events: &[Event]) -> Checked {
     for (number, Event { data, .. }) in events.iter().enumerate() {
         if data["error"].is_object() {
             hold(number + 1 == events.len(), "nothing follows an error", data)?;
-            hold(data["error"]["message"].is_string() && data["error"]["code"].is_u64(), "an error has its parts", data)?;
+            hold(
+                data["error"]["message"].is_string() && data["error"]["code"].is_u64(),
+                "an error has its parts",
+                data,
+            )?;
             continue;
         }
-        hold(data["candidates"].is_array() || data["usageMetadata"].is_object(), "a response says something", data)?;
+        hold(
+            data["candidates"].is_array() || data["usageMetadata"].is_object(),
+            "a response says something",
+            data,
+        )?;
         for candidate in items(&data["candidates"]) {
             let index = candidate["index"].as_u64().unwrap_or(0);
             hold(!finished.contains(&index), "nothing follows the reason to end", candidate)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use ringway::dialect::endpoint::Grammar;
 use serde_json::{Value, json};
 
-use crate::framing::{frame, frames, framed, from_base64, sse};
+use crate::framing::{frame, framed, frames, from_base64, sse};
 use crate::said::{items, text};
 use crate::{inflate, yaml};
 
@@ -71,7 +71,9 @@ fn judge(name: String, raw: Raw) -> Found {
         return refuse(&format!("an answer of status {status}: not a conversation"));
     }
     if body.starts_with(&[0x1F, 0x8B]) {
-        let Some(bytes) = inflate::gunzip(&body) else { return refuse("compressed in a way that cannot be read") };
+        let Some(bytes) = inflate::gunzip(&body) else {
+            return refuse("compressed in a way that cannot be read");
+        };
         body = bytes;
     }
     if body.trim_ascii().is_empty() {
@@ -123,7 +125,9 @@ fn of_answer(value: &Value) -> Option<Grammar> {
 
 fn of_event(data: &Value) -> Option<Grammar> {
     let kind = text(data, "type");
-    if text(data, "object") == "chat.completion.chunk" || items(&data["choices"]).any(|c| c["delta"].is_object()) {
+    if text(data, "object") == "chat.completion.chunk"
+        || items(&data["choices"]).any(|c| c["delta"].is_object())
+    {
         Some(Grammar::Chat)
     } else if kind.starts_with("response.") {
         Some(Grammar::Responses)
@@ -137,7 +141,8 @@ fn of_event(data: &Value) -> Option<Grammar> {
 }
 
 fn why_none(value: &Value) -> String {
-    let members: Vec<&str> = value.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).take(6).collect();
+    let members: Vec<&str> =
+        value.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).take(6).collect();
     match value {
         _ if value["error"].is_object() || value["error"].is_string() => "not an answer: an error".to_owned(),
         Value::Object(_) => format!("not an answer of a dialect: {{{}}}", members.join(", ")),
@@ -201,7 +206,9 @@ fn lines(bytes: &[u8]) -> Raw {
     let is_converse = values.iter().any(|value| value["contentBlockDelta"].is_object());
     let body = if is_converse {
         let one = |value: &Value| {
-            let member = value.as_object().and_then(|members| members.iter().next().map(|(n, p)| (n.clone(), p.to_string())));
+            let member = value
+                .as_object()
+                .and_then(|members| members.iter().next().map(|(n, p)| (n.clone(), p.to_string())));
             let (name, payload) = member.unwrap_or_default();
             frame(name.ends_with("Exception"), &name, payload.as_bytes())
         };
@@ -220,7 +227,9 @@ fn httprr(bytes: &[u8]) -> Result<Vec<Raw>, String> {
     while !rest.trim_ascii().is_empty() {
         let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(broken)?;
         let line = String::from_utf8_lossy(&rest[..end]).into_owned();
-        let lengths = line.split_once(' ').and_then(|(a, b)| Some((a.parse::<usize>().ok()?, b.parse::<usize>().ok()?)));
+        let lengths = line
+            .split_once(' ')
+            .and_then(|(a, b)| Some((a.parse::<usize>().ok()?, b.parse::<usize>().ok()?)));
         let (request, response) = lengths.ok_or_else(broken)?;
         let answer = rest.get(end + 1 + request..end + 1 + request + response).ok_or_else(broken)?;
         rest = &rest[end + 1 + request + response..];

@@ -86,7 +86,8 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
         "false" => json!(false),
         _ => {
             let integer = text.parse::<i64>().ok().map(Number::from);
-            let looks_real = text.contains(['.', 'e']) && text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+            let looks_real =
+                text.contains(['.', 'e']) && text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
             let real = || text.parse::<f64>().ok().filter(|_| looks_real).and_then(Number::from_f64);
             integer.or_else(real).map_or_else(|| json!(text), Value::Number)
         }
