@@ -47,10 +47,7 @@ pub async fn send(
     if answer.status != 204 {
         head.number(b"content-length", answer.body.len() as u64);
     }
-    let names = id_headers(*grammar, answer.header_lines);
-    for name in names.iter().filter(|_| !request_id.as_bytes().is_empty()) {
-        head.checked_header(name, request_id.as_bytes());
-    }
+    write_id(&mut head, Some(*grammar), request_id.as_bytes(), answer.header_lines);
     head.connection(request.version, request.keep_alive);
     head.ready_lines(answer.header_lines);
     head.finish();
@@ -60,15 +57,19 @@ pub async fn send(
     sent
 }
 
-/// The headers that carry the request's id: Anthropic's SDKs read one of their own, where no provider's is in the lines.
-pub fn id_headers(grammar: Grammar, header_lines: &[u8]) -> &'static [&'static [u8]] {
-    let is_own = |line: &[u8]| {
+/// Writes the request's id, if it has one yet; for callers of Anthropic's dialect also under the name that its SDKs read.
+/// An answer that passes untranslated (`None`) has the provider's own of that name, and the lines may have it.
+pub fn write_id(head: &mut HeadWriter<'_>, grammar: Option<Grammar>, id: &[u8], header_lines: &[u8]) {
+    if id.is_empty() {
+        return;
+    }
+    head.checked_header(b"x-request-id", id);
+    let has_own = header_lines.split(|&b| b == b'\n').any(|line| {
         line.get(..OWN_ID.len()).is_some_and(|name| name.eq_ignore_ascii_case(OWN_ID))
             && line[OWN_ID.len()..].starts_with(b":")
-    };
-    match grammar {
-        Grammar::Messages if !header_lines.split(|&b| b == b'\n').any(is_own) => &[b"x-request-id", OWN_ID],
-        _ => &[b"x-request-id"],
+    });
+    if grammar == Some(Grammar::Messages) && !has_own {
+        head.checked_header(OWN_ID, id);
     }
 }
 
@@ -142,12 +143,19 @@ mod tests {
 
     #[test]
     fn anthropics_sdks_find_the_id_once_under_their_own_name() {
-        let check = |grammar: Grammar, lines: &str, want: usize| {
-            assert_eq!(id_headers(grammar, lines.as_bytes()).len(), want, "{grammar:?} {lines}");
+        let check = |grammar: Option<Grammar>, lines: &str, want: &str| {
+            let mut out = Vec::new();
+            write_id(&mut HeadWriter::continuing(&mut out), grammar, b"1", lines.as_bytes());
+            assert_eq!(String::from_utf8(out).unwrap(), want, "{grammar:?} {lines}");
         };
-        check(Grammar::Messages, "", 2);
-        check(Grammar::Messages, "retry-after: 1\r\nx-request-id: a\r\n", 2);
-        check(Grammar::Messages, "retry-after: 1\r\nRequest-Id: a\r\n", 1);
-        check(Grammar::Chat, "", 1);
+        let (one, both) = ("x-request-id: 1\r\n", "x-request-id: 1\r\nrequest-id: 1\r\n");
+        check(Some(Grammar::Messages), "", both);
+        check(Some(Grammar::Messages), "retry-after: 1\r\nx-request-id: a\r\n", both);
+        check(Some(Grammar::Messages), "retry-after: 1\r\nRequest-Id: a\r\n", one);
+        check(Some(Grammar::Chat), "", one);
+        check(None, "", one);
+        let mut out = Vec::new();
+        write_id(&mut HeadWriter::continuing(&mut out), Some(Grammar::Messages), b"", b"");
+        assert!(out.is_empty());
     }
 }

@@ -14,6 +14,7 @@ mod connection;
 mod discover;
 mod exchange;
 pub mod fuzz;
+mod inward;
 mod once;
 mod outgoing;
 mod reach;

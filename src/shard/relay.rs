@@ -8,21 +8,21 @@ use super::answer;
 use super::attempt::Answered;
 use super::call::Call;
 use super::client::Client;
-use super::once::{Turn, fill, is_event_stream, of_malformed};
+use super::inward::Inward;
+use super::once::{Turn, fill, is_event_stream};
 use super::tally::Tally;
 use super::watch::{self, Watch};
 use super::work::Work;
+use crate::base::Refusal;
 use crate::base::fault::FaultKind;
 use crate::base::limits::{BUFFER_BYTES, COPIED_BYTES_MAX};
-use crate::base::{Refusal, Span};
 use crate::config::Server;
 use crate::dialect::endpoint::Grammar;
 use crate::dialect::errors;
 use crate::dialect::middle::ProviderError;
 use crate::dialect::translate::{self, Translation};
 use crate::ledger::usage::Usage;
-use crate::wire::Step;
-use crate::wire::chunked::{Chunked, chunk_tail, write_chunk_head};
+use crate::wire::chunked::{chunk_tail, write_chunk_head};
 use crate::wire::head::{Field, Known, Version};
 use crate::wire::request::Method;
 use crate::wire::response::ResponseBody;
@@ -37,14 +37,6 @@ pub enum Relayed {
     UntilClose,
     /// It does not, and the connection must not suggest it.
     Cut,
-}
-
-/// How the provider's body ends.
-enum Inward {
-    None,
-    Length(u64),
-    Chunked(Chunked),
-    UntilClose,
 }
 
 /// How the client's body ends.
@@ -128,12 +120,7 @@ fn begin<'c>(server: &Server, work: &Work, call: &'c Call, answered: &Answered) 
     let is_success = (200..300).contains(&response.status);
     let is_stream = is_event_stream(content_type.of(head)) && response.body != ResponseBody::None;
     let watch = Watch::choose(server, call, is_stream, is_success);
-    let inward = match response.body {
-        ResponseBody::None => Inward::None,
-        ResponseBody::Length(length) => Inward::Length(length),
-        ResponseBody::Chunked => Inward::Chunked(Chunked::default()),
-        ResponseBody::UntilClose => Inward::UntilClose,
-    };
+    let inward = Inward::of(response.body);
     // Where neither framing nor content tells a cut from the end, the client must not be told that it was the end.
     let tells_its_end = watch.tells_its_end();
     let outward = match (&inward, work.request.version) {
@@ -172,11 +159,7 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, passing: &mut Passi
             pass_header(&mut writer, work, head, field);
         }
     }
-    // What is not translated has the provider's own of the dialect's name.
-    let id_of = if is_translated { work.grammar } else { Grammar::default() };
-    for name in answer::id_headers(id_of, b"") {
-        writer.checked_header(name, work.request_id.as_bytes());
-    }
+    answer::write_id(&mut writer, is_translated.then_some(work.grammar), work.request_id.as_bytes(), b"");
     if has_tried {
         writer.checked_header(b"x-should-retry", b"false");
     }
@@ -465,41 +448,5 @@ impl Passing<'_> {
     fn can_keep(&self, work: &Work, answered: &Answered) -> bool {
         let has_end = !matches!(self.inward, Inward::UntilClose);
         has_end && work.response.keep_alive && answered.buffer.is_empty()
-    }
-}
-
-impl Inward {
-    /// Takes the framing off: places of data in `input`, how many bytes that used, and whether it was the end.
-    fn step(
-        &mut self,
-        input: &[u8],
-        at_eof: bool,
-        spans: &mut Vec<Span>,
-    ) -> Result<(usize, bool), FaultKind> {
-        match self {
-            Inward::None => Ok((0, true)),
-            Inward::UntilClose => {
-                push(spans, input.len());
-                Ok((input.len(), at_eof))
-            }
-            Inward::Length(left) => {
-                let count = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
-                push(spans, count);
-                *left -= count as u64;
-                if at_eof && *left > 0 { Err(FaultKind::ClosedInAnswer) } else { Ok((count, *left == 0)) }
-            }
-            Inward::Chunked(decoder) => match decoder.step(input, spans) {
-                Step::Done { used } => Ok((used, true)),
-                Step::More if at_eof => Err(FaultKind::ClosedInAnswer),
-                Step::More => Ok((input.len(), false)),
-                Step::Bad(bad) => Err(of_malformed(bad)),
-            },
-        }
-    }
-}
-
-fn push(spans: &mut Vec<Span>, count: usize) {
-    if count > 0 {
-        spans.push(Span::new(0, count));
     }
 }

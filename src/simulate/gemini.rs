@@ -16,7 +16,7 @@ pub fn question(body: &Value) -> Question {
     };
     let declared = items(&body["tools"]).flat_map(|tool| items(&tool["functionDeclarations"]));
     let schema_at =
-        |tool: &Value| SCHEMAS.into_iter().find(|at| tool.pointer(at).is_some()).unwrap_or_default();
+        |tool: &Value| SCHEMAS.into_iter().find(|at| tool.pointer(at).is_some()).unwrap_or("/parameters");
     let tools = declared.flat_map(|tool| question::tools(std::iter::once(tool), schema_at(tool), &choice));
     let tools = tools.collect();
     let is_json = config["responseMimeType"] == "application/json";

@@ -24,10 +24,6 @@ impl<'a> HeadWriter<'a> {
             out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
             return HeadWriter { out };
         }
-        if status == 200 {
-            out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-            return HeadWriter { out };
-        }
         out.extend_from_slice(b"HTTP/1.1 ");
         let digits = [status / 100, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
         out.extend_from_slice(&digits);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use ringway::dialect::endpoint::Grammar;
+use ringway::dialect::translate::Translation;
 use ringway::ledger::usage::Usage;
 use serde_json::Value;
 
@@ -11,6 +12,7 @@ use crate::drive::{self, CUT_OFF, Client, Got, translation};
 use crate::framing::{Event, frames, sse};
 use crate::said::{Counts, Said, items, text};
 use crate::shelf::Recording;
+use crate::signatures::signatures_in;
 use crate::{read_chat, read_converse, read_gemini, read_messages, read_responses, rules, rules_responses};
 
 /// What a recording says by itself.
@@ -42,7 +44,8 @@ pub fn check(recording: &Recording, want: &Said, client: Client) -> Result<(), S
             let value: Value = serde_json::from_slice(&out).map_err(|error| format!("no JSON: {error}"))?;
             check_head(client.grammar, &value)?;
             compare(want, &read_answer(client.grammar, &value), client)?;
-            compare_counts(want.counts, counts_of(usage))
+            compare_counts(want.counts, counts_of(usage))?;
+            check_signatures(recording, client, &out)
         }
     }
 }
@@ -59,6 +62,9 @@ fn check_stream(recording: &Recording, want: &Said, client: Client) -> Result<()
         compare(want, &got, client)?;
         compare_counts(want.counts, counts_of(whole.usage))?;
     }
+    if want.has_ended {
+        check_signatures(recording, client, &whole.bytes)?;
+    }
     let mut random = Random::seeded(&recording.name);
     for round in 0..CUTS_COUNT {
         let piece_max = if round == 0 && body.len() <= EVERY_BYTE_MAX { 1 } else { 1 << (3 + 4 * round) };
@@ -67,9 +73,14 @@ fn check_stream(recording: &Recording, want: &Said, client: Client) -> Result<()
             return Err(format!("cut into pieces of at most {piece_max} bytes it is another answer"));
         }
     }
+    if recording.grammar != Grammar::Converse {
+        check_line_ends(&translation, body, &whole)?;
+    }
     let terminal = terminal(recording.grammar, body);
-    for _ in 0..TRUNCATIONS_COUNT {
-        let length = random.below(terminal + 1);
+    let starts = events_of(recording.grammar, body).into_iter().map(|event| event.start);
+    let mut lengths: Vec<usize> = starts.filter(|start| *start <= terminal).take(EVENTS_ENDED_MAX).collect();
+    lengths.extend((0..TRUNCATIONS_COUNT).map(|_| random.below(terminal + 1)));
+    for length in lengths {
         let short = drive::stream(&translation, std::iter::once(&body[..length]));
         let is_clean = short.is_well || is_clean(client, &short.bytes);
         if is_clean {
@@ -83,6 +94,44 @@ fn check_stream(recording: &Recording, want: &Said, client: Client) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Lines may end in LF, CRLF or CR, and comments may stand between events.
+fn check_line_ends(translation: &Translation, body: &[u8], want: &Got) -> Result<(), String> {
+    let plain = String::from_utf8_lossy(body).replace("\r\n", "\n").replace('\r', "\n");
+    let plain = if plain.ends_with("\n\n") { plain } else { format!("{}\n\n", plain.trim_end_matches('\n')) };
+    for (what, changed) in [
+        ("LF", plain.clone()),
+        ("CRLF", plain.replace('\n', "\r\n")),
+        ("CR", plain.replace('\n', "\r")),
+        ("comments", plain.replace("\n\n", "\n\n: a comment\n\n:\n")),
+        ("no space", plain.replace("\ndata: ", "\ndata:")),
+    ] {
+        if drive::stream(translation, std::iter::once(changed.as_bytes())) != *want {
+            return Err(format!("with {what} it is another answer"));
+        }
+    }
+    Ok(())
+}
+
+/// Every state that the provider wants back is in what the client got.
+fn check_signatures(recording: &Recording, client: Client, bytes: &[u8]) -> Result<(), String> {
+    let mut wanted = Vec::new();
+    if recording.is_stream {
+        let events = events_of(recording.grammar, &recording.body);
+        events.iter().for_each(|event| signatures_in(&event.data, client.grammar, &mut wanted));
+    } else {
+        signatures_in(
+            &serde_json::from_slice(&recording.body).unwrap_or_default(),
+            client.grammar,
+            &mut wanted,
+        );
+    }
+    let told = String::from_utf8_lossy(bytes);
+    match wanted.into_iter().find(|signature| !told.contains(signature.as_str())) {
+        Some(signature) => Err(format!("a signature is lost: {signature:.80}")),
+        None => Ok(()),
+    }
 }
 
 /// Events of a stream by the plain readers.
@@ -250,4 +299,6 @@ impl Random {
 /// Streams up to this length are also cut behind every byte.
 const EVERY_BYTE_MAX: usize = 8 * 1024;
 const CUTS_COUNT: u32 = 3;
+/// Streams are also ended before each of so many events.
+const EVENTS_ENDED_MAX: usize = 24;
 const TRUNCATIONS_COUNT: u32 = 8;

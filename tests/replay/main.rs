@@ -20,6 +20,8 @@ mod rules;
 mod rules_responses;
 mod said;
 mod shelf;
+mod signatures;
+mod watch;
 mod yaml;
 
 use report::Report;

@@ -192,9 +192,11 @@ class Scripted:
                 self.answer(*scripted.answers[turn])
 
             def answer(self, status, headers, body):
-                body = json.dumps(body).encode()
+                is_stream = isinstance(body, bytes)
+                body = body if is_stream else json.dumps(body).encode()
+                kind = "text/event-stream" if is_stream else "application/json"
                 self.send_response(status)
-                for name, value in {"content-type": "application/json", "content-length": len(body), **headers}.items():
+                for name, value in {"content-type": kind, "content-length": len(body), **headers}.items():
                     self.send_header(name, str(value))
                 self.end_headers()
                 self.wfile.write(body)
@@ -227,6 +229,26 @@ GOOD_ANSWER = (
         "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
     },
 )
+
+
+def streamed_answer(finish, *deltas):
+    """A whole stream of chat's chunks with these deltas."""
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
+    choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
+    chunks = [{**chunk, "choices": choice} for choice in choices]
+    chunks.append({**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    usage = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
+    chunks.append({**chunk, "choices": [], "usage": usage})
+    return (200, {}, b"".join(b"data: %s\n\n" % json.dumps(chunk).encode() for chunk in chunks) + b"data: [DONE]\n\n")
+
+
+def called(name, **arguments):
+    """A stream that calls a tool, its arguments in two pieces."""
+    text = json.dumps(arguments)
+    at = len(text) // 2
+    call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": text[:at]}}
+    more = {"index": 0, "function": {"arguments": text[at:]}}
+    return streamed_answer("tool_calls", {"role": "assistant", "content": None, "tool_calls": [call]}, {"tool_calls": [more]})
 
 
 def bad_answer(status, **headers):

@@ -46,7 +46,7 @@ def test_tools_are_bound_called_and_answered(gateway):
     (call,) = answer.tool_calls
     assert (call["name"], call["args"]) == ("weather", {"city": "Paris", "days": 7})
     result = weather.invoke(call)
-    assert isinstance(result, ToolMessage) and result.content == "sunny in text for 7 days"
+    assert isinstance(result, ToolMessage) and result.content == "sunny in Paris for 7 days"
     final = bound.invoke([HumanMessage("hi"), answer, result])
     assert final.tool_calls == [] and final.content.startswith("This is the simulated provider.")
 

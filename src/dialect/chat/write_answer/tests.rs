@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::dialect::chat::read_answer;
-use crate::dialect::middle::Rules;
-use crate::dialect::middle::Signature;
+use crate::dialect::middle::{Rules, Signature};
 use crate::wire::json::Node;
 use serde_json::{Value, json};
 
