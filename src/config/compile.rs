@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::credential;
 use super::discover::Found;
 use super::interpolate::interpolate;
 use super::mistake::{Mistakes, nearest};
@@ -9,8 +10,8 @@ use super::values::Values;
 use super::yaml::Node;
 use crate::base::{Secret, base64};
 use crate::dialect::endpoint::Endpoint;
-use crate::provider::file::{Auth, ProviderFile};
-use crate::provider::{Credential, Limits, Origin, Provider, Proxy, Retry, Route};
+use crate::provider::file::{ProviderFile, REGION};
+use crate::provider::{Limits, Origin, Provider, Proxy, Retry, Route};
 use crate::wire::write::HeadWriter;
 
 /// What is known of an instance before it is compiled.
@@ -54,25 +55,24 @@ pub fn provider(
         mistakes.warn(format!("{} {make} no provider without {missing}", names.join(" and ")));
         return None;
     }
-    let keys = keys(instance);
-    if keys.is_empty() && file.auth != Auth::OptionalBearer {
-        let expected = format!("`api_key`, or the variable {}", variable(instance, file, "API_KEY"));
-        mistakes.add(instance.place, &path("api_key"), "is missing", expected);
-        return None;
-    }
+    let shown = credential::shown(instance, file, mistakes)?;
     let (origin, base_path) = base(instance, file, mistakes)?;
     let query = query(instance, file, &base_path, mistakes);
-    let headers = own_headers(instance, file, env, !keys.is_empty(), mistakes);
+    let headers = own_headers(instance, file, env, &shown.headers(), mistakes);
     let static_lines = header_lines(&headers);
     Some(Provider {
         name: instance.name.to_owned(),
         kind: file.kind.clone(),
-        credentials: credentials(&file.auth, &keys, &static_lines, instance, mistakes),
+        credentials: shown.credentials(instance, &static_lines, mistakes),
         routes: routes(file, &base_path, &query),
         base_path,
         query,
         forward_headers: file.forward_headers.clone(),
-        own_headers: headers.into_iter().map(|(name, _)| name).chain(key_header(&file.auth)).collect(),
+        own_headers: headers
+            .into_iter()
+            .map(|(name, _)| name)
+            .chain(credential::headers(&file.auth))
+            .collect(),
         usage_in_streams: file.usage_in_streams,
         edits: file.edits.clone(),
         rules: file.rules.clone(),
@@ -90,7 +90,17 @@ pub fn provider(
 /// Where the instance lives: its origin, and the path that stands for `/v1`.
 fn base(instance: &Instance<'_>, file: &ProviderFile, mistakes: &mut Mistakes) -> Option<(Origin, String)> {
     let setting = format!("providers.{}.base_url", instance.name);
-    let Some(url) = instance.own.text("base_url").or(file.base_url.as_deref()) else {
+    let region = instance.own.text("region");
+    let of_file = file.base_url.as_ref();
+    if let (None, None, true) =
+        (instance.own.text("base_url"), region, of_file.is_some_and(|url| url.contains(REGION)))
+    {
+        let expected = format!("`region`, or the variable {}", variable(instance, file, "REGION"));
+        mistakes.add(instance.place, &format!("providers.{}.region", instance.name), "is missing", expected);
+        return None;
+    }
+    let of_file = of_file.map(|url| url.replace(REGION, region.unwrap_or_default()));
+    let Some(url) = instance.own.text("base_url").or(of_file.as_deref()) else {
         let expected = format!("`base_url`, or the variable {}", variable(instance, file, "BASE_URL"));
         mistakes.add(instance.place, &setting, "is missing", expected);
         return None;
@@ -113,19 +123,10 @@ fn check_name(instance: &Instance<'_>, mistakes: &mut Mistakes) {
 }
 
 /// The variable of an instance, by the rule that finds it: `openai-east` has OPENAI_EAST_….
-fn variable(instance: &Instance<'_>, file: &ProviderFile, ending: &str) -> String {
+pub fn variable(instance: &Instance<'_>, file: &ProviderFile, ending: &str) -> String {
     let suffix = instance.name.strip_prefix(file.kind.as_str()).filter(|rest| rest.starts_with('-'));
     let suffix = suffix.unwrap_or_default().to_uppercase().replace(['-', '.'], "_");
     format!("{}{suffix}_{ending}", file.env)
-}
-
-/// Keys of the file come first, unless the environment has its own.
-fn keys(instance: &Instance<'_>) -> Vec<String> {
-    if !instance.found.keys.is_empty() {
-        return instance.found.keys.iter().map(|(_, _, key)| key.clone()).collect();
-    }
-    let one = instance.own.text("api_key").map(str::to_owned);
-    one.into_iter().chain(instance.own.list("api_keys").to_vec()).collect()
 }
 
 /// Scheme, host, port and path of a URL; the path has no slash at its end.
@@ -189,7 +190,7 @@ fn own_headers(
     instance: &Instance<'_>,
     file: &ProviderFile,
     env: &BTreeMap<String, String>,
-    has_key: bool,
+    of_credential: &[String],
     mistakes: &mut Mistakes,
 ) -> Vec<(String, String)> {
     let place_of_file = format!("provider type {}", file.kind);
@@ -205,8 +206,7 @@ fn own_headers(
     let mut headers: Vec<(String, String)> = Vec::new();
     for (place, name, value) in of_file.chain(of_env).chain(of_node) {
         let name = name.to_lowercase();
-        let is_taken =
-            OURS.contains(&&*name) || (has_key && key_header(&file.auth).is_some_and(|key| key == name));
+        let is_taken = OURS.contains(&&*name) || of_credential.contains(&name);
         let is_good = |value: &String| {
             HeadWriter::continuing(&mut Vec::new()).header(name.as_bytes(), value.as_bytes())
         };
@@ -231,47 +231,6 @@ fn header_lines(headers: &[(String, String)]) -> Vec<u8> {
     let mut head = HeadWriter::continuing(&mut lines);
     headers.iter().for_each(|(name, value)| head.checked_header(name.as_bytes(), value.as_bytes()));
     lines
-}
-
-/// The header that shows the key, in lower case.
-fn key_header(auth: &Auth) -> Option<String> {
-    match auth {
-        Auth::Header(name) => Some(name.clone()),
-        Auth::Bearer | Auth::OptionalBearer => Some("authorization".to_owned()),
-    }
-}
-
-fn credentials(
-    auth: &Auth,
-    keys: &[String],
-    static_lines: &[u8],
-    instance: &Instance<'_>,
-    mistakes: &mut Mistakes,
-) -> Vec<Credential> {
-    let mut make = |key: Option<&String>| {
-        let mut lines = Vec::new();
-        let mut head = HeadWriter::continuing(&mut lines);
-        let written = match (auth, key) {
-            (_, None) => Ok(()),
-            (Auth::Header(name), Some(key)) => head.header(name.as_bytes(), key.as_bytes()),
-            (_, Some(key)) => head.header(b"authorization", format!("Bearer {key}").as_bytes()),
-        };
-        if written.is_err() {
-            let setting = format!("providers.{}.api_key", instance.name);
-            let variable = instance.found.keys.first().map(|(_, variable, _)| variable.as_str());
-            mistakes.add(
-                variable.unwrap_or(instance.place),
-                &setting,
-                "holds a control character",
-                "a key as the provider gave it",
-            );
-        }
-        lines.extend_from_slice(static_lines);
-        let masked = key.map_or("no key".to_owned(), |key| Secret::new(key.clone()).masked());
-        let header_lines = Secret::new(String::from_utf8_lossy(&lines).into_owned());
-        Credential { header_lines, key: Secret::new(key.cloned().unwrap_or_default()), masked }
-    };
-    if keys.is_empty() { vec![make(None)] } else { keys.iter().map(|key| make(Some(key))).collect() }
 }
 
 fn limits(own: &Values, values: &Values) -> Limits {

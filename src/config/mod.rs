@@ -3,6 +3,7 @@
 
 mod build;
 mod compile;
+mod credential;
 mod discover;
 pub mod fuzz;
 mod interpolate;

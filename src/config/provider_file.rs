@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::mistake::{Mistakes, nearest};
 use super::rules;
+use super::table::PROVIDER_SETTINGS;
 use super::yaml::{self, Node, Value};
 use crate::dialect::endpoint::Endpoint;
 use crate::provider::edit::BodyEdit;
@@ -163,6 +164,7 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
         headers: reader.pairs("headers"),
         default_headers: reader.pairs("default_headers"),
         header_variables: reader.header_variables(),
+        variables: reader.variables(),
         forward_headers: reader.list("forward_headers"),
         usage_in_streams: reader.usage_in_streams(),
         edits: reader.edits(),
@@ -258,19 +260,38 @@ impl<'n> FileReader<'n, '_> {
         pairs.into_iter().map(|(ending, header)| (ending, header.to_lowercase())).collect()
     }
 
+    /// Settings of an instance and the names that others have for them.
+    fn variables(&mut self) -> Vec<(String, Vec<String>)> {
+        let Some(node) = self.root.get("variables") else { return Vec::new() };
+        let mut variables = Vec::new();
+        for (setting, key, value) in node.members().into_iter().flatten() {
+            let names: Vec<String> = match &value.value {
+                Value::List(items) => items.iter().filter_map(Node::text).map(str::to_owned).collect(),
+                _ => value.text().into_iter().map(str::to_owned).collect(),
+            };
+            if names.is_empty() || !PROVIDER_SETTINGS.iter().any(|known| known.path == setting) {
+                let expected = "a setting of a provider with a variable or a list of them";
+                self.mistakes.add(&key.place, "variables", format!("`{setting}` cannot be set so"), expected);
+            }
+            variables.push((setting.to_owned(), names));
+        }
+        variables
+    }
+
     fn auth(&mut self) -> Auth {
-        match self.text("auth") {
-            None | Some("bearer") => Auth::Bearer,
-            Some("optional_bearer") => Auth::OptionalBearer,
-            Some(other) => match other.strip_prefix("header ") {
-                Some(name) => Auth::Header(name.trim().to_lowercase()),
-                None => {
-                    let place = self.root.get("auth").map_or("", |node| &node.place);
-                    let expected = "bearer, optional_bearer or `header NAME`";
-                    self.mistakes.add(place, "auth", format!("`{other}` is no way to show a key"), expected);
-                    Auth::Bearer
-                }
-            },
+        let text = self.text("auth").unwrap_or("bearer");
+        let (way, rest) = text.split_once(' ').map_or((text, ""), |(way, rest)| (way, rest.trim()));
+        match (way, rest) {
+            ("bearer", "") => Auth::Bearer,
+            ("optional_bearer", "") => Auth::OptionalBearer,
+            ("header", name) if !name.is_empty() => Auth::Header(name.to_lowercase()),
+            ("aws_sigv4", service) if !service.is_empty() => Auth::AwsSigV4 { service: service.to_owned() },
+            _ => {
+                let place = self.root.get("auth").map_or("", |node| &node.place);
+                let expected = "bearer, optional_bearer, `header NAME` or `aws_sigv4 SERVICE`";
+                self.mistakes.add(place, "auth", format!("`{text}` is no way to show a key"), expected);
+                Auth::Bearer
+            }
         }
     }
 
@@ -384,6 +405,7 @@ const KEYS: &[&str] = &[
     "headers",
     "default_headers",
     "header_variables",
+    "variables",
     "forward_headers",
     "usage_in_streams",
     "edits",

@@ -133,6 +133,10 @@ pub const PROVIDER_SETTINGS: &[Setting] = settings! {
     "type" Kind::Text, "", [], "The provider file that it follows; its own name when left out.";
     "api_key" Kind::Secret, "", [], "Its key.";
     "api_keys" Kind::SecretList, "", [], "Several keys, used in turn.";
+    "access_key_id" Kind::Secret, "", [], "The id of a pair of AWS keys that signs requests, where its type has `auth: aws_sigv4` and no `api_key` is set.";
+    "secret_access_key" Kind::Secret, "", [], "The secret half of that pair.";
+    "session_token" Kind::Secret, "", [], "The token that comes with a temporary pair.";
+    "region" Kind::Text, "", [], "Where it is asked: part of its own base URL, and of signatures.";
     "base_url" Kind::Url, "", [], "Where it lives, with the path that stands for `/v1`.";
     "api_version" Kind::Text, "", [], "The version that goes into its query, where it has one.";
     "models" Kind::NameList, "", [], "Models, as a list or separated by commas.";

@@ -13,7 +13,7 @@ pub struct ProviderFile {
     pub title: String,
     /// The prefix of its environment variables, such as `OPENAI`.
     pub env: String,
-    /// Where it lives, when the operator names no other place.
+    /// Where it lives, when the operator names no other place; `{region}` stands for the instance's.
     pub base_url: Option<String>,
     pub auth: Auth,
     /// The path of each endpoint it speaks, below the base URL; with `//` in front, below the host instead. `None` where
@@ -30,6 +30,8 @@ pub struct ProviderFile {
     /// Headers that the environment may set: the end of a variable's name (behind [`ProviderFile::env`] and `_`), and the
     /// header.
     pub header_variables: Vec<(String, String)>,
+    /// Variables that others have for settings of an instance, by setting; the first that is set counts.
+    pub variables: Vec<(String, Vec<String>)>,
     /// Headers of the client that pass beyond the common ones, in lower case.
     pub forward_headers: Vec<String>,
     pub usage_in_streams: UsageInStreams,
@@ -50,7 +52,26 @@ pub enum Auth {
     Header(String),
     /// As a bearer token when there is a key; none is needed.
     OptionalBearer,
+    /// As a bearer token when there is a key; else a pair of keys signs each request, for this service of AWS.
+    AwsSigV4 {
+        service: String,
+    },
 }
+
+impl ProviderFile {
+    /// Whether a setting that not every provider has means something here.
+    pub fn takes(&self, setting: &str) -> bool {
+        let is_signed = matches!(self.auth, Auth::AwsSigV4 { .. });
+        match setting {
+            "region" => is_signed || self.base_url.as_ref().is_some_and(|url| url.contains(REGION)),
+            "access_key_id" | "secret_access_key" | "session_token" => is_signed,
+            _ => true,
+        }
+    }
+}
+
+/// The region's place in a base URL.
+pub const REGION: &str = "{region}";
 
 /// Whether a stream tells its usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

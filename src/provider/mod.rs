@@ -8,4 +8,4 @@ mod models;
 mod target;
 
 pub use models::Models;
-pub use target::{Credential, Limits, MODEL, Origin, Provider, Proxy, Retry, Route};
+pub use target::{AwsSigning, Credential, Limits, MODEL, Origin, Proof, Provider, Proxy, Retry, Route};

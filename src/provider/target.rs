@@ -52,15 +52,37 @@ pub struct Origin {
     pub authority: String,
 }
 
-/// A key, ready to be sent.
+/// What shows a provider who asks.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    /// Header lines, each ended by CRLF: the key's, and those that every request to the provider carries.
+    /// Header lines, each ended by CRLF: the key's where there is one, and those that every request to the provider
+    /// carries.
     pub header_lines: Secret,
-    /// The key alone, which no answer to a client may hold.
-    pub key: Secret,
+    pub proof: Proof,
+    /// What no answer to a client may hold.
+    pub secrets: Vec<Secret>,
     /// For plans and logs.
     pub masked: String,
+}
+
+/// Whether the header lines are all that a request must show.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// They are.
+    InHeaders,
+    /// Each request is signed, its body included.
+    AwsSigV4(Box<AwsSigning>),
+}
+
+/// What signs requests to a service of AWS.
+#[derive(Clone, Debug)]
+pub struct AwsSigning {
+    pub access_key: String,
+    pub secret_key: Secret,
+    /// Comes with temporary keys.
+    pub session_token: Option<Secret>,
+    pub region: String,
+    pub service: String,
 }
 
 /// An endpoint of a provider.
@@ -134,6 +156,11 @@ impl Provider {
     pub fn rules_for(&self, model: &str) -> &Rules {
         let own = self.rules_of_models.iter().find(|(models, _)| models.has(model));
         own.map_or(&self.rules, |(_, rules)| rules)
+    }
+
+    /// Whether a request must be known whole before its head can be written.
+    pub fn signs(&self) -> bool {
+        self.credentials.iter().any(|credential| matches!(credential.proof, Proof::AwsSigV4(_)))
     }
 
     /// The route of an endpoint, where the provider has it.

@@ -10,6 +10,7 @@ use super::active::Active;
 use super::answer;
 use super::body::Body;
 use super::client::Client;
+use super::credential;
 use super::exchange::Stop;
 use super::outgoing::{self, Outgoing};
 use super::route::{self, Asked, Target};
@@ -259,6 +260,7 @@ pub fn prepare_outgoing(
     let head = &client.input.filled()[..head_len];
     let provider = &call.target.upstream.provider;
     let query = work.request.query.of(head);
+    credential::check_signable(provider, body)?;
     let mut target = std::mem::take(&mut work.target);
     target.clear();
     match asked {

@@ -12,6 +12,7 @@ use super::attempt::{Answered, Busy};
 use super::body::{Body, Inflow};
 use super::call::Call;
 use super::client::{Client, Gone, Peer};
+use super::credential::Shown;
 use super::outgoing::{OutFraming, Outgoing};
 use super::reach;
 use super::tally::Tally;
@@ -110,17 +111,18 @@ impl One<'_> {
     ) -> Result<Sent, Failed> {
         let upstream = &self.call.target.upstream;
         let idle_ms = upstream.provider.limits.idle_timeout_ms;
-        let head = &self.client.input.filled()[..head_len];
-        let mut out = self.shard.buffers.lend();
-        let credential = &upstream.provider.credentials[upstream.next_credential()];
-        self.outgoing.write_head(head, self.work, self.call, credential, &mut out);
-        let edits = &self.work.edits;
         let Client { peer, input, upstream_alarm, .. } = &mut *self.client;
-        let mut sending = Sending { shard: self.shard, peer, alarm: upstream_alarm, conn, buffer, idle_ms };
+        let head = &input.filled()[..head_len];
+        let mut out = self.shard.buffers.lend();
+        let edits = &self.work.edits;
         let bytes: &[u8] = match &*body {
             Body::Streaming(inflow) => &inflow.peeked,
             held => held.held(input),
         };
+        let credential = &upstream.provider.credentials[upstream.next_credential()];
+        let shown = Shown::new(credential, edits, bytes, self.shard.wall_ms());
+        self.outgoing.write_head(head, self.work, self.call, &shown, &mut out);
+        let mut sending = Sending { shard: self.shard, peer, alarm: upstream_alarm, conn, buffer, idle_ms };
         let is_streaming = matches!(&*body, Body::Streaming(_));
         if !is_streaming && bytes.len() <= COPIED_BYTES_MAX {
             // One copy and one plain send cost less than many pieces.

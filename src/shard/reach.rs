@@ -8,6 +8,7 @@ use std::task::Poll;
 use super::Shard;
 use super::active::{Active, Lookup, Names, Upstream};
 use super::attempt::Busy;
+use super::credential::Shown;
 use super::once::of_malformed;
 use crate::base::fault::FaultKind;
 use crate::base::limits::BUFFER_BYTES;
@@ -21,6 +22,7 @@ use crate::wire::chunked::Chunked;
 use crate::wire::head::EndOfHead;
 use crate::wire::request::Method;
 use crate::wire::response::{ResponseBody, ResponseHead, read_response};
+use crate::wire::splice::Edits;
 use crate::wire::write::HeadWriter;
 
 /// Opens a connection to a provider: its addresses first, then the dialling.
@@ -92,8 +94,10 @@ pub async fn get(
     head.checked_header(b"host", provider.origin.authority.as_bytes());
     head.checked_header(b"accept-encoding", b"identity");
     head.checked_header(b"connection", b"close");
-    head.ready_lines(provider.credentials[upstream.next_credential()].header_lines.reveal().as_bytes());
-    head.finish();
+    let credential = &provider.credentials[upstream.next_credential()];
+    let shown = Shown::new(credential, &Edits::default(), b"", shard.wall_ms());
+    shown.write("GET", target.as_bytes(), &mut out);
+    HeadWriter::continuing(&mut out).finish();
     let mut question =
         Question { shard, conn: &mut conn, buffer: Buffer::default(), alarm: shard.alarms.alarm() };
     question.alarm.set_after(OWN_QUESTION_MS_MAX);

@@ -83,8 +83,9 @@ fn error_text(call: &Call, work: &Work, answered: &Answered) -> String {
 
 /// A page that shows the request it got would show the gateway's key.
 fn mask_keys(text: &mut String, call: &Call) {
-    for credential in &call.target.upstream.provider.credentials {
-        mask(text, credential.key.reveal());
+    let credentials = &call.target.upstream.provider.credentials;
+    for secret in credentials.iter().flat_map(|credential| &credential.secrets) {
+        mask(text, secret.reveal());
     }
 }
 
