@@ -10,7 +10,7 @@ use super::values::Values;
 use super::yaml::Node;
 use crate::base::{Secret, base64};
 use crate::dialect::endpoint::Endpoint;
-use crate::provider::file::{ProviderFile, REGION};
+use crate::provider::file::{PLACES, ProviderFile};
 use crate::provider::{Limits, Origin, Provider, Proxy, Retry, Route};
 use crate::wire::write::HeadWriter;
 
@@ -55,7 +55,7 @@ pub fn provider(
         mistakes.warn(format!("{} {make} no provider without {missing}", names.join(" and ")));
         return None;
     }
-    let shown = credential::shown(instance, file, mistakes)?;
+    let shown = credential::shown(instance, file, values, mistakes)?;
     let (origin, base_path) = base(instance, file, mistakes)?;
     let query = query(instance, file, &base_path, mistakes);
     let headers = own_headers(instance, file, env, &shown.headers(), mistakes);
@@ -65,6 +65,7 @@ pub fn provider(
         kind: file.kind.clone(),
         credentials: shown.credentials(instance, &static_lines, mistakes),
         routes: routes(file, &base_path, &query),
+        messages_stream: route(file.messages_stream.as_deref(), &base_path, &query),
         base_path,
         query,
         forward_headers: file.forward_headers.clone(),
@@ -90,16 +91,10 @@ pub fn provider(
 /// Where the instance lives: its origin, and the path that stands for `/v1`.
 fn base(instance: &Instance<'_>, file: &ProviderFile, mistakes: &mut Mistakes) -> Option<(Origin, String)> {
     let setting = format!("providers.{}.base_url", instance.name);
-    let region = instance.own.text("region");
-    let of_file = file.base_url.as_ref();
-    if let (None, None, true) =
-        (instance.own.text("base_url"), region, of_file.is_some_and(|url| url.contains(REGION)))
-    {
-        let expected = format!("`region`, or the variable {}", variable(instance, file, "REGION"));
-        mistakes.add(instance.place, &format!("providers.{}.region", instance.name), "is missing", expected);
-        return None;
-    }
-    let of_file = of_file.map(|url| url.replace(REGION, region.unwrap_or_default()));
+    let of_file = match (&file.base_url, instance.own.text("base_url")) {
+        (Some(url), None) => Some(filled(url, instance, file, mistakes)?),
+        _ => None,
+    };
     let Some(url) = instance.own.text("base_url").or(of_file.as_deref()) else {
         let expected = format!("`base_url`, or the variable {}", variable(instance, file, "BASE_URL"));
         mistakes.add(instance.place, &setting, "is missing", expected);
@@ -111,6 +106,33 @@ fn base(instance: &Instance<'_>, file: &ProviderFile, mistakes: &mut Mistakes) -
         mistakes.add(place, &setting, "is no URL that can be used", expected);
     }
     parts
+}
+
+/// The file's base URL with the instance's words in their places.
+fn filled(
+    url: &str,
+    instance: &Instance<'_>,
+    file: &ProviderFile,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    let mut filled = url.to_owned();
+    for (setting, ending) in PLACES.into_iter().filter(|(setting, _)| file.has_place(setting)) {
+        let path = format!("providers.{}.{setting}", instance.name);
+        let Some(word) = instance.own.text(setting) else {
+            let expected = format!("`{setting}`, or the variable {}", variable(instance, file, ending));
+            mistakes.add(instance.place, &path, "is missing", expected);
+            return None;
+        };
+        if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)) {
+            let place = instance.own.place(setting);
+            mistakes.add(place, &path, "cannot stand in a URL", "letters, digits, `-`, `_`, `.` and `:`");
+            return None;
+        }
+        let with_dash = if word == "global" { String::new() } else { format!("{word}-") };
+        filled =
+            filled.replace(&format!("{{{setting}-}}"), &with_dash).replace(&format!("{{{setting}}}"), word);
+    }
+    Some(filled)
 }
 
 /// A name is the first part of `provider/model`, of `/p/name/…` and a label of metrics.
@@ -175,14 +197,16 @@ fn query(instance: &Instance<'_>, file: &ProviderFile, base_path: &str, mistakes
 }
 
 fn routes(file: &ProviderFile, base_path: &str, query: &str) -> [Option<Route>; Endpoint::COUNT] {
-    Endpoint::ALL.map(|endpoint| {
-        let path = file.paths[endpoint as usize].as_ref()?;
-        let mark = if query.is_empty() { "" } else { "?" };
-        // `//path` is below the host.
-        let (base, path) = if path.starts_with("//") { ("", &path[1..]) } else { (base_path, path.as_str()) };
-        let mark = if path.contains('?') && !query.is_empty() { "&" } else { mark };
-        Some(Route::new(format!("{base}{path}{mark}{query}")))
-    })
+    Endpoint::ALL.map(|endpoint| route(file.paths[endpoint as usize].as_deref(), base_path, query))
+}
+
+fn route(path: Option<&str>, base_path: &str, query: &str) -> Option<Route> {
+    let path = path?;
+    let mark = if query.is_empty() { "" } else { "?" };
+    // `//path` is below the host.
+    let (base, path) = if path.starts_with("//") { ("", &path[1..]) } else { (base_path, path) };
+    let mark = if path.contains('?') && !query.is_empty() { "&" } else { mark };
+    Some(Route::new(format!("{base}{path}{mark}{query}")))
 }
 
 /// The headers of every request: the file's, then what the environment and the instance say instead of them or besides.
@@ -233,7 +257,7 @@ fn header_lines(headers: &[(String, String)]) -> Vec<u8> {
     lines
 }
 
-fn limits(own: &Values, values: &Values) -> Limits {
+pub fn limits(own: &Values, values: &Values) -> Limits {
     let ms = |key: &str| own.number(key).or(values.number(&format!("upstream.{key}"))).unwrap_or_default();
     Limits {
         connect_timeout_ms: ms("connect_timeout"),
@@ -263,7 +287,7 @@ fn retry(own: &Values, values: &Values) -> Retry {
 
 /// The provider's own proxy, or the common one unless it is passed by. The common one is for TLS only: plain HTTP is
 /// mostly a neighbour's, HTTPS_PROXY does not speak of it elsewhere either, and many proxies tunnel to port 443 only.
-fn proxy(
+pub fn proxy(
     instance: &Instance<'_>,
     values: &Values,
     origin: &Origin,

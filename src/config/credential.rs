@@ -1,10 +1,14 @@
 //! How an instance shows who asks, from its settings: keys as header lines, or what signs each request.
 
-use super::compile::{Instance, variable};
+use std::sync::Arc;
+
+use super::compile::{Instance, limits, proxy, variable};
 use super::mistake::Mistakes;
+use super::service_account;
+use super::values::Values;
 use crate::base::Secret;
 use crate::provider::file::{Auth, ProviderFile};
-use crate::provider::{AwsSigning, Credential, Proof};
+use crate::provider::{AwsSigning, Credential, Proof, TokenSource};
 use crate::wire::write::HeadWriter;
 
 /// What an instance shows.
@@ -12,12 +16,14 @@ pub enum Shown<'f> {
     Nothing,
     Keys(Vec<String>, &'f Auth),
     Signature(Box<AwsSigning>, &'f Auth),
+    Tokens(Arc<TokenSource>, &'f Auth),
 }
 
 /// What the settings give an instance to show. `None` when that is not enough.
 pub fn shown<'f>(
     instance: &Instance<'_>,
     file: &'f ProviderFile,
+    values: &Values,
     mistakes: &mut Mistakes,
 ) -> Option<Shown<'f>> {
     let keys = keys(instance);
@@ -35,6 +41,17 @@ pub fn shown<'f>(
         Auth::AwsSigV4 { .. } => {
             let expected =
                 format!("`api_key`, or the variable {name}; or `access_key_id` with `secret_access_key`");
+            mistakes.add(instance.place, &path, "is missing", expected);
+            None
+        }
+        Auth::GoogleServiceAccount { scope } if instance.own.text("credentials").is_some() => {
+            let source = token_source(instance, scope, values, mistakes)?;
+            Some(Shown::Tokens(Arc::new(source), &file.auth))
+        }
+        Auth::GoogleServiceAccount { .. } => {
+            let name = variable(instance, file, "CREDENTIALS");
+            let expected = format!("`credentials`, or the variable {name}; or `api_key`");
+            let path = format!("providers.{}.credentials", instance.name);
             mistakes.add(instance.place, &path, "is missing", expected);
             None
         }
@@ -87,11 +104,38 @@ fn aws_signing(
     })
 }
 
+/// The account. One that only a variable of others names may well be meant for another program: it is left out.
+fn token_source(
+    instance: &Instance<'_>,
+    scope: &str,
+    values: &Values,
+    mistakes: &mut Mistakes,
+) -> Option<TokenSource> {
+    let text = instance.own.text("credentials")?;
+    match service_account::read(text, scope, limits(instance.own, values)) {
+        Ok(mut source) => {
+            source.proxy = proxy(instance, values, &source.origin, mistakes);
+            Some(source)
+        }
+        Err(what) if !instance.is_in_file && instance.found.variables().is_empty() => {
+            let place = instance.own.place("credentials");
+            mistakes.warn(format!("{place} makes no provider {}: the account {what}", instance.name));
+            None
+        }
+        Err(what) => {
+            let path = format!("providers.{}.credentials", instance.name);
+            let expected = "the key file of a service account";
+            mistakes.add(instance.own.place("credentials"), &path, format!("the account {what}"), expected);
+            None
+        }
+    }
+}
+
 /// The headers that show who asks, in lower case. The client's of the same names never pass.
 pub fn headers(auth: &Auth) -> Vec<String> {
     let names: &[&str] = match auth {
         Auth::Header(name) => &[name.as_str()],
-        Auth::Bearer | Auth::OptionalBearer => &["authorization"],
+        Auth::Bearer | Auth::OptionalBearer | Auth::GoogleServiceAccount { .. } => &["authorization"],
         Auth::AwsSigV4 { .. } => {
             &["authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"]
         }
@@ -104,7 +148,7 @@ impl Shown<'_> {
     pub fn headers(&self) -> Vec<String> {
         match self {
             Shown::Nothing => Vec::new(),
-            Shown::Keys(_, auth) | Shown::Signature(_, auth) => headers(auth),
+            Shown::Keys(_, auth) | Shown::Signature(_, auth) | Shown::Tokens(_, auth) => headers(auth),
         }
     }
 
@@ -126,6 +170,12 @@ impl Shown<'_> {
             Shown::Keys(keys, auth) => {
                 keys.iter().map(|key| of_key(key, auth, static_lines, instance, mistakes)).collect()
             }
+            Shown::Tokens(source, _) => vec![Credential {
+                header_lines: text(static_lines),
+                secrets: vec![source.private_key.clone()],
+                masked: format!("tokens of {}", source.email),
+                proof: Proof::Token(source),
+            }],
             Shown::Signature(signing, _) => {
                 let masked = Secret::new(signing.access_key.clone()).masked();
                 vec![Credential {

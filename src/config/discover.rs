@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::table::{PROVIDER_SETTINGS, Setting};
-use crate::provider::file::{Auth, ProviderFile, REGION};
+use crate::provider::file::{Auth, PLACES, ProviderFile};
 
 /// An instance that the environment speaks of: the variable of each setting, of each key and of each header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,18 +61,14 @@ impl Found {
         let has = |setting: &str| self.settings.contains_key(setting) || self.common.contains_key(setting);
         let has_key = !self.keys.is_empty() || has("api_key");
         let signs = !has_key && has("access_key_id") && has("secret_access_key");
-        let is_here = |url: &String| has("region") || !url.contains(REGION);
+        let proves = has_key || signs || has("credentials") || file.auth == Auth::OptionalBearer;
+        let place = PLACES.into_iter().find(|(setting, _)| file.has_place(setting) && !has(setting));
         match &file.base_url {
-            _ if !has_key && !signs && file.auth != Auth::OptionalBearer => Some("API_KEY"),
+            _ if !proves && matches!(file.auth, Auth::GoogleServiceAccount { .. }) => Some("CREDENTIALS"),
+            _ if !proves => Some("API_KEY"),
             _ if signs && !has("region") => Some("REGION"),
             _ if has("base_url") => None,
-            Some(url) if has_key || signs => {
-                if is_here(url) {
-                    None
-                } else {
-                    Some("REGION")
-                }
-            }
+            Some(_) if has_key || file.auth != Auth::OptionalBearer => place.map(|(_, ending)| ending),
             _ => Some("BASE_URL"),
         }
     }
@@ -108,7 +104,8 @@ impl Found {
 }
 
 /// The settings that show who asks. One instance has all of its from one hand.
-const CREDENTIALS: [&str; 5] = ["api_key", "api_keys", "access_key_id", "secret_access_key", "session_token"];
+const CREDENTIALS: [&str; 6] =
+    ["api_key", "api_keys", "access_key_id", "secret_access_key", "session_token", "credentials"];
 
 /// What a variable sets.
 enum What {
@@ -133,12 +130,15 @@ fn split(files: &[ProviderFile], variable: &str) -> Option<(usize, String, What)
 
 /// The suffix (with the `_` before it) and the meaning of a variable's end.
 fn ending<'v>(file: &ProviderFile, behind: &'v str) -> Option<(&'v str, What)> {
-    const SETTINGS: [(&str, &str); 8] = [
+    const SETTINGS: [(&str, &str); 11] = [
         ("_BASE_URL", "base_url"),
         ("_MODELS", "models"),
         ("_API_VERSION", "api_version"),
         ("_PROXY_URL", "proxy_url"),
         ("_REGION", "region"),
+        ("_PROJECT", "project"),
+        ("_LOCATION", "location"),
+        ("_CREDENTIALS", "credentials"),
         ("_ACCESS_KEY_ID", "access_key_id"),
         ("_SECRET_ACCESS_KEY", "secret_access_key"),
         ("_SESSION_TOKEN", "session_token"),
@@ -276,7 +276,15 @@ mod tests {
             &["bedrock-eu (bedrock) BEDROCK_EU_REGION lacks API_KEY"],
         );
         check(&["BEDROCK_API_KEY"], &["bedrock (bedrock) BEDROCK_API_KEY lacks REGION"]);
-        check(&["OPENAI_REGION", "OPENAI_SESSION_TOKEN"], &[]);
+        check(&["OPENAI_REGION", "OPENAI_SESSION_TOKEN", "OPENAI_PROJECT", "OPENAI_CREDENTIALS"], &[]);
+        let google = ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"];
+        check(&google, &["vertex (vertex) ", "vertex-anthropic (vertex-anthropic) "]);
+        check(&google[..2], &[]);
+        check(
+            &["VERTEX_CREDENTIALS", "VERTEX_PROJECT"],
+            &["vertex (vertex) VERTEX_CREDENTIALS VERTEX_PROJECT lacks LOCATION"],
+        );
+        check(&["VERTEX_PROJECT"], &["vertex (vertex) VERTEX_PROJECT lacks CREDENTIALS"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod mistake;
 mod plan;
 mod provider_file;
 mod rules;
+mod service_account;
 mod snapshot;
 pub mod table;
 mod values;

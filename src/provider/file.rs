@@ -13,12 +13,15 @@ pub struct ProviderFile {
     pub title: String,
     /// The prefix of its environment variables, such as `OPENAI`.
     pub env: String,
-    /// Where it lives, when the operator names no other place; `{region}` stands for the instance's.
+    /// Where it lives, when the operator names no other place; `{region}`, `{project}` and `{location}`
+    /// stand for the instance's, and `{location-}` for the location with a dash, or nothing where that is `global`.
     pub base_url: Option<String>,
     pub auth: Auth,
     /// The path of each endpoint it speaks, below the base URL; with `//` in front, below the host instead. `None` where
     /// it has none.
     pub paths: [Option<String>; Endpoint::COUNT],
+    /// The path of streams of the messages endpoint, where they have one of their own.
+    pub messages_stream: Option<String>,
     pub api_version: Option<String>,
     /// Query parameters on every request; `${api_version}` stands for the instance's.
     pub query: Vec<(String, String)>,
@@ -56,6 +59,10 @@ pub enum Auth {
     AwsSigV4 {
         service: String,
     },
+    /// As a bearer token when there is a key; else a service account gets access tokens for this scope.
+    GoogleServiceAccount {
+        scope: String,
+    },
 }
 
 impl ProviderFile {
@@ -63,15 +70,24 @@ impl ProviderFile {
     pub fn takes(&self, setting: &str) -> bool {
         let is_signed = matches!(self.auth, Auth::AwsSigV4 { .. });
         match setting {
-            "region" => is_signed || self.base_url.as_ref().is_some_and(|url| url.contains(REGION)),
+            "region" => is_signed || self.has_place(setting),
+            "project" | "location" => self.has_place(setting),
             "access_key_id" | "secret_access_key" | "session_token" => is_signed,
+            "credentials" => matches!(self.auth, Auth::GoogleServiceAccount { .. }),
             _ => true,
         }
     }
+
+    /// Whether the base URL has a place for a setting.
+    pub fn has_place(&self, setting: &str) -> bool {
+        let url = self.base_url.as_deref().unwrap_or_default();
+        [format!("{{{setting}}}"), format!("{{{setting}-}}")].iter().any(|place| url.contains(place))
+    }
 }
 
-/// The region's place in a base URL.
-pub const REGION: &str = "{region}";
+/// The settings that may have a place in a base URL, and the ends of their variables.
+pub const PLACES: [(&str, &str); 3] =
+    [("region", "REGION"), ("project", "PROJECT"), ("location", "LOCATION")];
 
 /// Whether a stream tells its usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
-//! The credential on a request's head: ready-made lines, or a signature over what is sent. A signature is made for every
-//! attempt, at its time; nothing of it is kept or logged.
+//! The credential on a request's head: ready-made lines, an access token, or a signature over what is sent. A signature is
+//! made for every attempt, at its time; nothing of it is kept or logged.
 
 use super::body::Body;
 use super::exchange::Stop;
 use crate::base::Refusal;
+use crate::offload::Token;
 use crate::policy::sigv4::{self, BodyHash};
 use crate::provider::{AwsSigning, Credential, Proof, Provider};
 use crate::wire::splice::Edits;
@@ -11,27 +12,37 @@ use crate::wire::splice::Edits;
 /// A credential with what it says of one request.
 pub struct Shown<'c> {
     credential: &'c Credential,
+    token: Option<&'c Token>,
     /// What signs, the hash of the body, and the second since 1970.
     signed: Option<(&'c AwsSigning, BodyHash, u64)>,
 }
 
 impl<'c> Shown<'c> {
     /// The credential for a request with this body, before its edits.
-    pub fn new(credential: &'c Credential, edits: &Edits, body: &[u8], wall_ms: u64) -> Shown<'c> {
+    pub fn new(
+        credential: &'c Credential,
+        token: Option<&'c Token>,
+        edits: &Edits,
+        body: &[u8],
+        wall_ms: u64,
+    ) -> Shown<'c> {
         let signed = match &credential.proof {
-            Proof::InHeaders => None,
+            Proof::InHeaders | Proof::Token(_) => None,
             Proof::AwsSigV4(signing) => {
                 let mut pieces = Vec::new();
                 edits.pieces(body, &mut pieces);
                 Some((&**signing, sigv4::body_hash(pieces), wall_ms / 1000))
             }
         };
-        Shown { credential, signed }
+        Shown { credential, token, signed }
     }
 
     /// Appends its lines to `head`, in which the first line and all headers stand that a signature has to cover.
     pub fn write(&self, method: &str, target: &[u8], head: &mut Vec<u8>) {
         head.extend_from_slice(self.credential.header_lines.reveal().as_bytes());
+        if let Some(token) = self.token {
+            head.extend_from_slice(token.header_line.reveal().as_bytes());
+        }
         if let Some((signing, body_hash, time_s)) = self.signed {
             let lines = signature_lines(signing, method, target, body_hash, time_s, head);
             head.extend_from_slice(lines.reveal().as_bytes());

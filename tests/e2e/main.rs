@@ -24,5 +24,6 @@ mod proxies;
 mod signing;
 mod support;
 mod tls;
+mod tokens;
 mod upstream_tls;
 mod upstreams;
