@@ -250,6 +250,25 @@ fn first_cells(table: &str) -> impl Iterator<Item = String> {
 fn provider_row(file: &ProviderFile) -> String {
     let code = |text: &str| format!("`{text}`");
     let key = match &file.auth {
+        Auth::AwsSigV4 { .. } => {
+            let common = |setting: &str| {
+                let names = file.variables.iter().find(|(known, _)| known == setting).map(|(_, names)| names);
+                names.map_or_else(
+                    || code(&format!("{}_{}", file.env, setting.to_uppercase())),
+                    |names| names.iter().map(|name| code(name)).collect::<Vec<_>>().join(" or "),
+                )
+            };
+            let (key, region) =
+                (format!("`{}_API_KEY` or {}", file.env, common("api_key")), common("region"));
+            let pair = format!("{} with {}", common("access_key_id"), common("secret_access_key"));
+            format!("{key}, or {pair} ({} too for temporary ones); {region}", common("session_token"))
+        }
+        Auth::GoogleServiceAccount { .. } => {
+            let own =
+                ["CREDENTIALS", "PROJECT", "LOCATION"].map(|name| code(&format!("{}_{name}", file.env)));
+            let names = file.variables.iter().flat_map(|(_, names)| names).map(|name| code(name));
+            format!("{}; or {}", own.join(", "), names.collect::<Vec<_>>().join(", "))
+        }
         Auth::OptionalBearer => format!("`{0}_BASE_URL`, `{0}_API_KEY` (optional)", file.env),
         _ if file.base_url.is_none() => format!("`{0}_API_KEY`, `{0}_BASE_URL`", file.env),
         _ => format!("`{}_API_KEY`", file.env),

@@ -15,6 +15,11 @@ pub fn base64(bytes: &[u8]) -> String {
     out
 }
 
+/// The same in the alphabet for URLs (RFC 4648 §5), without padding.
+pub fn base64_url(bytes: &[u8]) -> String {
+    base64(bytes).trim_end_matches('=').replace('+', "-").replace('/', "_")
+}
+
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 #[cfg(test)]
@@ -27,5 +32,9 @@ mod tests {
         for (plain, coded) in cases {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
+        assert_eq!(
+            (base64(b"\xfb\xff\xfe?"), base64_url(b"\xfb\xff\xfe?")),
+            ("+//+Pw==".into(), "-__-Pw".into())
+        );
     }
 }

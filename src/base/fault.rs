@@ -5,6 +5,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FaultKind {
+    NoToken,
     Dns,
     ConnectRefused,
     ConnectTimeout,
@@ -46,7 +47,8 @@ pub enum RetryRule {
 }
 
 impl FaultKind {
-    pub const ALL: [FaultKind; 20] = [
+    pub const ALL: [FaultKind; 21] = [
+        FaultKind::NoToken,
         FaultKind::Dns,
         FaultKind::ConnectRefused,
         FaultKind::ConnectTimeout,
@@ -72,6 +74,7 @@ impl FaultKind {
     /// The code in the error object and in the label `kind` of `ringway_upstream_faults_total`.
     pub fn code(self) -> &'static str {
         match self {
+            FaultKind::NoToken => "upstream_token_missing",
             FaultKind::Dns => "upstream_dns_error",
             FaultKind::ConnectRefused => "upstream_connect_error",
             FaultKind::ConnectTimeout => "upstream_connect_timeout",
@@ -104,6 +107,7 @@ impl FaultKind {
             | FaultKind::FirstByteTimeout
             | FaultKind::IdleTimeout => 504,
             FaultKind::ClientStalled | FaultKind::ClientBody => 408,
+            FaultKind::NoToken => 503,
             _ => 502,
         }
     }
@@ -111,6 +115,7 @@ impl FaultKind {
     /// What the client is told.
     pub fn sentence(self) -> &'static str {
         match self {
+            FaultKind::NoToken => "The gateway has no valid access token for the provider.",
             FaultKind::Dns => "The provider's host name could not be resolved.",
             FaultKind::ConnectRefused => "The provider could not be reached.",
             FaultKind::ConnectTimeout => "Connecting to the provider took too long.",
@@ -138,7 +143,8 @@ impl FaultKind {
     pub fn is_before_sending(self) -> bool {
         matches!(
             self,
-            FaultKind::Dns
+            FaultKind::NoToken
+                | FaultKind::Dns
                 | FaultKind::ConnectRefused
                 | FaultKind::ConnectTimeout
                 | FaultKind::Proxy

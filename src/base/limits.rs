@@ -93,6 +93,21 @@ pub const HELD_BYTES_LIMIT: u64 = 2 << 30;
 pub const HOPS_MAX: u64 = 4;
 /// A pooled connection that closes this soon after a request was sent was stale; later it had the request in hand.
 pub const STALE_MS_MAX: u64 = 1_000;
+/// How long a request waits for a provider's first access token.
+pub const TOKEN_WAIT_MS_MAX: u64 = 3_000;
+/// How long a question for an access token may go unanswered before it is asked again. A shard gives one 10 s.
+pub const TOKEN_ASK_AGAIN_MS: u64 = 30_000;
+/// How long before its end a token is replaced: a tenth of its life, and at most this.
+pub const TOKEN_EARLY_MS_MAX: u64 = 300_000;
+/// The longest pause after a question for a token that failed; the first is a second.
+pub const TOKEN_PAUSE_MS_MAX: u64 = 60_000;
+/// An access token, which has to fit a line of a head.
+pub const TOKEN_BYTES_MAX: usize = 6 * 1024;
+/// What a token's source may answer.
+pub const TOKEN_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+const _: () = assert!(TOKEN_BYTES_MAX < HEAD_LINE_BYTES_MAX, "a token is part of a line");
+
 /// How long a question about a name may go unanswered before it is asked again.
 pub const DNS_ASK_AGAIN_MS: u64 = 5_000;
 /// Data up to this size is copied behind what goes in front of it: one plain send costs less than one of many pieces.

@@ -9,7 +9,7 @@ pub mod refusal;
 mod secret;
 mod span;
 
-pub use base64::base64;
+pub use base64::{base64, base64_url};
 pub use refusal::{Refusal, RefusalKind};
 pub use secret::Secret;
 pub use span::Span;

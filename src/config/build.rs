@@ -202,8 +202,10 @@ fn providers(
     let mut out = (Vec::new(), Vec::new());
     for (name, node, found) in instances {
         let settings = provider_nodes(&name, node, mistakes);
-        let names = |setting: &Setting| found.settings.get(setting.path).cloned().into_iter().collect();
         let prefix = format!("providers.{name}.");
+        let found = with_common(files, found, &name, node, env);
+        let variable = |path: &str| found.settings.get(path).or_else(|| found.common.get(path)).cloned();
+        let names = |setting: &Setting| variable(setting.path).into_iter().collect();
         let own = Values::resolve(PROVIDER_SETTINGS, &settings, env, names, &prefix, mistakes);
         let headers = node.and_then(|node| node.get("headers"));
         let place = node.map_or("environment", |node| &node.place);
@@ -221,6 +223,22 @@ fn providers(
         }
     }
     out
+}
+
+/// Adds the variables that others have for settings of the instance, by its type.
+fn with_common(
+    files: &[crate::provider::file::ProviderFile],
+    mut found: Found,
+    name: &str,
+    node: Option<&Node>,
+    env: &BTreeMap<String, String>,
+) -> Found {
+    let found_kind = if found.kind.is_empty() { name } else { &found.kind };
+    let kind = node.and_then(|node| node.get("type")).and_then(Node::text).unwrap_or(found_kind);
+    if let Some(file) = files.iter().find(|file| file.kind == kind) {
+        found.add_common(file, env, |setting| node.is_some_and(|node| node.get(setting).is_some()));
+    }
+    found
 }
 
 fn provider_nodes(name: &str, node: Option<&Node>, mistakes: &mut Mistakes) -> BTreeMap<String, Node> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::credential;
 use super::discover::Found;
 use super::interpolate::interpolate;
 use super::mistake::{Mistakes, nearest};
@@ -9,8 +10,8 @@ use super::values::Values;
 use super::yaml::Node;
 use crate::base::{Secret, base64};
 use crate::dialect::endpoint::Endpoint;
-use crate::provider::file::{Auth, ProviderFile};
-use crate::provider::{Credential, Limits, Origin, Provider, Proxy, Retry, Route};
+use crate::provider::file::{PLACES, ProviderFile};
+use crate::provider::{Limits, Origin, Provider, Proxy, Retry, Route};
 use crate::wire::write::HeadWriter;
 
 /// What is known of an instance before it is compiled.
@@ -54,25 +55,25 @@ pub fn provider(
         mistakes.warn(format!("{} {make} no provider without {missing}", names.join(" and ")));
         return None;
     }
-    let keys = keys(instance);
-    if keys.is_empty() && file.auth != Auth::OptionalBearer {
-        let expected = format!("`api_key`, or the variable {}", variable(instance, file, "API_KEY"));
-        mistakes.add(instance.place, &path("api_key"), "is missing", expected);
-        return None;
-    }
+    let shown = credential::shown(instance, file, values, mistakes)?;
     let (origin, base_path) = base(instance, file, mistakes)?;
     let query = query(instance, file, &base_path, mistakes);
-    let headers = own_headers(instance, file, env, !keys.is_empty(), mistakes);
+    let headers = own_headers(instance, file, env, &shown.headers(), mistakes);
     let static_lines = header_lines(&headers);
     Some(Provider {
         name: instance.name.to_owned(),
         kind: file.kind.clone(),
-        credentials: credentials(&file.auth, &keys, &static_lines, instance, mistakes),
+        credentials: shown.credentials(instance, &static_lines, mistakes),
         routes: routes(file, &base_path, &query),
+        messages_stream: route(file.messages_stream.as_deref(), &base_path, &query),
         base_path,
         query,
         forward_headers: file.forward_headers.clone(),
-        own_headers: headers.into_iter().map(|(name, _)| name).chain(key_header(&file.auth)).collect(),
+        own_headers: headers
+            .into_iter()
+            .map(|(name, _)| name)
+            .chain(credential::headers(&file.auth))
+            .collect(),
         usage_in_streams: file.usage_in_streams,
         edits: file.edits.clone(),
         rules: file.rules.clone(),
@@ -90,7 +91,11 @@ pub fn provider(
 /// Where the instance lives: its origin, and the path that stands for `/v1`.
 fn base(instance: &Instance<'_>, file: &ProviderFile, mistakes: &mut Mistakes) -> Option<(Origin, String)> {
     let setting = format!("providers.{}.base_url", instance.name);
-    let Some(url) = instance.own.text("base_url").or(file.base_url.as_deref()) else {
+    let of_file = match (&file.base_url, instance.own.text("base_url")) {
+        (Some(url), None) => Some(filled(url, instance, file, mistakes)?),
+        _ => None,
+    };
+    let Some(url) = instance.own.text("base_url").or(of_file.as_deref()) else {
         let expected = format!("`base_url`, or the variable {}", variable(instance, file, "BASE_URL"));
         mistakes.add(instance.place, &setting, "is missing", expected);
         return None;
@@ -103,6 +108,33 @@ fn base(instance: &Instance<'_>, file: &ProviderFile, mistakes: &mut Mistakes) -
     parts
 }
 
+/// The file's base URL with the instance's words in their places.
+fn filled(
+    url: &str,
+    instance: &Instance<'_>,
+    file: &ProviderFile,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    let mut filled = url.to_owned();
+    for (setting, ending) in PLACES.into_iter().filter(|(setting, _)| file.has_place(setting)) {
+        let path = format!("providers.{}.{setting}", instance.name);
+        let Some(word) = instance.own.text(setting) else {
+            let expected = format!("`{setting}`, or the variable {}", variable(instance, file, ending));
+            mistakes.add(instance.place, &path, "is missing", expected);
+            return None;
+        };
+        if word.is_empty() || !word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b)) {
+            let place = instance.own.place(setting);
+            mistakes.add(place, &path, "cannot stand in a URL", "letters, digits, `-`, `_`, `.` and `:`");
+            return None;
+        }
+        let with_dash = if word == "global" { String::new() } else { format!("{word}-") };
+        filled =
+            filled.replace(&format!("{{{setting}-}}"), &with_dash).replace(&format!("{{{setting}}}"), word);
+    }
+    Some(filled)
+}
+
 /// A name is the first part of `provider/model`, of `/p/name/…` and a label of metrics.
 fn check_name(instance: &Instance<'_>, mistakes: &mut Mistakes) {
     let is_good = |c: char| c.is_alphanumeric() || "-_.".contains(c);
@@ -113,19 +145,10 @@ fn check_name(instance: &Instance<'_>, mistakes: &mut Mistakes) {
 }
 
 /// The variable of an instance, by the rule that finds it: `openai-east` has OPENAI_EAST_….
-fn variable(instance: &Instance<'_>, file: &ProviderFile, ending: &str) -> String {
+pub fn variable(instance: &Instance<'_>, file: &ProviderFile, ending: &str) -> String {
     let suffix = instance.name.strip_prefix(file.kind.as_str()).filter(|rest| rest.starts_with('-'));
     let suffix = suffix.unwrap_or_default().to_uppercase().replace(['-', '.'], "_");
     format!("{}{suffix}_{ending}", file.env)
-}
-
-/// Keys of the file come first, unless the environment has its own.
-fn keys(instance: &Instance<'_>) -> Vec<String> {
-    if !instance.found.keys.is_empty() {
-        return instance.found.keys.iter().map(|(_, _, key)| key.clone()).collect();
-    }
-    let one = instance.own.text("api_key").map(str::to_owned);
-    one.into_iter().chain(instance.own.list("api_keys").to_vec()).collect()
 }
 
 /// Scheme, host, port and path of a URL; the path has no slash at its end.
@@ -174,14 +197,16 @@ fn query(instance: &Instance<'_>, file: &ProviderFile, base_path: &str, mistakes
 }
 
 fn routes(file: &ProviderFile, base_path: &str, query: &str) -> [Option<Route>; Endpoint::COUNT] {
-    Endpoint::ALL.map(|endpoint| {
-        let path = file.paths[endpoint as usize].as_ref()?;
-        let mark = if query.is_empty() { "" } else { "?" };
-        // `//path` is below the host.
-        let (base, path) = if path.starts_with("//") { ("", &path[1..]) } else { (base_path, path.as_str()) };
-        let mark = if path.contains('?') && !query.is_empty() { "&" } else { mark };
-        Some(Route::new(format!("{base}{path}{mark}{query}")))
-    })
+    Endpoint::ALL.map(|endpoint| route(file.paths[endpoint as usize].as_deref(), base_path, query))
+}
+
+fn route(path: Option<&str>, base_path: &str, query: &str) -> Option<Route> {
+    let path = path?;
+    let mark = if query.is_empty() { "" } else { "?" };
+    // `//path` is below the host.
+    let (base, path) = if path.starts_with("//") { ("", &path[1..]) } else { (base_path, path) };
+    let mark = if path.contains('?') && !query.is_empty() { "&" } else { mark };
+    Some(Route::new(format!("{base}{path}{mark}{query}")))
 }
 
 /// The headers of every request: the file's, then what the environment and the instance say instead of them or besides.
@@ -189,7 +214,7 @@ fn own_headers(
     instance: &Instance<'_>,
     file: &ProviderFile,
     env: &BTreeMap<String, String>,
-    has_key: bool,
+    of_credential: &[String],
     mistakes: &mut Mistakes,
 ) -> Vec<(String, String)> {
     let place_of_file = format!("provider type {}", file.kind);
@@ -205,8 +230,7 @@ fn own_headers(
     let mut headers: Vec<(String, String)> = Vec::new();
     for (place, name, value) in of_file.chain(of_env).chain(of_node) {
         let name = name.to_lowercase();
-        let is_taken =
-            OURS.contains(&&*name) || (has_key && key_header(&file.auth).is_some_and(|key| key == name));
+        let is_taken = OURS.contains(&&*name) || of_credential.contains(&name);
         let is_good = |value: &String| {
             HeadWriter::continuing(&mut Vec::new()).header(name.as_bytes(), value.as_bytes())
         };
@@ -233,48 +257,7 @@ fn header_lines(headers: &[(String, String)]) -> Vec<u8> {
     lines
 }
 
-/// The header that shows the key, in lower case.
-fn key_header(auth: &Auth) -> Option<String> {
-    match auth {
-        Auth::Header(name) => Some(name.clone()),
-        Auth::Bearer | Auth::OptionalBearer => Some("authorization".to_owned()),
-    }
-}
-
-fn credentials(
-    auth: &Auth,
-    keys: &[String],
-    static_lines: &[u8],
-    instance: &Instance<'_>,
-    mistakes: &mut Mistakes,
-) -> Vec<Credential> {
-    let mut make = |key: Option<&String>| {
-        let mut lines = Vec::new();
-        let mut head = HeadWriter::continuing(&mut lines);
-        let written = match (auth, key) {
-            (_, None) => Ok(()),
-            (Auth::Header(name), Some(key)) => head.header(name.as_bytes(), key.as_bytes()),
-            (_, Some(key)) => head.header(b"authorization", format!("Bearer {key}").as_bytes()),
-        };
-        if written.is_err() {
-            let setting = format!("providers.{}.api_key", instance.name);
-            let variable = instance.found.keys.first().map(|(_, variable, _)| variable.as_str());
-            mistakes.add(
-                variable.unwrap_or(instance.place),
-                &setting,
-                "holds a control character",
-                "a key as the provider gave it",
-            );
-        }
-        lines.extend_from_slice(static_lines);
-        let masked = key.map_or("no key".to_owned(), |key| Secret::new(key.clone()).masked());
-        let header_lines = Secret::new(String::from_utf8_lossy(&lines).into_owned());
-        Credential { header_lines, key: Secret::new(key.cloned().unwrap_or_default()), masked }
-    };
-    if keys.is_empty() { vec![make(None)] } else { keys.iter().map(|key| make(Some(key))).collect() }
-}
-
-fn limits(own: &Values, values: &Values) -> Limits {
+pub fn limits(own: &Values, values: &Values) -> Limits {
     let ms = |key: &str| own.number(key).or(values.number(&format!("upstream.{key}"))).unwrap_or_default();
     Limits {
         connect_timeout_ms: ms("connect_timeout"),
@@ -304,7 +287,7 @@ fn retry(own: &Values, values: &Values) -> Retry {
 
 /// The provider's own proxy, or the common one unless it is passed by. The common one is for TLS only: plain HTTP is
 /// mostly a neighbour's, HTTPS_PROXY does not speak of it elsewhere either, and many proxies tunnel to port 443 only.
-fn proxy(
+pub fn proxy(
     instance: &Instance<'_>,
     values: &Values,
     origin: &Origin,

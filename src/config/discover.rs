@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::provider::file::{Auth, ProviderFile};
+use super::table::{PROVIDER_SETTINGS, Setting};
+use crate::provider::file::{Auth, PLACES, ProviderFile};
 
 /// An instance that the environment speaks of: the variable of each setting, of each key and of each header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Found {
     pub keys: Vec<(u32, String, String)>,
     /// Header, variable and value.
     pub headers: Vec<(String, String, String)>,
+    /// The variables that others have for settings of which nothing else speaks.
+    pub common: BTreeMap<&'static str, String>,
 }
 
 /// All instances by name, in the order of the files, and by suffix within one.
@@ -31,6 +34,16 @@ pub fn discover(files: &[ProviderFile], env: &BTreeMap<String, String>) -> Vec<(
             What::Setting(setting) => drop(entry.settings.insert(setting, variable.clone())),
         }
     }
+    for (index, file) in files.iter().enumerate() {
+        let mut lone = Found { kind: file.kind.clone(), ..Found::default() };
+        lone.add_common(file, env, |_| false);
+        if !lone.common.is_empty() && lone.missing(file).is_none() {
+            found.entry((index, String::new())).or_insert(lone);
+        }
+    }
+    for ((index, _), found) in &mut found {
+        found.add_common(&files[*index], env, |_| false);
+    }
     let name = |index: usize, suffix: &str| match suffix {
         "" => files[index].kind.clone(),
         suffix => format!("{}-{suffix}", files[index].kind),
@@ -45,14 +58,41 @@ impl Found {
     /// What is missing to make a provider of it, where nothing but the environment speaks of it. A key makes one, and
     /// so does an address where no key is needed; other variables alone may well belong to another program.
     pub fn missing(&self, file: &ProviderFile) -> Option<&'static str> {
-        let has_base_url = self.settings.contains_key("base_url");
-        if self.keys.is_empty() && file.auth != Auth::OptionalBearer {
-            Some("API_KEY")
-        } else if !has_base_url && (self.keys.is_empty() || file.base_url.is_none()) {
-            Some("BASE_URL")
-        } else {
-            None
+        let has = |setting: &str| self.settings.contains_key(setting) || self.common.contains_key(setting);
+        let has_key = !self.keys.is_empty() || has("api_key");
+        let signs = !has_key && has("access_key_id") && has("secret_access_key");
+        let proves = has_key || signs || has("credentials") || file.auth == Auth::OptionalBearer;
+        let place = PLACES.into_iter().find(|(setting, _)| file.has_place(setting) && !has(setting));
+        match &file.base_url {
+            _ if !proves && matches!(file.auth, Auth::GoogleServiceAccount { .. }) => Some("CREDENTIALS"),
+            _ if !proves => Some("API_KEY"),
+            _ if signs && !has("region") => Some("REGION"),
+            _ if has("base_url") => None,
+            Some(_) if has_key || file.auth != Auth::OptionalBearer => place.map(|(_, ending)| ending),
+            _ => Some("BASE_URL"),
         }
+    }
+
+    /// Adds the variables that others have for settings of this type. Those of which the environment or the file
+    /// (`is_in_file`) speaks already are left alone; credentials are not mixed with others.
+    pub fn add_common(
+        &mut self,
+        file: &ProviderFile,
+        env: &BTreeMap<String, String>,
+        is_in_file: impl Fn(&str) -> bool,
+    ) {
+        let is_said = |setting: &str| self.settings.contains_key(setting) || is_in_file(setting);
+        let has_credential = !self.keys.is_empty() || CREDENTIALS.into_iter().any(is_said);
+        let is_open = |setting: &&Setting| match CREDENTIALS.contains(&setting.path) {
+            true => !has_credential,
+            false => !is_said(setting.path),
+        };
+        let is_set = |name: &&String| env.get(*name).is_some_and(|value| !value.trim().is_empty());
+        let common = file.variables.iter().filter_map(|(setting, names)| {
+            let setting = PROVIDER_SETTINGS.iter().find(|known| known.path == setting).filter(is_open)?;
+            Some((setting.path, names.iter().find(is_set)?.clone()))
+        });
+        self.common = common.collect();
     }
 
     /// Every variable that speaks of it.
@@ -62,6 +102,10 @@ impl Found {
         keys.chain(self.settings.values().map(String::as_str)).chain(headers).collect()
     }
 }
+
+/// The settings that show who asks. One instance has all of its from one hand.
+const CREDENTIALS: [&str; 6] =
+    ["api_key", "api_keys", "access_key_id", "secret_access_key", "session_token", "credentials"];
 
 /// What a variable sets.
 enum What {
@@ -86,13 +130,20 @@ fn split(files: &[ProviderFile], variable: &str) -> Option<(usize, String, What)
 
 /// The suffix (with the `_` before it) and the meaning of a variable's end.
 fn ending<'v>(file: &ProviderFile, behind: &'v str) -> Option<(&'v str, What)> {
-    const SETTINGS: [(&str, &str); 4] = [
+    const SETTINGS: [(&str, &str); 11] = [
         ("_BASE_URL", "base_url"),
         ("_MODELS", "models"),
         ("_API_VERSION", "api_version"),
         ("_PROXY_URL", "proxy_url"),
+        ("_REGION", "region"),
+        ("_PROJECT", "project"),
+        ("_LOCATION", "location"),
+        ("_CREDENTIALS", "credentials"),
+        ("_ACCESS_KEY_ID", "access_key_id"),
+        ("_SECRET_ACCESS_KEY", "secret_access_key"),
+        ("_SESSION_TOKEN", "session_token"),
     ];
-    for (ending, setting) in SETTINGS {
+    for (ending, setting) in SETTINGS.into_iter().filter(|(_, setting)| file.takes(setting)) {
         if let Some(suffix) = behind.strip_suffix(ending) {
             return Some((suffix, What::Setting(setting)));
         }
@@ -208,6 +259,41 @@ mod tests {
         }
         let env = BTreeMap::from([("OPENAI_API_KEY".to_owned(), " ".to_owned())]);
         assert_eq!(discover(&files(), &env), []);
+    }
+
+    #[test]
+    fn variables_of_others_make_an_instance_when_they_are_enough() {
+        let pair = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+        check(&[pair[0], pair[1], "AWS_REGION"], &["bedrock (bedrock) "]);
+        check(&[pair[0], pair[1], "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN"], &["bedrock (bedrock) "]);
+        check(&["AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION"], &["bedrock (bedrock) "]);
+        check(&[pair[0], pair[1]], &[]);
+        check(&["AWS_REGION"], &[]);
+        check(&[pair[0], "AWS_REGION"], &[]);
+        check(&["BEDROCK_REGION", pair[0], pair[1]], &["bedrock (bedrock) BEDROCK_REGION"]);
+        check(
+            &["BEDROCK_EU_REGION", "AWS_REGION"],
+            &["bedrock-eu (bedrock) BEDROCK_EU_REGION lacks API_KEY"],
+        );
+        check(&["BEDROCK_API_KEY"], &["bedrock (bedrock) BEDROCK_API_KEY lacks REGION"]);
+        check(&["OPENAI_REGION", "OPENAI_SESSION_TOKEN", "OPENAI_PROJECT", "OPENAI_CREDENTIALS"], &[]);
+        let google = ["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"];
+        check(&google, &["vertex (vertex) ", "vertex-anthropic (vertex-anthropic) "]);
+        check(&google[..2], &[]);
+        check(
+            &["VERTEX_CREDENTIALS", "VERTEX_PROJECT"],
+            &["vertex (vertex) VERTEX_CREDENTIALS VERTEX_PROJECT lacks LOCATION"],
+        );
+        check(&["VERTEX_PROJECT"], &["vertex (vertex) VERTEX_PROJECT lacks CREDENTIALS"]);
+    }
+
+    #[test]
+    fn credentials_are_not_mixed() {
+        let names = ["BEDROCK_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"];
+        let env = names.iter().map(|&name| (name.to_owned(), "x".to_owned())).collect();
+        let found = discover(&files(), &env);
+        let common: Vec<&str> = found[0].1.common.keys().copied().collect();
+        assert_eq!((found.len(), common), (1, vec!["region"]));
     }
 
     #[test]

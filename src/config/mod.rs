@@ -3,6 +3,7 @@
 
 mod build;
 mod compile;
+mod credential;
 mod discover;
 pub mod fuzz;
 mod interpolate;
@@ -10,6 +11,7 @@ mod mistake;
 mod plan;
 mod provider_file;
 mod rules;
+mod service_account;
 mod snapshot;
 pub mod table;
 mod values;

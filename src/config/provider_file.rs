@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::mistake::{Mistakes, nearest};
 use super::rules;
+use super::table::PROVIDER_SETTINGS;
 use super::yaml::{self, Node, Value};
 use crate::dialect::endpoint::Endpoint;
 use crate::provider::edit::BodyEdit;
@@ -26,6 +27,8 @@ builtin!(
     "anthropic",
     "gemini",
     "bedrock",
+    "vertex",
+    "vertex-anthropic",
     "azure",
     "groq",
     "xai",
@@ -158,12 +161,18 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
         base_url: reader.text("base_url").map(str::to_owned),
         auth: reader.auth(),
         paths: reader.paths(),
+        messages_stream: reader
+            .pairs("paths")
+            .into_iter()
+            .find(|(name, _)| name == MESSAGES_STREAM)
+            .map(|(_, path)| path),
         api_version: reader.text("api_version").map(str::to_owned),
         query: reader.pairs("query"),
         query_when_base_has: reader.text("query_when_base_has").map(str::to_owned),
         headers: reader.pairs("headers"),
         default_headers: reader.pairs("default_headers"),
         header_variables: reader.header_variables(),
+        variables: reader.variables(),
         forward_headers: reader.list("forward_headers"),
         usage_in_streams: reader.usage_in_streams(),
         edits: reader.edits(),
@@ -179,9 +188,13 @@ fn refuse_clashes(file: &ProviderFile, root: &Node, mistakes: &mut Mistakes) {
     let place = root.get("edits").map_or("", |node| &node.place);
     let asks = file.usage_in_streams == UsageInStreams::Ask;
     let is_ours = |field: &str| field == "model" || field == "stream" || (asks && field == "stream_options");
+    let is_in_path = file.paths.iter().flatten().any(|path| path.contains(MODEL));
     let targets: Vec<&str> = file.edits.iter().filter_map(BodyEdit::new_name).collect();
     for edit in &file.edits {
-        let field = [Some(edit.field()), edit.new_name()].into_iter().flatten().find(|field| is_ours(field));
+        let names = [Some(edit.field()), edit.new_name()].into_iter().flatten();
+        // A body need not name the model that the path names.
+        let may_go = |field: &str| is_in_path && field == "model" && matches!(edit, BodyEdit::Drop { .. });
+        let field = names.into_iter().find(|field| is_ours(field) && !may_go(field));
         if let Some(field) = field {
             let expected = "another field; stream_options only where usage_in_streams is always or never";
             mistakes.add(place, "edits", format!("`{field}` is the gateway's own"), expected);
@@ -259,19 +272,42 @@ impl<'n> FileReader<'n, '_> {
         pairs.into_iter().map(|(ending, header)| (ending, header.to_lowercase())).collect()
     }
 
+    /// Settings of an instance and the names that others have for them.
+    fn variables(&mut self) -> Vec<(String, Vec<String>)> {
+        let Some(node) = self.root.get("variables") else { return Vec::new() };
+        let mut variables = Vec::new();
+        for (setting, key, value) in node.members().into_iter().flatten() {
+            let names: Vec<String> = match &value.value {
+                Value::List(items) => items.iter().filter_map(Node::text).map(str::to_owned).collect(),
+                _ => value.text().into_iter().map(str::to_owned).collect(),
+            };
+            if names.is_empty() || !PROVIDER_SETTINGS.iter().any(|known| known.path == setting) {
+                let expected = "a setting of a provider with a variable or a list of them";
+                self.mistakes.add(&key.place, "variables", format!("`{setting}` cannot be set so"), expected);
+            }
+            variables.push((setting.to_owned(), names));
+        }
+        variables
+    }
+
     fn auth(&mut self) -> Auth {
-        match self.text("auth") {
-            None | Some("bearer") => Auth::Bearer,
-            Some("optional_bearer") => Auth::OptionalBearer,
-            Some(other) => match other.strip_prefix("header ") {
-                Some(name) => Auth::Header(name.trim().to_lowercase()),
-                None => {
-                    let place = self.root.get("auth").map_or("", |node| &node.place);
-                    let expected = "bearer, optional_bearer or `header NAME`";
-                    self.mistakes.add(place, "auth", format!("`{other}` is no way to show a key"), expected);
-                    Auth::Bearer
-                }
-            },
+        let text = self.text("auth").unwrap_or("bearer");
+        let (way, rest) = text.split_once(' ').map_or((text, ""), |(way, rest)| (way, rest.trim()));
+        match (way, rest) {
+            ("bearer", "") => Auth::Bearer,
+            ("optional_bearer", "") => Auth::OptionalBearer,
+            ("header", name) if !name.is_empty() => Auth::Header(name.to_lowercase()),
+            ("aws_sigv4", service) if !service.is_empty() => Auth::AwsSigV4 { service: service.to_owned() },
+            ("google_service_account", scope) if !scope.is_empty() => {
+                Auth::GoogleServiceAccount { scope: scope.to_owned() }
+            }
+            _ => {
+                let place = self.root.get("auth").map_or("", |node| &node.place);
+                let expected = "bearer, optional_bearer, `header NAME`, `aws_sigv4 SERVICE` or \
+                                `google_service_account SCOPE`";
+                self.mistakes.add(place, "auth", format!("`{text}` is no way to show a key"), expected);
+                Auth::Bearer
+            }
         }
     }
 
@@ -311,6 +347,7 @@ impl<'n> FileReader<'n, '_> {
         for (name, path) in self.pairs("paths") {
             match Endpoint::ALL.into_iter().find(|e| e.name() == name && *e != Endpoint::Other) {
                 Some(endpoint) if is_path(&path) => paths[endpoint as usize] = Some(path),
+                None if name == MESSAGES_STREAM && is_path(&path) => {}
                 _ => {
                     let place = self.root.get("paths").map_or("", |node| &node.place);
                     let names: Vec<&str> = Endpoint::ALL.iter().map(|endpoint| endpoint.name()).collect();
@@ -386,6 +423,8 @@ fn edit(node: &Node) -> Option<BodyEdit> {
     (min.is_some() || max.is_some()).then_some(BodyEdit::Clamp { field, min, max })
 }
 
+/// The path of streams of the messages endpoint.
+const MESSAGES_STREAM: &str = "messages_stream";
 const KEYS: &[&str] = &[
     "title",
     "checked",
@@ -399,6 +438,7 @@ const KEYS: &[&str] = &[
     "headers",
     "default_headers",
     "header_variables",
+    "variables",
     "forward_headers",
     "usage_in_streams",
     "edits",

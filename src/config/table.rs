@@ -20,6 +20,8 @@ pub enum Kind {
     /// Shown masked.
     Secret,
     SecretList,
+    /// A file that holds a secret, or what stands in it. Never shown.
+    Document,
     File,
     Bool,
     /// A whole number of at least this.
@@ -48,6 +50,7 @@ impl Kind {
             Kind::Text => "a text".to_owned(),
             Kind::Secret => "a key that is not empty".to_owned(),
             Kind::SecretList => "a list of keys".to_owned(),
+            Kind::Document => "the path of a JSON file, or what stands in it".to_owned(),
             Kind::File => "the path of a file".to_owned(),
             Kind::Bool => "true or false".to_owned(),
             Kind::Count(least) => format!("a whole number of at least {least}"),
@@ -133,6 +136,13 @@ pub const PROVIDER_SETTINGS: &[Setting] = settings! {
     "type" Kind::Text, "", [], "The provider file that it follows; its own name when left out.";
     "api_key" Kind::Secret, "", [], "Its key.";
     "api_keys" Kind::SecretList, "", [], "Several keys, used in turn.";
+    "access_key_id" Kind::Secret, "", [], "The id of a pair of AWS keys that signs requests, where its type has `auth: aws_sigv4` and no `api_key` is set.";
+    "secret_access_key" Kind::Secret, "", [], "The secret half of that pair.";
+    "session_token" Kind::Secret, "", [], "The token that comes with a temporary pair.";
+    "credentials" Kind::Document, "", [], "The service account that gets its access tokens, where its type has `auth: google_service_account` and no `api_key` is set.";
+    "project" Kind::Text, "", [], "The project, where its own base URL has one.";
+    "location" Kind::Text, "", [], "The location, where its own base URL has one; `global` is one too.";
+    "region" Kind::Text, "", [], "Where it is asked: part of its own base URL, and of signatures.";
     "base_url" Kind::Url, "", [], "Where it lives, with the path that stands for `/v1`.";
     "api_version" Kind::Text, "", [], "The version that goes into its query, where it has one.";
     "models" Kind::NameList, "", [], "Models, as a list or separated by commas.";

@@ -68,6 +68,7 @@ fn samples(setting: &Setting) -> [(&'static str, &'static str); 2] {
             ("[short, sk-0123456789abcd-one1]", "****, ****one1"),
             ("sk-0123456789abcd-two2,b", "****two2, ****"),
         ],
+        Kind::Document => [("/a.json", "****"), ("/b.json", "****")],
         Kind::File => [("/proc/sys", "/proc/sys"), ("/sys", "/sys")],
         Kind::Bool => [("yes", "true"), ("off", "false")],
         Kind::Count(_) => [("7", "7"), ("8", "8")],

@@ -58,7 +58,9 @@ impl Values {
                 }
                 None => {
                     let shown = match setting.kind {
-                        Kind::Secret | Kind::SecretList => "the value cannot be used".to_owned(),
+                        Kind::Secret | Kind::SecretList | Kind::Document => {
+                            "the value cannot be used".to_owned()
+                        }
                         Kind::Url => format!("`{}` cannot be used", without_user(&texts.join(", "))),
                         _ => format!("`{}` cannot be used", texts.join(", ")),
                     };
@@ -168,7 +170,7 @@ pub fn understand(kind: Kind, texts: &[String]) -> Option<Meaning> {
     let [text] = texts else { return None };
     let text = text.trim();
     match kind {
-        Kind::Text | Kind::File => Some(Meaning::Text(text.to_owned())),
+        Kind::Text | Kind::File | Kind::Document => Some(Meaning::Text(text.to_owned())),
         Kind::Secret => {
             (!text.is_empty() && !text.contains(char::is_control)).then(|| Meaning::Text(text.to_owned()))
         }
@@ -227,7 +229,7 @@ fn with_unit(text: &str, bare: u64, units: &[(&str, u64)]) -> Option<u64> {
 fn shown(kind: Kind, meaning: &Meaning) -> String {
     let masked = |text: &String| Secret::new(text.clone()).masked();
     match (kind, meaning) {
-        (Kind::Secret, Meaning::Text(text)) => masked(text),
+        (Kind::Secret | Kind::Document, Meaning::Text(text)) => masked(text),
         (Kind::SecretList, Meaning::List(list)) => list.iter().map(masked).collect::<Vec<_>>().join(", "),
         (Kind::Url, Meaning::Text(url)) => without_user(url),
         (_, Meaning::Text(text)) => text.clone(),

@@ -5,20 +5,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
+use crate::base::clock;
 use crate::base::limits::INBOX_MESSAGES_MAX;
 use crate::config::Snapshot;
 use crate::net::doorbell::Mailbox;
+use crate::provider::SourceId;
 
 pub mod catalogue;
 mod dns;
 mod log;
 pub mod metrics;
 mod scrape;
+mod tokens;
 
 pub use catalogue::Catalogue;
 pub use log::Level;
+pub use tokens::{Token, TokenQuestion, Tokens};
 
 /// What a shard hears.
 pub enum ToShard {
@@ -33,6 +38,10 @@ pub enum ToShard {
         addresses: Vec<SocketAddr>,
     },
     Catalogue(Arc<Catalogue>),
+    /// The access tokens of this moment.
+    Tokens(Arc<Tokens>),
+    /// Send this question for an access token, for the offload thread has no sockets.
+    AskToken(Box<TokenQuestion>),
     Settings(Arc<Compiled>),
     /// Send your counters there.
     Report(SyncSender<(usize, Box<metrics::Counters>)>),
@@ -65,6 +74,11 @@ pub enum ToOffload {
         generation: u64,
         provider: usize,
         body: Option<Vec<u8>>,
+    },
+    /// What a question for an access token was answered: status and body, or the code of a fault.
+    Token {
+        id: SourceId,
+        answer: Result<(u16, Vec<u8>), String>,
     },
     Scrape {
         shard: usize,
@@ -118,10 +132,17 @@ pub fn start(
 ) -> io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name("offload".to_owned()).spawn(move || {
         let catalogue = catalogue::Builder::new(&compiled);
-        let mut state = State { own, shards, catalogue, compiled, asking: Vec::new() };
+        let mut tokens = tokens::Keeper::default();
+        tokens.resettle(&compiled);
+        let mut state = State { own, shards, catalogue, tokens, compiled, asking: Vec::new() };
         state.publish_catalogue();
-        while let Ok(message) = queue.recv() {
-            if !state.hear(message) {
+        loop {
+            state.ask_for_tokens();
+            let is_over = match state.next(&queue) {
+                Ok(message) => !state.hear(message),
+                Err(error) => error == RecvTimeoutError::Disconnected,
+            };
+            if is_over {
                 break;
             }
         }
@@ -132,12 +153,49 @@ struct State {
     own: Offload,
     shards: Vec<Mailbox<ToShard>>,
     catalogue: catalogue::Builder,
+    tokens: tokens::Keeper,
     compiled: Arc<Compiled>,
     /// Who gets the text of the scrape that is running: shards and their tickets.
     asking: Vec<(usize, u64)>,
 }
 
 impl State {
+    /// The next message; a time-out when a token is due first.
+    fn next(&self, queue: &Receiver<ToOffload>) -> Result<ToOffload, RecvTimeoutError> {
+        match self.tokens.next_due_ms() {
+            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due_ms) => queue.recv_timeout(Duration::from_millis(due_ms.saturating_sub(now_ms()))),
+        }
+    }
+
+    /// Starts the questions for tokens that are due: the look-up of the address and the signing aside, the sending on
+    /// the first shard.
+    fn ask_for_tokens(&mut self) {
+        for source in self.tokens.due(now_ms()) {
+            let mailbox = self.shards[0].clone();
+            let (host, port) = match &source.proxy {
+                Some(proxy) => (proxy.host.clone(), proxy.port),
+                None => (source.origin.host.clone(), source.origin.port),
+            };
+            // What gets lost here is asked for again.
+            let _ = dns::resolve_aside(host, port, move |_, addresses| {
+                if let Some(body) = tokens::question_body(&source, clock::wall_ms()) {
+                    let _ =
+                        mailbox.tell(ToShard::AskToken(Box::new(TokenQuestion { source, addresses, body })));
+                }
+            });
+        }
+    }
+
+    fn publish_tokens(&self) {
+        let tokens = Arc::new(self.tokens.tokens());
+        for shard in &self.shards {
+            if shard.tell(ToShard::Tokens(tokens.clone())).is_err() {
+                self.own.log(Level::Warn, "a shard's inbox is full: it keeps its older tokens".to_owned());
+            }
+        }
+    }
+
     /// Works one message off; false ends the thread.
     fn hear(&mut self, message: ToOffload) -> bool {
         match message {
@@ -148,6 +206,10 @@ impl State {
                     self.publish_catalogue();
                 }
             }
+            ToOffload::Token { id, answer } => match self.tokens.answered(&id, answer, now_ms()) {
+                Ok(()) => self.publish_tokens(),
+                Err(line) => log::write(&self.compiled.snapshot.log, Level::Warn, &line),
+            },
             ToOffload::Scrape { shard, ticket } => self.scrape(shard, ticket),
             ToOffload::Scraped(text) => {
                 for (shard, ticket) in std::mem::take(&mut self.asking) {
@@ -157,6 +219,7 @@ impl State {
             }
             ToOffload::Settings(compiled) => {
                 self.catalogue.resettle(&compiled);
+                self.tokens.resettle(&compiled);
                 self.compiled = compiled;
                 self.publish_catalogue();
             }
@@ -184,7 +247,7 @@ impl State {
             return;
         }
         let (shards, compiled, own) = (self.shards.clone(), self.compiled.clone(), self.own.clone());
-        let started = scrape::collect_aside(shards, compiled, move |text| {
+        let started = scrape::collect_aside(shards, compiled, self.tokens.counts(), move |text| {
             own.tell_surely(ToOffload::Scraped(text));
         });
         if started.is_err() {
@@ -201,4 +264,8 @@ impl State {
             }
         }
     }
+}
+
+fn now_ms() -> u64 {
+    clock::monotonic_us() / 1000
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use super::metrics::{ADDED_US, Counters, Histogram, LATENCY_US, OfProvider};
+use super::tokens::Refreshes;
 use super::{Compiled, ToShard};
 use crate::base::fault::FaultKind;
 use crate::base::limits::SCRAPE_SHARD_MS_MAX;
@@ -18,6 +19,7 @@ use crate::net::doorbell::Mailbox;
 pub fn collect_aside(
     shards: Vec<Mailbox<ToShard>>,
     compiled: Arc<Compiled>,
+    refreshes: Vec<Refreshes>,
     done: impl FnOnce(String) + Send + 'static,
 ) -> io::Result<()> {
     let collect = move || {
@@ -28,13 +30,18 @@ pub fn collect_aside(
         let mut reports: Vec<_> =
             std::iter::from_fn(|| receive.recv_timeout(wait).ok()).take(shards.len()).collect();
         reports.sort_by_key(|(shard, _)| *shard);
-        done(text(&reports, shards.len(), &compiled));
+        done(text(&reports, shards.len(), &compiled, &refreshes));
     };
     std::thread::Builder::new().name("scrape".to_owned()).spawn(collect).map(drop)
 }
 
 /// The whole text.
-pub fn text(reports: &[(usize, Box<Counters>)], shards: usize, compiled: &Compiled) -> String {
+pub fn text(
+    reports: &[(usize, Box<Counters>)],
+    shards: usize,
+    compiled: &Compiled,
+    refreshes: &[Refreshes],
+) -> String {
     let mut page = Page::default();
     let mut all = Counters::default();
     for provider in &compiled.snapshot.providers {
@@ -46,6 +53,7 @@ pub fn text(reports: &[(usize, Box<Counters>)], shards: usize, compiled: &Compil
     page.of_shards(reports);
     page.of_requests(&all);
     page.of_upstreams(&all.providers);
+    page.of_tokens(refreshes);
     page.text
 }
 
@@ -167,6 +175,15 @@ impl Page {
             if histogram.count > 0 {
                 self.histogram(name, &[("endpoint", endpoint.name())], &ADDED_US, histogram);
             }
+        }
+    }
+
+    fn of_tokens(&mut self, refreshes: &[Refreshes]) {
+        let name = "ringway_token_refreshes_total";
+        self.family(name, "counter", "Questions for an access token, by how they ended.");
+        for of in refreshes {
+            self.sample(name, &[("provider", &of.provider), ("outcome", "good")], of.good);
+            self.sample(name, &[("provider", &of.provider), ("outcome", "failed")], of.failed);
         }
     }
 

@@ -2,5 +2,6 @@
 
 pub mod admit;
 pub mod fuzz;
+pub mod jwt;
 pub mod retry;
 pub mod sigv4;

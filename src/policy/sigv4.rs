@@ -10,12 +10,12 @@ use crate::base::Secret;
 use crate::wire::path::percent_decoded;
 
 /// Who signs.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    pub access_key: String,
-    pub secret_key: Secret,
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
+    pub access_key: &'a str,
+    pub secret_key: &'a Secret,
     /// Comes with temporary keys.
-    pub session_token: Option<Secret>,
+    pub session_token: Option<&'a Secret>,
 }
 
 /// What is signed.
@@ -41,17 +41,19 @@ pub struct Signing<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyHash([u8; 32]);
 
-/// The hash of a body; of no bytes for a request without one.
-pub fn body_hash(body: &[u8]) -> BodyHash {
-    BodyHash(sha256(body))
+/// The hash of a body that is sent in these pieces; of no piece for a request without one.
+pub fn body_hash<'b>(pieces: impl IntoIterator<Item = &'b [u8]>) -> BodyHash {
+    let mut context = digest::Context::new(&digest::SHA256);
+    pieces.into_iter().for_each(|piece| context.update(piece));
+    BodyHash(bytes_of(&context.finish()))
 }
 
 /// The headers that make the request a signed one, as lines that each end in CRLF: `x-amz-date`, `x-amz-security-token`
 /// where there is one, `authorization`.
-pub fn header_lines(signing: &Signing<'_>, credentials: &Credentials) -> Secret {
+pub fn header_lines(signing: &Signing<'_>, credentials: &Credentials<'_>) -> Secret {
     let date = amz_date(signing.time_s);
     let day = &date[..8];
-    let token = credentials.session_token.as_ref().map(Secret::reveal);
+    let token = credentials.session_token.map(Secret::reveal);
     let mut headers: Vec<(&str, &str)> = signing.headers.to_vec();
     headers.push(("x-amz-date", &date));
     headers.extend(token.map(|token| ("x-amz-security-token", token)));
@@ -62,7 +64,7 @@ pub fn header_lines(signing: &Signing<'_>, credentials: &Credentials) -> Secret 
     let scope = format!("{day}/{}/{}/aws4_request", signing.region, signing.service);
     let hash = hex(&sha256(canonical.reveal().as_bytes()));
     let to_sign = format!("{ALGORITHM}\n{date}\n{scope}\n{hash}");
-    let signature = hex(&signature(signing, &credentials.secret_key, day, &to_sign));
+    let signature = hex(&signature(signing, credentials.secret_key, day, &to_sign));
 
     let mut lines = format!("x-amz-date: {date}\r\n");
     if let Some(token) = token {
@@ -125,8 +127,12 @@ fn keyed_hash(key: &[u8], text: &str) -> [u8; 32] {
 }
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
+    bytes_of(&digest::digest(&digest::SHA256, bytes))
+}
+
+fn bytes_of(digest: &digest::Digest) -> [u8; 32] {
     let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
+    out.copy_from_slice(digest.as_ref());
     out
 }
 

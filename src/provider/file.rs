@@ -15,12 +15,15 @@ pub struct ProviderFile {
     pub checked: Checked,
     /// The prefix of its environment variables, such as `OPENAI`.
     pub env: String,
-    /// Where it lives, when the operator names no other place.
+    /// Where it lives, when the operator names no other place; `{region}`, `{project}` and `{location}`
+    /// stand for the instance's, and `{location-}` for the location with a dash, or nothing where that is `global`.
     pub base_url: Option<String>,
     pub auth: Auth,
     /// The path of each endpoint it speaks, below the base URL; with `//` in front, below the host instead. `None` where
     /// it has none.
     pub paths: [Option<String>; Endpoint::COUNT],
+    /// The path of streams of the messages endpoint, where they have one of their own.
+    pub messages_stream: Option<String>,
     pub api_version: Option<String>,
     /// Query parameters on every request; `${api_version}` stands for the instance's.
     pub query: Vec<(String, String)>,
@@ -32,6 +35,8 @@ pub struct ProviderFile {
     /// Headers that the environment may set: the end of a variable's name (behind [`ProviderFile::env`] and `_`), and the
     /// header.
     pub header_variables: Vec<(String, String)>,
+    /// Variables that others have for settings of an instance, by setting; the first that is set counts.
+    pub variables: Vec<(String, Vec<String>)>,
     /// Headers of the client that pass beyond the common ones, in lower case.
     pub forward_headers: Vec<String>,
     pub usage_in_streams: UsageInStreams,
@@ -52,6 +57,14 @@ pub enum Auth {
     Header(String),
     /// As a bearer token when there is a key; none is needed.
     OptionalBearer,
+    /// As a bearer token when there is a key; else a pair of keys signs each request, for this service of AWS.
+    AwsSigV4 {
+        service: String,
+    },
+    /// As a bearer token when there is a key; else a service account gets access tokens for this scope.
+    GoogleServiceAccount {
+        scope: String,
+    },
 }
 
 /// What a file was checked against. Nobody calls a provider in the tests.
@@ -62,6 +75,30 @@ pub enum Checked {
     /// Its documentation only.
     Documentation,
 }
+
+impl ProviderFile {
+    /// Whether a setting that not every provider has means something here.
+    pub fn takes(&self, setting: &str) -> bool {
+        let is_signed = matches!(self.auth, Auth::AwsSigV4 { .. });
+        match setting {
+            "region" => is_signed || self.has_place(setting),
+            "project" | "location" => self.has_place(setting),
+            "access_key_id" | "secret_access_key" | "session_token" => is_signed,
+            "credentials" => matches!(self.auth, Auth::GoogleServiceAccount { .. }),
+            _ => true,
+        }
+    }
+
+    /// Whether the base URL has a place for a setting.
+    pub fn has_place(&self, setting: &str) -> bool {
+        let url = self.base_url.as_deref().unwrap_or_default();
+        [format!("{{{setting}}}"), format!("{{{setting}-}}")].iter().any(|place| url.contains(place))
+    }
+}
+
+/// The settings that may have a place in a base URL, and the ends of their variables.
+pub const PLACES: [(&str, &str); 3] =
+    [("region", "REGION"), ("project", "PROJECT"), ("location", "LOCATION")];
 
 /// Whether a stream tells its usage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

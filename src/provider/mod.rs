@@ -8,4 +8,7 @@ mod models;
 mod target;
 
 pub use models::Models;
-pub use target::{Credential, Limits, MODEL, Origin, Provider, Proxy, Retry, Route};
+pub use target::{
+    AwsSigning, Credential, Limits, MODEL, Origin, Proof, Provider, Proxy, Retry, Route, SourceId,
+    TokenSource,
+};

@@ -1,5 +1,7 @@
 //! A provider as the request path sees it: every string ready-made, every choice taken when the settings were read.
 
+use std::sync::Arc;
+
 use crate::base::Secret;
 use crate::dialect::endpoint::Endpoint;
 use crate::wire::path::percent_encode;
@@ -20,6 +22,8 @@ pub struct Provider {
     /// Used in turn.
     pub credentials: Vec<Credential>,
     pub routes: [Option<Route>; Endpoint::COUNT],
+    /// Where streams of the messages endpoint have a route of their own.
+    pub messages_stream: Option<Route>,
     /// The base URL's path, without a slash at its end: what `/v1` and `/p/{provider}` stand for.
     pub base_path: String,
     /// The query added to every request, without `?`; empty for most.
@@ -52,15 +56,60 @@ pub struct Origin {
     pub authority: String,
 }
 
-/// A key, ready to be sent.
+/// What shows a provider who asks.
 #[derive(Clone, Debug)]
 pub struct Credential {
-    /// Header lines, each ended by CRLF: the key's, and those that every request to the provider carries.
+    /// Header lines, each ended by CRLF: the key's where there is one, and those that every request to the provider
+    /// carries.
     pub header_lines: Secret,
-    /// The key alone, which no answer to a client may hold.
-    pub key: Secret,
+    pub proof: Proof,
+    /// What no answer to a client may hold.
+    pub secrets: Vec<Secret>,
     /// For plans and logs.
     pub masked: String,
+}
+
+/// Whether the header lines are all that a request must show.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// They are.
+    InHeaders,
+    /// Each request is signed, its body included.
+    AwsSigV4(Box<AwsSigning>),
+    /// Each request shows the access token of this moment.
+    Token(Arc<TokenSource>),
+}
+
+/// Tells one source of tokens from others: a hash of the account.
+pub type SourceId = [u8; 32];
+
+/// A service account, and where it gets its access tokens.
+#[derive(Clone, Debug)]
+pub struct TokenSource {
+    pub id: SourceId,
+    pub email: String,
+    /// Which of the account's keys this is; empty when that is not known.
+    pub key_id: String,
+    /// PEM.
+    pub private_key: Secret,
+    pub uri: String,
+    pub scope: String,
+    /// The URI's server and path.
+    pub origin: Origin,
+    pub target: String,
+    pub proxy: Option<Proxy>,
+    pub limits: Limits,
+}
+
+/// What signs requests to a service of AWS.
+#[derive(Clone, Debug)]
+pub struct AwsSigning {
+    pub access_key: String,
+    pub secret_key: Secret,
+    /// Comes with temporary keys.
+    pub session_token: Option<Secret>,
+    pub region: String,
+    pub service: String,
 }
 
 /// An endpoint of a provider.
@@ -76,6 +125,11 @@ impl Route {
     pub fn new(target: String) -> Route {
         let model_at = target.find(MODEL);
         Route { target, model_at }
+    }
+
+    /// Whether the path names the model, and so is none that a client of another provider would ask.
+    pub fn names_model(&self) -> bool {
+        self.model_at.is_some()
     }
 
     /// Appends the target of a request for this model.
@@ -134,6 +188,30 @@ impl Provider {
     pub fn rules_for(&self, model: &str) -> &Rules {
         let own = self.rules_of_models.iter().find(|(models, _)| models.has(model));
         own.map_or(&self.rules, |(_, rules)| rules)
+    }
+
+    /// Whether a request must be known whole before its head can be written.
+    pub fn signs(&self) -> bool {
+        self.credentials.iter().any(|credential| matches!(credential.proof, Proof::AwsSigV4(_)))
+    }
+
+    /// Where access tokens come from, when requests show one.
+    pub fn token_source(&self) -> Option<&Arc<TokenSource>> {
+        self.credentials.iter().find_map(|credential| match &credential.proof {
+            Proof::Token(source) => Some(source),
+            _ => None,
+        })
+    }
+
+    /// Whether the body names no model: the path does.
+    pub fn drops_model(&self) -> bool {
+        self.edits.iter().any(|edit| matches!(edit, BodyEdit::Drop { field } if field == "model"))
+    }
+
+    /// The route of a request, where the provider has the endpoint.
+    pub fn route_for(&self, endpoint: Endpoint, wants_stream: bool) -> Option<&Route> {
+        let of_stream = self.messages_stream.as_ref();
+        of_stream.filter(|_| wants_stream && endpoint == Endpoint::Messages).or_else(|| self.route(endpoint))
     }
 
     /// The route of an endpoint, where the provider has it.

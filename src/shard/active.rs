@@ -206,7 +206,8 @@ impl Names {
     }
 }
 
-fn server_name(host: &str) -> ServerName<'static> {
+/// A host as the name in its certificate; `invalid` where it can be none.
+pub fn server_name(host: &str) -> ServerName<'static> {
     tls::server_name(host).or_else(|| tls::server_name("invalid")).expect("`invalid` is a DNS name")
 }
 

@@ -2,6 +2,7 @@
 //! reason why there is none.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Shard;
 use super::active::{Active, Upstream};
@@ -17,6 +18,7 @@ use crate::base::Refusal;
 use crate::base::fault::{Fault, RetryRule};
 use crate::net::buffer::Buffer;
 use crate::net::conn::Conn;
+use crate::offload::Token;
 use crate::policy::retry;
 use crate::wire::head::Known;
 
@@ -32,6 +34,8 @@ pub struct Answered {
     pub whole_len: Option<usize>,
     /// The provider has the whole request. Otherwise what goes over the connection next would be taken for its rest.
     pub request_is_whole: bool,
+    /// The access token that was shown, which no answer may hold.
+    pub token: Option<Arc<Token>>,
     pub busy: Busy,
 }
 

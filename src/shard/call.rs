@@ -10,6 +10,7 @@ use super::active::Active;
 use super::answer;
 use super::body::Body;
 use super::client::Client;
+use super::credential;
 use super::exchange::Stop;
 use super::outgoing::{self, Outgoing};
 use super::route::{self, Asked, Target};
@@ -20,7 +21,7 @@ use crate::base::limits::CATALOGUE_WAIT_MS_MAX;
 use crate::base::{Refusal, Span};
 use crate::dialect::endpoint::Endpoint;
 use crate::dialect::translate::Translation;
-use crate::provider::{edit, file::UsageInStreams};
+use crate::provider::{Route, edit, file::UsageInStreams};
 use crate::wire::head::Known;
 use crate::wire::json::{self, Kind};
 use crate::wire::multipart::{self, FieldSearch};
@@ -98,7 +99,9 @@ pub async fn understand(
         edited: Vec::new(),
         dropped: Vec::new(),
     };
-    if let (Some(at), true, true) = (model_at, call.target.is_qualified, egress == endpoint) {
+    let is_renamed =
+        call.target.is_qualified && egress == endpoint && !call.target.upstream.provider.drops_model();
+    if let (Some(at), true) = (model_at, is_renamed) {
         let mut text = Vec::new();
         match body {
             Body::Streaming(_) => text.extend_from_slice(call.target.model.as_bytes()),
@@ -259,6 +262,7 @@ pub fn prepare_outgoing(
     let head = &client.input.filled()[..head_len];
     let provider = &call.target.upstream.provider;
     let query = work.request.query.of(head);
+    credential::check_signable(provider, body)?;
     let mut target = std::mem::take(&mut work.target);
     target.clear();
     match asked {
@@ -278,7 +282,8 @@ pub fn prepare_outgoing(
             add_queries(&mut target, provider.query.as_bytes(), &without_hint(query));
         }
         _ => {
-            if let Some(route) = provider.route(call.egress) {
+            let route = provider.route_for(call.egress, call.wants_stream);
+            if let Some(route) = route {
                 route.write(&call.target.model, &mut target);
             }
             match (asked, &call.translation) {
@@ -290,6 +295,8 @@ pub fn prepare_outgoing(
                     target.truncate(end);
                     add_query(&mut target, &without_key(&without_hint(query)));
                 }
+                // What it says of the usual path may be refused on this one.
+                _ if route.is_some_and(Route::names_model) => {}
                 _ => add_query(&mut target, &without_hint(query)),
             }
         }

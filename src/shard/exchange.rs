@@ -324,6 +324,8 @@ async fn take_body(
         Asked::ApiOfModel(..) => true,
         _ => false,
     };
+    let is_signed = matches!(asked, Asked::Passthrough { provider, .. }
+        if active.by_name(provider.of(head)).is_some_and(|upstream| upstream.provider.signs()));
     if is_known && is_encoded {
         let message = "Compressed request bodies are not taken here.";
         let refusal = Refusal::new(415, RefusalKind::InvalidRequest, "content_encoding", message);
@@ -336,7 +338,7 @@ async fn take_body(
         active.snapshot().default_provider.is_some()
             || path::query_value(work.request.query.of(head), "provider").is_some()
     };
-    if is_known || (needs_model && is_json && !(is_long && names_itself())) {
+    if is_known || is_signed || (needs_model && is_json && !(is_long && names_itself())) {
         return body::read_held(shard, client, work, server, head_len).await;
     }
     let mut search = multipart::boundary(content_type).map(|named| multipart::Search::new(named, "model"));

@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod client;
 mod connection;
+mod credential;
 mod discover;
 mod exchange;
 pub mod fuzz;
@@ -23,6 +24,7 @@ mod replace;
 mod route;
 mod stream;
 mod tally;
+mod tokens;
 mod transcode;
 mod watch;
 mod work;
@@ -44,7 +46,7 @@ use crate::net::buffer::Buffers;
 use crate::net::doorbell::{Inbox, Mailbox, Unopened};
 use crate::net::driver::{self, Driver};
 use crate::offload::metrics::Counters;
-use crate::offload::{Catalogue, Compiled, Offload, ToOffload, ToShard};
+use crate::offload::{Catalogue, Compiled, Offload, ToOffload, ToShard, Tokens};
 
 use active::Active;
 use work::Works;
@@ -125,6 +127,7 @@ pub(crate) struct Shard {
     ids: Ids,
     active: RefCell<Rc<Active>>,
     catalogue: RefCell<Arc<Catalogue>>,
+    tokens: RefCell<Arc<Tokens>>,
     counters: RefCell<Box<Counters>>,
     offload: Offload,
     peers: Vec<Mailbox<ToShard>>,
@@ -225,6 +228,11 @@ fn hear(shard: &Rc<Shard>, message: ToShard) {
             *shard.catalogue.borrow_mut() = catalogue;
             shard.alarms.tell_news();
         }
+        ToShard::Tokens(tokens) => {
+            *shard.tokens.borrow_mut() = tokens;
+            shard.alarms.tell_news();
+        }
+        ToShard::AskToken(question) => barrier::spawn(tokens::ask(shard.clone(), question)),
         ToShard::Settings(compiled) => {
             let before = shard.active();
             *shard.active.borrow_mut() = Rc::new(Active::new(compiled, Some(&before)));
@@ -280,6 +288,7 @@ impl Shard {
             ids: Ids::default(),
             active: RefCell::new(Rc::new(Active::new(compiled, None))),
             catalogue: RefCell::default(),
+            tokens: RefCell::default(),
             counters: RefCell::new(Box::new(counters)),
             offload,
             peers,

@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::Shard;
@@ -12,9 +13,11 @@ use super::attempt::{Answered, Busy};
 use super::body::{Body, Inflow};
 use super::call::Call;
 use super::client::{Client, Gone, Peer};
+use super::credential::Shown;
 use super::outgoing::{OutFraming, Outgoing};
 use super::reach;
 use super::tally::Tally;
+use super::tokens;
 use super::work::Work;
 use crate::base::clock;
 use crate::base::fault::{Fault, FaultKind, RetryRule};
@@ -24,6 +27,7 @@ use crate::base::limits::{
 use crate::net::alarm::Alarm;
 use crate::net::buffer::Buffer;
 use crate::net::conn::Conn;
+use crate::offload::Token;
 use crate::wire::chunked::{Chunked, chunk_tail, write_chunk_head};
 use crate::wire::head::{EndOfHead, Known};
 use crate::wire::response::{ResponseBody, read_response};
@@ -46,6 +50,7 @@ impl One<'_> {
     /// Makes the attempt. `attempts` counts it.
     pub async fn run(&mut self, body: &mut Body, head_len: usize, attempts: u32) -> Result<Answered, Failed> {
         let upstream = self.call.target.upstream.clone();
+        let token = self.token(&upstream).await?;
         let busy = Busy::begin(&upstream);
         let pooled = match self.only_fresh {
             true => None,
@@ -58,7 +63,7 @@ impl One<'_> {
         };
         let mut buffer = Buffer::default();
         let sent_ms = self.shard.alarms.now_ms();
-        let sent = self.send(&mut conn, &mut buffer, body, head_len).await;
+        let sent = self.send(&mut conn, &mut buffer, token.as_deref(), body, head_len).await;
         self.tally.sent();
         let read = match sent {
             Ok(_) => self.read_head(&mut conn, &mut buffer).await,
@@ -79,12 +84,21 @@ impl One<'_> {
         })?;
         self.tally.has_answer();
         let request_is_whole = matches!(sent, Ok(Sent::Whole));
+        let whole_len = None;
         let mut answered =
-            Answered { upstream, conn, buffer, head_len, attempts, whole_len: None, request_is_whole, busy };
+            Answered { upstream, conn, buffer, head_len, attempts, whole_len, request_is_whole, token, busy };
         if !self.call.is_passthrough {
             self.hold_small(&mut answered).await?;
         }
         Ok(answered)
+    }
+
+    /// The access token to show, where the provider wants one: waited for, unless the client leaves first.
+    async fn token(&mut self, upstream: &Upstream) -> Result<Option<Arc<Token>>, Failed> {
+        let Some(source) = upstream.provider.token_source() else { return Ok(None) };
+        let waiting = Box::pin(tokens::wait(self.shard, source));
+        let token = self.client.unless_gone(self.shard, waiting).await?;
+        token.map(Some).ok_or_else(|| FaultKind::NoToken.fatal().into())
     }
 
     /// Opens a connection, unless the client leaves first.
@@ -105,22 +119,24 @@ impl One<'_> {
         &mut self,
         conn: &mut Conn,
         buffer: &mut Buffer,
+        token: Option<&Token>,
         body: &mut Body,
         head_len: usize,
     ) -> Result<Sent, Failed> {
         let upstream = &self.call.target.upstream;
         let idle_ms = upstream.provider.limits.idle_timeout_ms;
-        let head = &self.client.input.filled()[..head_len];
-        let mut out = self.shard.buffers.lend();
-        let credential = &upstream.provider.credentials[upstream.next_credential()];
-        self.outgoing.write_head(head, self.work, self.call, credential, &mut out);
-        let edits = &self.work.edits;
         let Client { peer, input, upstream_alarm, .. } = &mut *self.client;
-        let mut sending = Sending { shard: self.shard, peer, alarm: upstream_alarm, conn, buffer, idle_ms };
+        let head = &input.filled()[..head_len];
+        let mut out = self.shard.buffers.lend();
+        let edits = &self.work.edits;
         let bytes: &[u8] = match &*body {
             Body::Streaming(inflow) => &inflow.peeked,
             held => held.held(input),
         };
+        let credential = &upstream.provider.credentials[upstream.next_credential()];
+        let shown = Shown::new(credential, token, edits, bytes, self.shard.wall_ms());
+        self.outgoing.write_head(head, self.work, self.call, &shown, &mut out);
+        let mut sending = Sending { shard: self.shard, peer, alarm: upstream_alarm, conn, buffer, idle_ms };
         let is_streaming = matches!(&*body, Body::Streaming(_));
         if !is_streaming && bytes.len() <= COPIED_BYTES_MAX {
             // One copy and one plain send cost less than many pieces.

@@ -3,8 +3,9 @@
 
 use super::body::Body;
 use super::call::Call;
+use super::credential::Shown;
 use super::work::Work;
-use crate::provider::{Credential, Provider};
+use crate::provider::Provider;
 use crate::wire::head::{Headers, Known};
 use crate::wire::request::Method;
 use crate::wire::write::HeadWriter;
@@ -29,14 +30,7 @@ impl Outgoing {
     }
 
     /// Writes the whole head of one attempt. `head` is the client's.
-    pub fn write_head(
-        &self,
-        head: &[u8],
-        work: &Work,
-        call: &Call,
-        credential: &Credential,
-        out: &mut Vec<u8>,
-    ) {
+    pub fn write_head(&self, head: &[u8], work: &Work, call: &Call, shown: &Shown<'_>, out: &mut Vec<u8>) {
         let upstream = &call.target.upstream;
         let provider = &upstream.provider;
         let headers = &work.request.headers;
@@ -62,7 +56,8 @@ impl Outgoing {
         for (name, value) in provider.default_headers.iter().filter(|(name, _)| !is_given(name)) {
             writer.checked_header(name.as_bytes(), value.as_bytes());
         }
-        writer.ready_lines(credential.header_lines.reveal().as_bytes());
+        shown.write(self.method.as_str(), &work.target, out);
+        let mut writer = HeadWriter::continuing(out);
         match self.framing {
             OutFraming::None => {}
             OutFraming::Length(length) => writer.number(b"content-length", length),

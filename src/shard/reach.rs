@@ -6,41 +6,50 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Shard;
-use super::active::{Active, Lookup, Names, Upstream};
+use super::active::{self, Active, Lookup, Names, Upstream};
 use super::attempt::Busy;
+use super::credential::Shown;
 use super::once::of_malformed;
+use super::tokens;
 use crate::base::fault::FaultKind;
-use crate::base::limits::BUFFER_BYTES;
+use crate::base::limits::{BUFFER_BYTES, TOKEN_ANSWER_BYTES_MAX};
 use crate::net::alarm::Alarm;
 use crate::net::buffer::Buffer;
 use crate::net::conn::Conn;
 use crate::net::dial::{self, Tunnel, Way};
-use crate::offload::ToOffload;
+use crate::offload::{ToOffload, TokenQuestion};
+use crate::provider::{Origin, Proxy};
 use crate::wire::Step;
 use crate::wire::chunked::Chunked;
 use crate::wire::head::EndOfHead;
 use crate::wire::request::Method;
 use crate::wire::response::{ResponseBody, ResponseHead, read_response};
+use crate::wire::splice::Edits;
 use crate::wire::write::HeadWriter;
 
 /// Opens a connection to a provider: its addresses first, then the dialling.
 pub async fn open(shard: &Shard, active: &Active, upstream: &Upstream) -> Result<Conn, FaultKind> {
     let addresses = addresses(shard, active, upstream).await?;
     let provider = &upstream.provider;
-    let (host, port) = (&provider.origin.host, provider.origin.port);
-    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let tunnel = provider
-        .proxy
-        .as_ref()
-        .map(|proxy| Tunnel { authority: &authority, header_lines: proxy.header_lines.reveal() });
+    let authority = authority(&provider.origin);
     let way = Way {
         addresses: &addresses,
-        tunnel,
+        tunnel: tunnel(provider.proxy.as_ref(), &authority),
         tls: upstream.tls.as_ref().map(|name| (&active.compiled.client_tls, name)),
         connect_timeout_ms: provider.limits.connect_timeout_ms,
         tls_timeout_ms: provider.limits.tls_timeout_ms,
     };
     dial::dial(&way, &shard.alarms).await
+}
+
+/// Host and port, as a proxy is asked for them.
+fn authority(origin: &Origin) -> String {
+    let (host, port) = (&origin.host, origin.port);
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn tunnel<'t>(proxy: Option<&'t Proxy>, authority: &'t str) -> Option<Tunnel<'t>> {
+    proxy.map(|proxy| Tunnel { authority, header_lines: proxy.header_lines.reveal() })
 }
 
 /// The addresses of a provider. Old ones are used while new ones are looked up; only the first look-up is waited for.
@@ -84,6 +93,10 @@ pub async fn get(
     target: &str,
     bytes_max: usize,
 ) -> Result<(u16, Vec<u8>), FaultKind> {
+    let token = match upstream.provider.token_source() {
+        Some(source) => Some(tokens::wait(shard, source).await.ok_or(FaultKind::NoToken)?),
+        None => None,
+    };
     let mut conn = open(shard, active, upstream).await?;
     let _busy = Busy::begin(upstream);
     let provider = &upstream.provider;
@@ -92,12 +105,55 @@ pub async fn get(
     head.checked_header(b"host", provider.origin.authority.as_bytes());
     head.checked_header(b"accept-encoding", b"identity");
     head.checked_header(b"connection", b"close");
-    head.ready_lines(provider.credentials[upstream.next_credential()].header_lines.reveal().as_bytes());
+    let credential = &provider.credentials[upstream.next_credential()];
+    let shown = Shown::new(credential, token.as_deref(), &Edits::default(), b"", shard.wall_ms());
+    shown.write("GET", target.as_bytes(), &mut out);
+    HeadWriter::continuing(&mut out).finish();
+    ask(shard, &mut conn, &out, bytes_max).await
+}
+
+/// One POST of a form to where an access token comes from: status and body.
+pub async fn post_form(
+    shard: &Shard,
+    active: &Active,
+    question: &TokenQuestion,
+) -> Result<(u16, Vec<u8>), FaultKind> {
+    let TokenQuestion { source, addresses, body } = question;
+    if addresses.is_empty() {
+        return Err(FaultKind::Dns);
+    }
+    let authority = authority(&source.origin);
+    let name = source.origin.tls.then(|| active::server_name(&source.origin.host));
+    let way = Way {
+        addresses,
+        tunnel: tunnel(source.proxy.as_ref(), &authority),
+        tls: name.as_ref().map(|name| (&active.compiled.client_tls, name)),
+        connect_timeout_ms: source.limits.connect_timeout_ms,
+        tls_timeout_ms: source.limits.tls_timeout_ms,
+    };
+    let mut conn = dial::dial(&way, &shard.alarms).await?;
+    let mut out = Vec::new();
+    let mut head = HeadWriter::request(&mut out, "POST", &[source.target.as_bytes()]);
+    head.checked_header(b"host", source.origin.authority.as_bytes());
+    head.checked_header(b"accept-encoding", b"identity");
+    head.checked_header(b"connection", b"close");
+    head.checked_header(b"content-type", b"application/x-www-form-urlencoded");
+    head.number(b"content-length", body.reveal().len() as u64);
     head.finish();
-    let mut question =
-        Question { shard, conn: &mut conn, buffer: Buffer::default(), alarm: shard.alarms.alarm() };
+    out.extend_from_slice(body.reveal().as_bytes());
+    ask(shard, &mut conn, &out, TOKEN_ANSWER_BYTES_MAX).await
+}
+
+/// Sends a whole request and reads the whole answer.
+async fn ask(
+    shard: &Shard,
+    conn: &mut Conn,
+    request: &[u8],
+    bytes_max: usize,
+) -> Result<(u16, Vec<u8>), FaultKind> {
+    let mut question = Question { shard, conn, buffer: Buffer::default(), alarm: shard.alarms.alarm() };
     question.alarm.set_after(OWN_QUESTION_MS_MAX);
-    question.send(&out).await?;
+    question.send(request).await?;
     let (status, framing) = question.head().await?;
     Ok((status, question.body(framing, bytes_max).await?))
 }

@@ -32,7 +32,7 @@ pub fn replacement(call: &Call, work: &Work, answered: &Answered) -> Option<Refu
         let hint = response.headers.get(head, "x-amzn-errortype").map(|span| span.of(head));
         let hint = hint.map(String::from_utf8_lossy);
         let mut error = errors::read(response.status, &held_body(work, answered), hint.as_deref());
-        mask_keys(&mut error.message, call);
+        mask_keys(&mut error.message, call, answered);
         errors::to_refusal(&error)
     } else if response.status >= 400 && !is_json(value(Known::ContentType)) {
         let text = error_text(call, work, answered);
@@ -71,7 +71,7 @@ fn held_body(work: &Work, answered: &Answered) -> Vec<u8> {
 /// What a provider said in another shape than JSON, as far as it is here.
 fn error_text(call: &Call, work: &Work, answered: &Answered) -> String {
     let mut text = String::from_utf8_lossy(&held_body(work, answered)).trim().to_owned();
-    mask_keys(&mut text, call);
+    mask_keys(&mut text, call, answered);
     let mut length = text.len().min(ERROR_TEXT_BYTES_MAX);
     while !text.is_char_boundary(length) {
         length -= 1;
@@ -82,9 +82,11 @@ fn error_text(call: &Call, work: &Work, answered: &Answered) -> String {
 }
 
 /// A page that shows the request it got would show the gateway's key.
-fn mask_keys(text: &mut String, call: &Call) {
-    for credential in &call.target.upstream.provider.credentials {
-        mask(text, credential.key.reveal());
+fn mask_keys(text: &mut String, call: &Call, answered: &Answered) {
+    let credentials = &call.target.upstream.provider.credentials;
+    let token = answered.token.as_ref().map(|token| &token.text);
+    for secret in credentials.iter().flat_map(|credential| &credential.secrets).chain(token) {
+        mask(text, secret.reveal());
     }
 }
 

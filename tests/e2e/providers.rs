@@ -139,7 +139,7 @@ fn upstream() -> Upstream {
 fn answer_of(line: &str) -> &'static str {
     let path = line.split([' ', '?']).nth(1).unwrap_or_default();
     match path {
-        _ if path.ends_with("/messages") => {
+        _ if path.ends_with("/messages") || path.ends_with(":rawPredict") => {
             r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"end_turn","usage":{}}"#
         }
         _ if path.ends_with(":generateContent") => {
