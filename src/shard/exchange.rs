@@ -12,6 +12,7 @@ use super::client::Client;
 use super::relay::{self, Relayed};
 use super::replace;
 use super::route::{self, Asked};
+use super::stored;
 use super::tally::{Tally, WasWaitedFor};
 use super::work::Work;
 use crate::base::limits::{HOPS_MAX, REQUEST_ID_BYTES_MAX};
@@ -113,6 +114,15 @@ async fn straight(
     work.grammar = asked.error_grammar();
     admit(active, asked, head, work)?;
     refuse_loop(head, work)?;
+    let asked = match asked {
+        Asked::Stored(rest) => {
+            if let Some(next) = Box::pin(stored::answer(shard, active, client, work, head_len, rest)).await? {
+                return Ok(next);
+            }
+            Asked::Api(Endpoint::Other, rest)
+        }
+        asked => asked,
+    };
     match asked {
         Asked::Api(..) | Asked::ApiOfModel(..) | Asked::Passthrough { .. } => {
             through_provider(shard, active, client, work, tally, head_len, asked).await
@@ -159,7 +169,7 @@ fn not_served(head: &[u8], work: &Work, allowed: &'static str) -> Stop {
 }
 
 /// A refusal before the body was read: without a body the connection can go on.
-fn stop_before_body(work: &Work, refusal: Refusal) -> Stop {
+pub fn stop_before_body(work: &Work, refusal: Refusal) -> Stop {
     Stop::Refuse { refusal: Box::new(refusal), closes: work.request.body != RequestBody::None }
 }
 
@@ -255,7 +265,7 @@ async fn through_provider(
     result.map_err(|stop| match stop {
         // The rest of the body is still to come, where a request would be looked for.
         Stop::Refuse { refusal, closes } => Stop::Refuse { refusal, closes: closes || !body.is_complete() },
-        Stop::Gone => Stop::Gone,
+        other => other,
     })
 }
 

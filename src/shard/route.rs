@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::active::{Active, Upstream};
+use super::stored;
 use crate::base::{Refusal, RefusalKind, Span};
 use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::dialect::{gemini, messages};
@@ -21,6 +22,8 @@ pub enum Asked {
     Model(Grammar, Span),
     /// An endpoint below `/v1`; the place is the path behind it.
     Api(Endpoint, Span),
+    /// A response or a conversation that may be kept here; the place is the path behind `/v1`.
+    Stored(Span),
     /// A conversation whose model stands in the path, at this place.
     ApiOfModel(Endpoint, Span),
     /// `/p/{provider}/…`: the provider's name and the path behind it.
@@ -94,6 +97,9 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
         let endpoint = Endpoint::of_path(&path[3..]);
         if endpoint != Endpoint::Other && request.method != Method::Post {
             return Err("POST, OPTIONS");
+        }
+        if endpoint == Endpoint::Other && stored::is_path(&path[3..]) {
+            return Ok(Asked::Stored(behind(3)));
         }
         return Ok(Asked::Api(endpoint, behind(3)));
     }

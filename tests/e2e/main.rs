@@ -21,6 +21,7 @@ mod promises;
 mod promises_upstream;
 mod providers;
 mod proxies;
+mod state;
 mod support;
 mod tls;
 mod upstream_tls;
