@@ -10,6 +10,7 @@ use super::active::Active;
 use super::answer;
 use super::body::Body;
 use super::client::Client;
+use super::count;
 use super::exchange::Stop;
 use super::outgoing::{self, Outgoing};
 use super::recall::{self, Recalled};
@@ -82,6 +83,7 @@ pub async fn understand(
             Box::pin(await_target(shard, active, client, model, hint)).await?
         }
     };
+    count::answer_here(&target.upstream.provider, asked, endpoint, client, body)?;
     let is_passthrough = endpoint == Endpoint::Other;
     let wants_stream = wants_stream(client, work, endpoint, body);
     let provider = &target.upstream.provider;

@@ -9,6 +9,7 @@ use super::attempt;
 use super::body::{self, Body};
 use super::call::{prepare_outgoing, understand};
 use super::client::Client;
+use super::count;
 use super::relay::{self, Relayed};
 use super::replace;
 use super::route::{self, Asked};
@@ -42,6 +43,8 @@ pub enum Stop {
         refusal: Box<Refusal>,
         closes: bool,
     },
+    /// The answer is an estimate of the gateway's own: this JSON document.
+    Estimated(Vec<u8>),
     /// Nobody is there to answer.
     Gone,
 }
@@ -69,6 +72,16 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
     let next = match result {
         Ok(next) => next,
         Err(Stop::Gone) => Next::Abort,
+        Err(Stop::Estimated(document)) => {
+            work.request.keep_alive &= !shard.is_draining.get();
+            let timeout_ms = active.snapshot().server.write_timeout_ms;
+            let answer = Answer { header_lines: count::HEADER, ..Answer::json(&document) };
+            match Box::pin(answer::send(shard, client, &mut work, &answer, timeout_ms)).await {
+                Err(_) => Next::Abort,
+                Ok(()) if work.request.keep_alive => Next::KeepAlive,
+                Ok(()) => Next::Linger,
+            }
+        }
         Err(Stop::Refuse { refusal, closes }) => {
             work.request.keep_alive &= !closes && !shard.is_draining.get();
             let timeout_ms = active.snapshot().server.write_timeout_ms;
@@ -177,7 +190,7 @@ pub fn stop_before_body(work: &Work, refusal: Refusal) -> Stop {
 fn admit(active: &Active, asked: Asked, head: &[u8], work: &Work) -> Result<(), Stop> {
     let snapshot = active.snapshot();
     let is_free = match asked {
-        Asked::Health | Asked::Ready | Asked::Options => true,
+        Asked::Health | Asked::Ready | Asked::Hello | Asked::Options => true,
         Asked::Metrics => !snapshot.metrics.needs_key,
         _ => false,
     };
@@ -200,7 +213,7 @@ async fn answer_own(
     let catalogue = shard.catalogue.borrow().clone();
     let (metrics, entry);
     let answer = match asked {
-        Asked::Health => Answer::json(br#"{"status":"ok"}"#),
+        Asked::Health | Asked::Hello => Answer::json(br#"{"status":"ok"}"#),
         Asked::Ready if shard.is_draining.get() => {
             Answer { status: 503, ..Answer::json(br#"{"status":"draining"}"#) }
         }

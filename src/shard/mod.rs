@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod client;
 mod connection;
+mod count;
 mod discover;
 mod exchange;
 pub mod fuzz;

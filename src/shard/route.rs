@@ -16,6 +16,8 @@ use crate::wire::request::{Method, RequestHead};
 pub enum Asked {
     Health,
     Ready,
+    /// Whether anybody is there, as agents for coding ask before their first request.
+    Hello,
     Metrics,
     /// The list of models, or one of them, in the shape of this dialect.
     Models(Grammar),
@@ -78,6 +80,8 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
     match path {
         b"/health" => return only_read(Asked::Health),
         b"/health/ready" => return only_read(Asked::Ready),
+        b"/api/hello" => return only_read(Asked::Hello),
+        b"/" if request.method == Method::Head => return Ok(Asked::Hello),
         b"/v1/models" if is_read => return Ok(Asked::Models(of_caller(head, request))),
         b"/v1beta/models" => return only_read(Asked::Models(Grammar::Gemini)),
         _ if path == metrics_path.as_bytes() => return only_read(Asked::Metrics),

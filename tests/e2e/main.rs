@@ -10,6 +10,7 @@
 mod api;
 mod commands;
 mod connections;
+mod counts;
 mod fairness;
 mod fidelity;
 mod hostile;
