@@ -52,7 +52,8 @@ pub fn of_refusal(refusal: &Refusal) -> ProviderError {
     }
 }
 
-/// A provider's error as the refusal that the client gets; [`of_refusal`] gives the same kind again.
+/// A provider's error as the refusal that the client gets; [`of_refusal`] gives the same kind again. What a reader of
+/// streams or of whole answers found has the provider's status, which need not be one for clients.
 pub fn to_refusal(error: &ProviderError) -> Refusal {
     let (kind, code) = match error.kind {
         ErrorKind::BadRequest => (RefusalKind::InvalidRequest, "provider_refused"),
@@ -68,7 +69,8 @@ pub fn to_refusal(error: &ProviderError) -> Refusal {
         ErrorKind::Timeout => (RefusalKind::Upstream, "upstream_timeout"),
         ErrorKind::Server => (RefusalKind::Upstream, "upstream_error"),
     };
-    let mut refusal = Refusal::new(error.status, kind, code, error.message.clone());
+    let status = client_status(error.kind, error.status);
+    let mut refusal = Refusal::new(status, kind, code, error.message.clone());
     refusal.provider_code = error.code.as_deref().map(Into::into);
     refusal.param.clone_from(&error.param);
     refusal

@@ -46,10 +46,13 @@ fn has_finish(value: &Value) -> bool {
 }
 
 fn check_usage(usage: &Usage, value: &Value) {
-    let input = value.get("prompt_tokens").and_then(Value::as_u64);
-    assert_eq!(usage.input, input.or_else(|| value.get("input_tokens")?.as_u64()));
-    let output = value.get("completion_tokens").and_then(Value::as_u64);
-    assert_eq!(usage.output, output.or_else(|| value.get("output_tokens")?.as_u64()));
+    // What stands beside a count may have been added to it.
+    let is_stated = |count: Option<u64>, part: Option<u64>, names: [&str; 2]| {
+        let stated = names.iter().find_map(|name| value.get(name)?.as_u64());
+        count == stated || count == stated.and_then(|stated| Some(stated.saturating_add(part?)))
+    };
+    assert!(is_stated(usage.input, usage.cache_read, ["prompt_tokens", "input_tokens"]));
+    assert!(is_stated(usage.output, usage.reasoning, ["completion_tokens", "output_tokens"]));
     let parts = [("cache_write_tokens", usage.cache_write), ("reasoning_tokens", usage.reasoning)];
     for (name, count) in parts {
         let stated = |object: &str| value.get(object).and_then(|details| details.get(name)?.as_u64());

@@ -40,10 +40,11 @@ pub fn read_usage_with(value: &[u8], members: &mut Vec<Member>) -> Usage {
     if json::scan_object(value, members).is_err() {
         return usage;
     }
-    let mut details = Vec::new();
+    let (mut details, mut total) = (Vec::new(), None);
     for member in members.iter() {
         let count = || json::u64_value(value, member);
         match (member.key.of(value), member.kind) {
+            (b"total_tokens", Kind::Number) => total = count(),
             (b"prompt_tokens", Kind::Number) => usage.input = count(),
             (b"completion_tokens", Kind::Number) => usage.output = count(),
             (b"input_tokens", Kind::Number) => others.input = count(),
@@ -57,7 +58,25 @@ pub fn read_usage_with(value: &[u8], members: &mut Vec<Member>) -> Usage {
         }
     }
     others.merge(usage);
-    others
+    with_what_stands_beside(others, total)
+}
+
+/// Some providers count thoughts beside the output instead of inside of it; their total shows it. Some count what was
+/// cached beside the input; it shows where the part would be larger than the whole.
+fn with_what_stands_beside(mut usage: Usage, total: Option<u64>) -> Usage {
+    if let (Some(input), Some(output), Some(reasoning), Some(total)) =
+        (usage.input, usage.output, usage.reasoning, total)
+        && reasoning > 0
+        && input.checked_add(output).and_then(|sum| sum.checked_add(reasoning)) == Some(total)
+    {
+        usage.output = Some(output + reasoning);
+    }
+    if let (Some(input), Some(cached)) = (usage.input, usage.cache_read)
+        && cached > input
+    {
+        usage.input = Some(input.saturating_add(cached));
+    }
+    usage
 }
 
 /// The parts of the counts, whichever of the two objects they stand in.

@@ -11,6 +11,7 @@ use crate::wire::json::Node;
 mod filter;
 mod stream;
 mod voices;
+mod words;
 
 use filter::Filter;
 pub use stream::{Stream, StreamFault};
@@ -76,6 +77,7 @@ pub fn request(asked: Asked<'_>, report: &mut Report, out: &mut Vec<u8>) -> Resu
         Grammar::Gemini => gemini::write_request(&request, rules, report, out),
         Grammar::Converse => converse::write_request(&request, rules, report, out),
     }?;
+    words::put(client, report);
     let knows_custom = matches!(provider, Grammar::Chat | Grammar::Responses);
     let custom = request.tools.iter().filter(|tool| tool.kind == ToolKind::Custom && !knows_custom);
     written.custom_tools = custom.map(|tool| tool.name.decoded().into_owned()).collect();

@@ -15,6 +15,7 @@ mod fairness;
 mod fidelity;
 mod hostile;
 mod lifecycle;
+mod matrix;
 mod mixup;
 mod names;
 mod pki;

@@ -4,24 +4,9 @@ use crate::dialect::openai;
 use crate::ledger::usage::Usage;
 use crate::wire::json::Node;
 
-/// Reads a `usage` object. Some providers count thoughts beside `completion_tokens` instead of inside of it; their total
-/// shows it. Some count what was cached beside `prompt_tokens`; it shows where a part would be larger than the whole.
+/// Reads a `usage` object as [`openai::read_usage`] does.
 pub fn read_usage(value: Node<'_>) -> Usage {
-    let mut usage = openai::read_usage(value.raw());
-    let total = value.get("total_tokens").and_then(Node::u64);
-    if let (Some(input), Some(output), Some(reasoning), Some(total)) =
-        (usage.input, usage.output, usage.reasoning, total)
-        && reasoning > 0
-        && input.checked_add(output).and_then(|sum| sum.checked_add(reasoning)) == Some(total)
-    {
-        usage.output = Some(output + reasoning);
-    }
-    if let (Some(input), Some(cached)) = (usage.input, usage.cache_read)
-        && cached > input
-    {
-        usage.input = Some(input.saturating_add(cached));
-    }
-    usage
+    openai::read_usage(value.raw())
 }
 
 /// Appends a `usage` object with what is known; false, and nothing appended, when nothing is.

@@ -62,7 +62,8 @@ pub(super) fn joined_behind(words: &str, parts: &[&Part<'_>], joint: Joint, out:
         Part::Text { text, .. } | Part::Refusal { text } | Part::Thinking { text, .. } => Some(text),
         _ => None,
     });
-    for (index, text) in texts.enumerate() {
+    // Nothing stands beside an empty text.
+    for (index, text) in texts.filter(|text| !text.is_empty()).enumerate() {
         if index > 0 {
             out.extend_from_slice(joint);
         }

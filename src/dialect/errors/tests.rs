@@ -188,3 +188,19 @@ const BODIES: &[(u16, &str, (ErrorKind, u16, &str))] = &[
 ];
 
 const KEY: &str = "The provider refused the gateway's own credential.";
+
+#[test]
+fn an_error_out_of_a_stream_has_a_status_for_clients() {
+    for (kind, status, want) in [
+        (ErrorKind::Overloaded, 529, 503),
+        (ErrorKind::Server, 500, 502),
+        (ErrorKind::Billing, 402, 429),
+        (ErrorKind::RateLimit, 429, 429),
+        (ErrorKind::BadRequest, 400, 400),
+    ] {
+        let error = ProviderError { kind, status, message: "m".into(), code: None, param: None };
+        let refusal = to_refusal(&error);
+        assert_eq!(refusal.status, want);
+        assert_eq!(of_refusal(&refusal).kind, kind);
+    }
+}

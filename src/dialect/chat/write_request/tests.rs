@@ -198,3 +198,9 @@ fn what_the_dialect_has_no_word_for_is_reported() {
     assert_eq!(found[0]["content"], json!([{"type":"text","text":"t"},{"type":"text","text":"x"}]));
     assert_eq!(report.unsupported, ["audio.url", "file.url", "image.url", "messages[0].content[5]"]);
 }
+
+#[test]
+fn an_empty_text_leaves_no_blank_line() {
+    let turns = vec![turn(Role::User, vec![text(""), text("a"), text(""), text("b")])];
+    assert_eq!(messages(turns, &Rules::default()).0[0]["content"], "a\n\nb");
+}

@@ -330,3 +330,17 @@ fn the_other_settings_are_sent_clamped_or_named() {
     request.user = Some(Text::of("someone@a.example"));
     assert_eq!(send(&request).report.edited, ["user"]);
 }
+
+#[test]
+fn what_becomes_of_late_system_turns_and_foreign_thoughts_is_said() {
+    let sent = send(&request(vec![
+        (Role::System, vec![text("first")]),
+        (Role::User, vec![text("a")]),
+        (Role::Assistant, vec![thought("claude"), text("b")]),
+        (Role::System, vec![text("late")]),
+        (Role::User, vec![text("c")]),
+        (Role::Assistant, vec![thought("another"), text("d")]),
+        (Role::User, vec![text("e")]),
+    ]));
+    assert_eq!(sent.report.edited, ["messages[3].role", "messages[5].thinking"]);
+}

@@ -62,6 +62,13 @@ impl<'r, 'a> Conversation<'r, 'a> {
         self.turns.iter().enumerate().filter(|(_, turn)| turn.name.is_some()).map(|(index, _)| index)
     }
 
+    /// System turns behind the first other one, whose words the user says here.
+    fn late_system_turns(&self) -> impl Iterator<Item = usize> {
+        let is_system = |turn: &Turn<'_>| matches!(turn.role, Role::System | Role::Developer);
+        let others = self.turns.iter().enumerate().skip(self.system.len());
+        others.filter(move |(_, turn)| is_system(turn)).map(|(index, _)| index)
+    }
+
     /// The calls of earlier turns, which must be of tools that are declared.
     pub(super) fn called_tools(&self) -> impl Iterator<Item = &'r Text<'a>> {
         let parts = self.groups.iter().flat_map(|group| &group.parts);
@@ -133,6 +140,9 @@ impl Writer<'_> {
         self.write_system(conversation.system, out);
         for turn in conversation.named_turns() {
             self.report.edited(format!("messages[{turn}].name"));
+        }
+        for turn in conversation.late_system_turns() {
+            self.report.edited(format!("messages[{turn}].role"));
         }
         out.extend_from_slice(b"\"messages\":[");
         for (index, group) in conversation.groups.iter().enumerate() {
@@ -231,7 +241,9 @@ impl Writer<'_> {
                 out.extend_from_slice(b"},");
             }
             // Thoughts that only another provider can read are nothing to this one.
-            Part::Thinking { .. } | Part::HiddenThinking { .. } => {}
+            Part::Thinking { .. } | Part::HiddenThinking { .. } => {
+                self.report.edited(format!("messages[{}].thinking", spot.turn));
+            }
             Part::ToolCall { id, name, arguments, kind, cache_control, .. } => {
                 out.extend_from_slice(b"{\"type\":\"tool_use\",\"id\":");
                 self.ids.write_of_call(id, out);
