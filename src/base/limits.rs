@@ -115,3 +115,17 @@ pub const COPIED_BYTES_MAX: usize = 8 * 1024;
 
 /// A whole answer that is translated has to be held; more of it is an error.
 pub const TRANSLATED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Responses and conversations that are kept at a time, whatever their size.
+pub const STATE_RECORDS_MAX: usize = 100_000;
+/// What a kept record costs beside its bytes: tables, allocations.
+pub const STATE_RECORD_BYTES: usize = 512;
+/// The same for one item of a conversation.
+pub const STATE_ITEM_BYTES: usize = 64;
+/// Responses that follow each other by `previous_response_id`.
+pub const STATE_CHAIN_MAX: usize = 4096;
+/// How long a request waits for what is kept.
+pub const STATE_MS_MAX: u64 = 2_000;
+/// Items on one page of a list, and the usual count (OpenAI's API reference).
+pub const STATE_PAGE_ITEMS_MAX: usize = 100;
+pub const STATE_PAGE_ITEMS_USUAL: usize = 20;

@@ -61,6 +61,8 @@ pub fn of_file(
         },
         ask_usage_in_streams: values.bool("usage.ask_in_streams"),
         drops_unsupported: values.text("translation.on_unsupported") == Some("drop"),
+        responses_bytes_max: usize::try_from(values.number("responses.memory_max").unwrap_or_default())
+            .unwrap_or(usize::MAX),
         ca_file: values.text("upstream.ca_file").map(PathBuf::from),
         dns_refresh_ms: values.number("upstream.dns_refresh").unwrap_or(30_000),
         log: log(&values),

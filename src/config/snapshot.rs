@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub ask_usage_in_streams: bool,
     /// Sends a translated request without what the provider's dialect cannot say, instead of refusing it.
     pub drops_unsupported: bool,
+    /// Memory for responses and conversations that are kept; 0 keeps none.
+    pub responses_bytes_max: usize,
     pub ca_file: Option<PathBuf>,
     pub dns_refresh_ms: u64,
     pub log: Log,

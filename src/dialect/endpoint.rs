@@ -15,6 +15,10 @@ pub enum Endpoint {
     Generate,
     /// The same as a stream, which has a path of its own.
     GenerateStream,
+    /// Gemini's countTokens, embedContent and batchEmbedContents; the model stands in the path. Nothing else can say them.
+    GenerateCount,
+    Embed,
+    EmbedBatch,
     /// Bedrock's Converse; the model stands in the path. Providers only.
     Converse,
     ConverseStream,
@@ -33,7 +37,7 @@ pub enum Grammar {
 }
 
 impl Endpoint {
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 15;
     pub const ALL: [Endpoint; Endpoint::COUNT] = [
         Endpoint::Chat,
         Endpoint::Completions,
@@ -44,6 +48,9 @@ impl Endpoint {
         Endpoint::Responses,
         Endpoint::Generate,
         Endpoint::GenerateStream,
+        Endpoint::GenerateCount,
+        Endpoint::Embed,
+        Endpoint::EmbedBatch,
         Endpoint::Converse,
         Endpoint::ConverseStream,
         Endpoint::Other,
@@ -61,6 +68,9 @@ impl Endpoint {
             Endpoint::Responses => "responses",
             Endpoint::Generate => "generate",
             Endpoint::GenerateStream => "generate_stream",
+            Endpoint::GenerateCount => "generate_count",
+            Endpoint::Embed => "embed",
+            Endpoint::EmbedBatch => "embed_batch",
             Endpoint::Converse => "converse",
             Endpoint::ConverseStream => "converse_stream",
             Endpoint::Other => "other",
@@ -85,6 +95,9 @@ impl Endpoint {
         match method {
             b"generateContent" => Some(Endpoint::Generate),
             b"streamGenerateContent" => Some(Endpoint::GenerateStream),
+            b"countTokens" => Some(Endpoint::GenerateCount),
+            b"embedContent" => Some(Endpoint::Embed),
+            b"batchEmbedContents" => Some(Endpoint::EmbedBatch),
             _ => None,
         }
     }
@@ -106,10 +119,20 @@ impl Endpoint {
         }
     }
 
+    /// The grammar of the request whose tokens it counts, where it does that.
+    pub fn counted(self) -> Option<Grammar> {
+        match self {
+            Endpoint::CountTokens => Some(Grammar::Messages),
+            Endpoint::GenerateCount => Some(Grammar::Gemini),
+            _ => None,
+        }
+    }
+
     /// The grammar of its errors.
     pub fn error_grammar(self) -> Grammar {
         match self {
             Endpoint::CountTokens => Grammar::Messages,
+            Endpoint::GenerateCount | Endpoint::Embed | Endpoint::EmbedBatch => Grammar::Gemini,
             other => other.grammar().unwrap_or_default(),
         }
     }

@@ -4,6 +4,7 @@ pub mod chat;
 pub mod converse;
 pub mod endpoint;
 pub mod errors;
+pub mod estimate;
 pub mod facts;
 pub mod fuzz;
 pub mod gemini;

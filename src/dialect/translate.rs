@@ -38,6 +38,8 @@ pub struct Asked<'a> {
     pub provider: Grammar,
     /// The scanned body.
     pub body: Node<'a>,
+    /// The body as the client sent it, where what it refers to was put into `body`.
+    pub original: Node<'a>,
     /// The model as the provider knows it.
     pub model: &'a str,
     pub wants_stream: bool,
@@ -48,7 +50,8 @@ pub struct Asked<'a> {
 
 /// Writes the request for the provider into `out`.
 pub fn request(asked: Asked<'_>, report: &mut Report, out: &mut Vec<u8>) -> Result<Translation, Refusal> {
-    let Asked { client, provider, mut body, model, wants_stream, as_array, rules, mut told } = asked;
+    let Asked { client, provider, mut body, original, model, wants_stream, as_array, rules, mut told } =
+        asked;
     // Gemini's own form of schemas is no JSON schema, which all others speak.
     let with_schemas = if client == Grammar::Gemini { gemini::with_json_schemas(body) } else { None };
     if let Some(bytes) = &with_schemas {
@@ -65,7 +68,7 @@ pub fn request(asked: Asked<'_>, report: &mut Report, out: &mut Vec<u8>) -> Resu
     request.stream = wants_stream;
     told.include_usage = request.include_usage;
     if client == Grammar::Responses {
-        told.echo = responses::echo(body);
+        told.echo = responses::echo(original, told.is_kept);
     }
     let mut written = match provider {
         Grammar::Chat => chat::write_request(&request, rules, report, out),

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ mod dns;
 mod log;
 pub mod metrics;
 mod scrape;
+pub mod state;
 mod tokens;
 
 pub use catalogue::Catalogue;
@@ -48,9 +50,15 @@ pub enum ToShard {
     /// The answer to the question with this ticket.
     Answer {
         ticket: u64,
-        text: String,
+        answer: Answer,
     },
     Drain,
+}
+
+/// What was asked for.
+pub enum Answer {
+    Metrics(String),
+    State(state::Reply),
 }
 
 /// Settings with the TLS that was read for them: what a shard swaps to in one step.
@@ -84,6 +92,15 @@ pub enum ToOffload {
         shard: usize,
         ticket: u64,
     },
+    /// Keeps a response: [`Offload::keep`].
+    Keep(Box<state::Response>),
+    /// A question about what is kept, of a caller with this identity.
+    State {
+        shard: usize,
+        ticket: u64,
+        owner: state::Owner,
+        question: state::Question,
+    },
     /// A scrape has ended with this text.
     Scraped(String),
     Settings(Arc<Compiled>),
@@ -96,12 +113,27 @@ pub enum ToOffload {
 #[derive(Clone)]
 pub struct Offload {
     queue: SyncSender<ToOffload>,
+    /// Bytes of responses that wait in the queue to be kept.
+    keeping_bytes: Arc<AtomicUsize>,
 }
 
 impl Offload {
     /// Leaves a message. False when the thread is so far behind that its queue is full.
     pub fn tell(&self, message: ToOffload) -> bool {
         self.queue.try_send(message).is_ok()
+    }
+
+    /// Leaves a response to be kept. False when that would be more than `bytes_max` on their way, or the queue is full.
+    /// Who asks for it after this call finds it: the queue keeps the order.
+    pub fn keep(&self, response: Box<state::Response>, bytes_max: usize) -> bool {
+        let weight = response.weight();
+        let is_room =
+            self.keeping_bytes.fetch_add(weight, Ordering::Relaxed).saturating_add(weight) <= bytes_max;
+        let is_kept = is_room && self.tell(ToOffload::Keep(response));
+        if !is_kept {
+            self.keeping_bytes.fetch_sub(weight, Ordering::Relaxed);
+        }
+        is_kept
     }
 
     /// Leaves a message and waits for room: for threads that have nothing else to do.
@@ -119,7 +151,7 @@ impl Offload {
 /// The queue of the offload thread, made before anyone can tell it something.
 pub fn queue() -> (Offload, Receiver<ToOffload>) {
     let (send, receive) = sync_channel(INBOX_MESSAGES_MAX);
-    (Offload { queue: send }, receive)
+    (Offload { queue: send, keeping_bytes: Arc::default() }, receive)
 }
 
 /// Starts the thread.
@@ -134,7 +166,8 @@ pub fn start(
         let catalogue = catalogue::Builder::new(&compiled);
         let mut tokens = tokens::Keeper::default();
         tokens.resettle(&compiled);
-        let mut state = State { own, shards, catalogue, tokens, compiled, asking: Vec::new() };
+        let kept = state::Store::default();
+        let mut state = State { own, shards, catalogue, tokens, compiled, asking: Vec::new(), kept };
         state.publish_catalogue();
         loop {
             state.ask_for_tokens();
@@ -157,6 +190,7 @@ struct State {
     compiled: Arc<Compiled>,
     /// Who gets the text of the scrape that is running: shards and their tickets.
     asking: Vec<(usize, u64)>,
+    kept: state::Store,
 }
 
 impl State {
@@ -210,17 +244,29 @@ impl State {
                 Ok(()) => self.publish_tokens(),
                 Err(line) => log::write(&self.compiled.snapshot.log, Level::Warn, &line),
             },
+            ToOffload::Keep(response) => {
+                self.own.keeping_bytes.fetch_sub(response.weight(), Ordering::Relaxed);
+                self.kept.keep(*response, self.compiled.snapshot.responses_bytes_max);
+            }
+            ToOffload::State { shard, ticket, owner, question } => {
+                let bytes_max = self.compiled.snapshot.responses_bytes_max;
+                let answer = Answer::State(self.kept.answer(&owner, question, bytes_max));
+                // A shard whose inbox is full stops waiting by itself.
+                let _ = self.shards[shard].tell(ToShard::Answer { ticket, answer });
+            }
             ToOffload::Scrape { shard, ticket } => self.scrape(shard, ticket),
             ToOffload::Scraped(text) => {
                 for (shard, ticket) in std::mem::take(&mut self.asking) {
                     // A shard whose inbox is full has other worries than its counters.
-                    let _ = self.shards[shard].tell(ToShard::Answer { ticket, text: text.clone() });
+                    let _ = self.shards[shard]
+                        .tell(ToShard::Answer { ticket, answer: Answer::Metrics(text.clone()) });
                 }
             }
             ToOffload::Settings(compiled) => {
                 self.catalogue.resettle(&compiled);
                 self.tokens.resettle(&compiled);
                 self.compiled = compiled;
+                self.kept.shrink(self.compiled.snapshot.responses_bytes_max);
                 self.publish_catalogue();
             }
             ToOffload::Log(level, line) => log::write(&self.compiled.snapshot.log, level, &line),

@@ -1,5 +1,7 @@
 //! Who may call: the key that a client shows, and whether it is one of ours.
 
+use ring::digest;
+
 use crate::base::{Refusal, RefusalKind};
 use crate::config::Keys;
 use crate::wire::head::{Headers, Known};
@@ -16,6 +18,14 @@ pub fn presented_key<'h>(head: &'h [u8], headers: &Headers) -> Option<&'h [u8]> 
     }
     let of = |known: Known| headers.find(known).map(|value| value.of(head));
     of(Known::XApiKey).or_else(|| of(Known::ApiKey)).or_else(|| of(Known::XGoogApiKey))
+}
+
+/// Who the caller is to what is kept for it: a hash of the key that it shows, which cannot be turned back into the key.
+pub fn owner(head: &[u8], headers: &Headers) -> [u8; 32] {
+    let presented = presented_key(head, headers).unwrap_or_default();
+    let mut owner = [0; 32];
+    owner.copy_from_slice(digest::digest(&digest::SHA256, presented).as_ref());
+    owner
 }
 
 /// Lets a caller in, or says what is wrong with its key. A gateway without keys is open.

@@ -102,11 +102,20 @@ pub async fn read_held(
 }
 
 /// Counts memory for a body, or refuses the request when the shard holds as much as it may.
-fn hold(shard: &Shard, server: &Server, work: &mut Work, bytes: usize) -> Result<(), Stop> {
+pub fn hold(shard: &Shard, server: &Server, work: &mut Work, bytes: usize) -> Result<(), Stop> {
+    work.held = Some(grown(shard, server, work.held.take(), bytes)?);
+    Ok(())
+}
+
+/// Counts memory for what stays of a body longer than the body itself.
+pub fn held_aside(shard: &Shard, server: &Server, bytes: usize) -> Result<Held, Stop> {
+    grown(shard, server, None, bytes)
+}
+
+fn grown(shard: &Shard, server: &Server, held: Option<Held>, bytes: usize) -> Result<Held, Stop> {
     let bytes_max = server.held_bytes_max / shard.peers.len().max(1);
-    work.held = Held::grown(work.held.take(), &shard.held_bytes, bytes, bytes_max);
-    if work.held.is_some() {
-        return Ok(());
+    if let Some(held) = Held::grown(held, &shard.held_bytes, bytes, bytes_max) {
+        return Ok(held);
     }
     let message = "The gateway holds as many request bodies as it may; ask again in a moment.";
     let mut refusal = Refusal::new(503, RefusalKind::Server, "overloaded", message);
@@ -244,7 +253,8 @@ impl Pace {
     }
 }
 
-fn too_large(bytes_max: usize) -> Stop {
+/// The refusal of a body that is larger than may be looked into.
+pub fn too_large(bytes_max: usize) -> Stop {
     let message = format!("The body is larger than the {bytes_max} bytes that are allowed here.");
     let message: Cow<'static, str> = Cow::Owned(message);
     Stop::refuse_and_close(Refusal::new(413, RefusalKind::InvalidRequest, "body_too_large", message))

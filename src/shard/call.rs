@@ -10,9 +10,11 @@ use super::active::Active;
 use super::answer;
 use super::body::Body;
 use super::client::Client;
+use super::count;
 use super::credential;
 use super::exchange::Stop;
 use super::outgoing::{self, Outgoing};
+use super::recall::{self, Recalled};
 use super::route::{self, Asked, Target};
 use super::stream;
 use super::transcode;
@@ -21,7 +23,7 @@ use crate::base::limits::CATALOGUE_WAIT_MS_MAX;
 use crate::base::{Refusal, Span};
 use crate::dialect::endpoint::Endpoint;
 use crate::dialect::translate::Translation;
-use crate::provider::{Route, edit, file::UsageInStreams};
+use crate::provider::{Provider, Route, edit, file::UsageInStreams};
 use crate::wire::head::Known;
 use crate::wire::json::{self, Kind};
 use crate::wire::multipart::{self, FieldSearch};
@@ -47,6 +49,8 @@ pub struct Call {
     pub edited: Vec<String>,
     /// Fields that the provider's dialect cannot say, for a header.
     pub dropped: Vec<String>,
+    /// What was found for the request, and what its answer is kept with.
+    pub recalled: Option<Box<Recalled>>,
 }
 
 /// Finds out what the request means, and prepares the edits of its body.
@@ -80,13 +84,11 @@ pub async fn understand(
             Box::pin(await_target(shard, active, client, model, hint)).await?
         }
     };
+    count::answer_here(&target.upstream.provider, asked, endpoint, client, body)?;
     let is_passthrough = endpoint == Endpoint::Other;
     let wants_stream = wants_stream(client, work, endpoint, body);
     let provider = &target.upstream.provider;
-    let Some(egress) = transcode::egress(provider, endpoint, &target.model, wants_stream) else {
-        let message = format!("The provider `{}` has no {} endpoint.", provider.name, endpoint.name());
-        return Err(Refusal::invalid("unsupported_endpoint", message).into());
-    };
+    let egress = egress(provider, endpoint, &target.model, wants_stream)?;
     let mut call = Call {
         endpoint,
         egress,
@@ -98,6 +100,7 @@ pub async fn understand(
         is_repeatable: !is_passthrough || is_repeatable(client, work, head_len),
         edited: Vec::new(),
         dropped: Vec::new(),
+        recalled: None,
     };
     let is_renamed =
         call.target.is_qualified && egress == endpoint && !call.target.upstream.provider.drops_model();
@@ -109,11 +112,27 @@ pub async fn understand(
         }
         work.edits.replace(at, &text);
     }
+    if endpoint == Endpoint::Responses && egress != endpoint {
+        call.recalled = Some(Box::pin(recall::recall(shard, active, client, work, head_len, body)).await?);
+    }
     transcode::transcode(shard, active, client, work, head_len, body, &mut call)?;
     if endpoint != Endpoint::Other {
         prepare_edits(active, client, work, body, &mut call);
     }
     Ok(call)
+}
+
+/// The provider's endpoint for the request, or the refusal where it has none.
+fn egress(
+    provider: &Provider,
+    endpoint: Endpoint,
+    model: &str,
+    wants_stream: bool,
+) -> Result<Endpoint, Refusal> {
+    transcode::egress(provider, endpoint, model, wants_stream).ok_or_else(|| {
+        let message = format!("The provider `{}` has no {} endpoint.", provider.name, endpoint.name());
+        Refusal::invalid("unsupported_endpoint", message)
+    })
 }
 
 /// Whether the request asks for a stream: by its path, or by its body.
@@ -150,6 +169,7 @@ fn passthrough(
         is_repeatable: is_repeatable(client, work, head_len),
         edited: Vec::new(),
         dropped: Vec::new(),
+        recalled: None,
     })
 }
 

@@ -9,9 +9,11 @@ use super::attempt;
 use super::body::{self, Body};
 use super::call::{prepare_outgoing, understand};
 use super::client::Client;
+use super::count;
 use super::relay::{self, Relayed};
 use super::replace;
 use super::route::{self, Asked};
+use super::stored;
 use super::tally::{Tally, WasWaitedFor};
 use super::work::Work;
 use crate::base::limits::{HOPS_MAX, REQUEST_ID_BYTES_MAX};
@@ -41,6 +43,8 @@ pub enum Stop {
         refusal: Box<Refusal>,
         closes: bool,
     },
+    /// The answer is an estimate of the gateway's own: this JSON document.
+    Estimated(Vec<u8>),
     /// Nobody is there to answer.
     Gone,
 }
@@ -68,6 +72,16 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
     let next = match result {
         Ok(next) => next,
         Err(Stop::Gone) => Next::Abort,
+        Err(Stop::Estimated(document)) => {
+            work.request.keep_alive &= !shard.is_draining.get();
+            let timeout_ms = active.snapshot().server.write_timeout_ms;
+            let answer = Answer { header_lines: count::HEADER, ..Answer::json(&document) };
+            match Box::pin(answer::send(shard, client, &mut work, &answer, timeout_ms)).await {
+                Err(_) => Next::Abort,
+                Ok(()) if work.request.keep_alive => Next::KeepAlive,
+                Ok(()) => Next::Linger,
+            }
+        }
         Err(Stop::Refuse { refusal, closes }) => {
             work.request.keep_alive &= !closes && !shard.is_draining.get();
             let timeout_ms = active.snapshot().server.write_timeout_ms;
@@ -113,6 +127,15 @@ async fn straight(
     work.grammar = asked.error_grammar();
     admit(active, asked, head, work)?;
     refuse_loop(head, work)?;
+    let asked = match asked {
+        Asked::Stored(rest) => {
+            if let Some(next) = Box::pin(stored::answer(shard, active, client, work, head_len, rest)).await? {
+                return Ok(next);
+            }
+            Asked::Api(Endpoint::Other, rest)
+        }
+        asked => asked,
+    };
     match asked {
         Asked::Api(..) | Asked::ApiOfModel(..) | Asked::Passthrough { .. } => {
             through_provider(shard, active, client, work, tally, head_len, asked).await
@@ -159,7 +182,7 @@ fn not_served(head: &[u8], work: &Work, allowed: &'static str) -> Stop {
 }
 
 /// A refusal before the body was read: without a body the connection can go on.
-fn stop_before_body(work: &Work, refusal: Refusal) -> Stop {
+pub fn stop_before_body(work: &Work, refusal: Refusal) -> Stop {
     Stop::Refuse { refusal: Box::new(refusal), closes: work.request.body != RequestBody::None }
 }
 
@@ -167,7 +190,7 @@ fn stop_before_body(work: &Work, refusal: Refusal) -> Stop {
 fn admit(active: &Active, asked: Asked, head: &[u8], work: &Work) -> Result<(), Stop> {
     let snapshot = active.snapshot();
     let is_free = match asked {
-        Asked::Health | Asked::Ready | Asked::Options => true,
+        Asked::Health | Asked::Ready | Asked::Hello | Asked::Options => true,
         Asked::Metrics => !snapshot.metrics.needs_key,
         _ => false,
     };
@@ -190,7 +213,7 @@ async fn answer_own(
     let catalogue = shard.catalogue.borrow().clone();
     let (metrics, entry);
     let answer = match asked {
-        Asked::Health => Answer::json(br#"{"status":"ok"}"#),
+        Asked::Health | Asked::Hello => Answer::json(br#"{"status":"ok"}"#),
         Asked::Ready if shard.is_draining.get() => {
             Answer { status: 503, ..Answer::json(br#"{"status":"draining"}"#) }
         }
@@ -255,7 +278,7 @@ async fn through_provider(
     result.map_err(|stop| match stop {
         // The rest of the body is still to come, where a request would be looked for.
         Stop::Refuse { refusal, closes } => Stop::Refuse { refusal, closes: closes || !body.is_complete() },
-        Stop::Gone => Stop::Gone,
+        other => other,
     })
 }
 

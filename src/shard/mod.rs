@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod client;
 mod connection;
+mod count;
 mod credential;
 mod discover;
 mod exchange;
@@ -18,10 +19,13 @@ pub mod fuzz;
 mod inward;
 mod once;
 mod outgoing;
+mod question;
 mod reach;
+mod recall;
 mod relay;
 mod replace;
 mod route;
+mod stored;
 mod stream;
 mod tally;
 mod tokens;
@@ -30,7 +34,6 @@ mod watch;
 mod work;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -46,9 +49,10 @@ use crate::net::buffer::Buffers;
 use crate::net::doorbell::{Inbox, Mailbox, Unopened};
 use crate::net::driver::{self, Driver};
 use crate::offload::metrics::Counters;
-use crate::offload::{Catalogue, Compiled, Offload, ToOffload, ToShard, Tokens};
+use crate::offload::{Catalogue, Compiled, Offload, ToShard, Tokens};
 
 use active::Active;
+use question::Questions;
 use work::Works;
 
 /// What a shard is made from, on the thread that starts it.
@@ -140,13 +144,6 @@ pub(crate) struct Shard {
     questions: RefCell<Questions>,
     /// The wall clock less the monotonic one, in milliseconds.
     wall_offset_ms: Cell<u64>,
-}
-
-/// Questions to the offload thread that are open, by ticket; the answer stands beside.
-#[derive(Default)]
-struct Questions {
-    next_ticket: u64,
-    open: HashMap<u64, Option<String>>,
 }
 
 /// Runs a shard on the calling thread until it has drained. Errors are those of its first steps.
@@ -243,10 +240,8 @@ fn hear(shard: &Rc<Shard>, message: ToShard) {
             // The scrape may have given up.
             let _ = reply.try_send((shard.id, report));
         }
-        ToShard::Answer { ticket, text } => {
-            if let Some(answer) = shard.questions.borrow_mut().open.get_mut(&ticket) {
-                *answer = Some(text);
-            }
+        ToShard::Answer { ticket, answer } => {
+            shard.questions.borrow_mut().answered(ticket, answer);
             shard.alarms.tell_news();
         }
         ToShard::Drain => {}
@@ -308,30 +303,6 @@ impl Shard {
 
     fn wall_ms(&self) -> u64 {
         self.alarms.now_ms() + self.wall_offset_ms.get()
-    }
-
-    /// Asks the offload thread for the metrics page; `None` when it does not answer in time.
-    async fn ask_for_metrics(&self, within_ms: u64) -> Option<String> {
-        let ticket = {
-            let mut questions = self.questions.borrow_mut();
-            questions.next_ticket += 1;
-            let ticket = questions.next_ticket;
-            questions.open.insert(ticket, None);
-            ticket
-        };
-        let alarm = self.alarms.alarm();
-        alarm.set_after(within_ms);
-        let asked = self.offload.tell(ToOffload::Scrape { shard: self.id, ticket });
-        let answer = std::future::poll_fn(|cx| {
-            let answer = self.questions.borrow_mut().open.get_mut(&ticket).and_then(Option::take);
-            if answer.is_some() || !asked || alarm.poll_late_listening(cx).is_ready() {
-                return std::task::Poll::Ready(answer);
-            }
-            std::task::Poll::Pending
-        });
-        let answer = answer.await;
-        self.questions.borrow_mut().open.remove(&ticket);
-        answer
     }
 
     /// A copy of the counters, with the gauges of this moment.

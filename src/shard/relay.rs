@@ -10,6 +10,7 @@ use super::call::Call;
 use super::client::Client;
 use super::inward::Inward;
 use super::once::{Turn, fill, is_event_stream};
+use super::recall::{self, Keeping};
 use super::tally::Tally;
 use super::watch::{self, Watch};
 use super::work::Work;
@@ -61,7 +62,7 @@ pub async fn relay(
     mut answered: Answered,
 ) -> Relayed {
     tally.answered(work.response.status);
-    let mut passing = begin(server, work, call, &answered);
+    let mut passing = begin(shard, server, work, call, &answered);
     passing.out = shard.buffers.lend();
     write_head(work, call, &answered, &mut passing);
 
@@ -103,6 +104,8 @@ struct Passing<'c> {
     outward: Outward,
     watch: Watch,
     translation: Option<&'c Translation>,
+    /// The answer is kept when it is complete.
+    keeping: Option<(&'c Shard, &'c Keeping)>,
     is_stream: bool,
     usage: Usage,
     /// What leaves next: the head, framing and data. Lent while something is in it.
@@ -113,7 +116,13 @@ struct Passing<'c> {
     has_begun: bool,
 }
 
-fn begin<'c>(server: &Server, work: &Work, call: &'c Call, answered: &Answered) -> Passing<'c> {
+fn begin<'c>(
+    shard: &'c Shard,
+    server: &Server,
+    work: &Work,
+    call: &'c Call,
+    answered: &Answered,
+) -> Passing<'c> {
     let response = &work.response;
     let head = &answered.buffer.filled()[..answered.head_len];
     let content_type = response.headers.find(Known::ContentType).unwrap_or_default();
@@ -132,8 +141,10 @@ fn begin<'c>(server: &Server, work: &Work, call: &'c Call, answered: &Answered) 
         (_, Version::V10) => Outward::UntilClose,
     };
     let translation = call.translation.as_deref();
+    let keeping = call.recalled.as_ref().and_then(|recalled| Some((shard, recalled.keeping.as_ref()?)));
     let (usage, out, stage) = (Usage::default(), Vec::new(), Vec::new());
-    Passing { inward, outward, watch, translation, is_stream, usage, out, stage, has_begun: false }
+    let has_begun = false;
+    Passing { inward, outward, watch, translation, keeping, is_stream, usage, out, stage, has_begun }
 }
 
 /// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
@@ -320,6 +331,9 @@ impl Passing<'_> {
         let Work { spans, members, .. } = work;
         let turn = watch::Turn { input, spans, is_end };
         self.watch.take(&turn, self.translation, members, &mut self.usage, &mut self.stage)?;
+        if let Some((shard, keeping)) = self.keeping {
+            recall::keep(shard, keeping, &mut self.watch, is_end, &self.stage);
+        }
         if self.outward == Outward::LengthAtEnd {
             if !is_end || self.replacement().is_some() {
                 return Ok(());

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::active::{Active, Upstream};
+use super::stored;
 use crate::base::{Refusal, RefusalKind, Span};
 use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::dialect::{gemini, messages};
@@ -15,12 +16,16 @@ use crate::wire::request::{Method, RequestHead};
 pub enum Asked {
     Health,
     Ready,
+    /// Whether anybody is there, as agents for coding ask before their first request.
+    Hello,
     Metrics,
     /// The list of models, or one of them, in the shape of this dialect.
     Models(Grammar),
     Model(Grammar, Span),
     /// An endpoint below `/v1`; the place is the path behind it.
     Api(Endpoint, Span),
+    /// A response or a conversation that may be kept here; the place is the path behind `/v1`.
+    Stored(Span),
     /// A conversation whose model stands in the path, at this place.
     ApiOfModel(Endpoint, Span),
     /// `/p/{provider}/…`: the provider's name and the path behind it.
@@ -75,6 +80,8 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
     match path {
         b"/health" => return only_read(Asked::Health),
         b"/health/ready" => return only_read(Asked::Ready),
+        b"/api/hello" => return only_read(Asked::Hello),
+        b"/" if request.method == Method::Head => return Ok(Asked::Hello),
         b"/v1/models" if is_read => return Ok(Asked::Models(of_caller(head, request))),
         b"/v1beta/models" => return only_read(Asked::Models(Grammar::Gemini)),
         _ if path == metrics_path.as_bytes() => return only_read(Asked::Metrics),
@@ -94,6 +101,9 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
         let endpoint = Endpoint::of_path(&path[3..]);
         if endpoint != Endpoint::Other && request.method != Method::Post {
             return Err("POST, OPTIONS");
+        }
+        if endpoint == Endpoint::Other && stored::is_path(&path[3..]) {
+            return Ok(Asked::Stored(behind(3)));
         }
         return Ok(Asked::Api(endpoint, behind(3)));
     }

@@ -57,16 +57,26 @@ pub fn transcode(
     let as_array = call.endpoint == Endpoint::GenerateStream && alt.is_none_or(|alt| *alt != *b"sse");
     let provider = &call.target.upstream.provider;
     let wall_ms = shard.wall_ms();
-    let told = Told {
+    let mut told = Told {
         id: String::from_utf8_lossy(&shard.ids.next(wall_ms)).replace('-', ""),
         model: call.target.model.clone(),
         created_s: wall_ms / 1000,
         ..Told::default()
     };
+    let mut resolved = None;
+    if let Some(recalled) = &mut call.recalled {
+        resolved = recalled.body.take();
+        if let Some(keeping) = &mut recalled.keeping {
+            keeping.name(&told.id);
+            told.is_kept = true;
+        }
+    }
+    let original = Node::scanned(body.held(&client.input));
     let asked = translate::Asked {
         client: of_client,
         provider: of_provider,
-        body: Node::scanned(body.held(&client.input)),
+        body: resolved.as_deref().map_or(original, Node::scanned),
+        original,
         model: &call.target.model,
         wants_stream: call.wants_stream,
         as_array,

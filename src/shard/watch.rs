@@ -132,6 +132,15 @@ impl Watch {
         Ok(())
     }
 
+    /// The finished answer in the client's dialect, where it is to be kept: once, in the turn that completed it.
+    pub fn take_finished(&mut self, is_end: bool, stage: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Watch::Translated(stream) => stream.take_finished(),
+            Watch::Whole(whole) if is_end && whole.error.is_none() => Some(stage.to_vec()),
+            _ => None,
+        }
+    }
+
     /// Whether the end that the framing shows is a good one. `is_until_close` when it shows none.
     pub fn judge_end(&self, is_until_close: bool) -> Result<(), FaultKind> {
         let is_good = match self {

@@ -10,6 +10,7 @@
 mod api;
 mod commands;
 mod connections;
+mod counts;
 mod fairness;
 mod fidelity;
 mod hostile;
@@ -23,6 +24,7 @@ mod promises_upstream;
 mod providers;
 mod proxies;
 mod signing;
+mod state;
 mod support;
 mod tls;
 mod tokens;

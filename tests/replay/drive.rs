@@ -50,6 +50,7 @@ pub fn translation(client: Client, provider: Grammar, wants_stream: bool) -> Tra
         client: client.grammar,
         provider,
         body: Node::document(body, &mut Vec::new()).expect("JSON"),
+        original: Node::scanned(body),
         model: "m",
         wants_stream,
         as_array: client.as_array,

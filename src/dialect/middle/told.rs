@@ -13,6 +13,8 @@ pub struct Told {
     pub include_usage: bool,
     /// Members of the request that the dialect repeats in its answers: JSON members, each followed by a comma.
     pub echo: Vec<u8>,
+    /// The answer is kept under [`Told::id`]: it goes by that, and its writer hands the finished object over.
+    pub is_kept: bool,
 }
 
 /// What the reader of the answer must know of the request as it was written for the provider.

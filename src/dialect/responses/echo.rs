@@ -4,18 +4,27 @@
 use super::fields::write_on_one_line;
 use crate::wire::json::Node;
 
-/// The members of the request that a response object repeats, each followed by a comma, on one line.
-pub fn echo(body: Node<'_>) -> Vec<u8> {
+/// The members of the request that a response object repeats, each followed by a comma, on one line. `store` says what is
+/// done, whatever was asked for.
+pub fn echo(body: Node<'_>, is_kept: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
-    for (name, default) in FIELDS {
+    for &(name, default) in FIELDS {
         out.push(b'"');
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
         match body.get(name) {
+            _ if name == "store" => out.extend_from_slice(if is_kept { b"true" } else { b"false" }),
             Some(value) => write_on_one_line(value.raw(), &mut out),
             None => out.extend_from_slice(default.as_bytes()),
         }
         out.push(b',');
+    }
+    if let Some(conversation) = body.get("conversation") {
+        // The request may give its id alone; the response has an object.
+        let id = conversation.get("id").unwrap_or(conversation);
+        out.extend_from_slice(b"\"conversation\":{\"id\":");
+        write_on_one_line(id.raw(), &mut out);
+        out.extend_from_slice(b"},");
     }
     out
 }
@@ -53,7 +62,7 @@ mod tests {
         let body =
             b"{\"tools\":[\n{\"type\":\"function\"}\r\n],\"temperature\":0.10,\"user\":null,\"store\":false}";
         let mut out = b"{".to_vec();
-        out.extend(echo(Node::document(body, &mut Vec::new()).unwrap()));
+        out.extend(echo(Node::document(body, &mut Vec::new()).unwrap(), false));
         assert!(!out.contains(&b'\n') && !out.contains(&b'\r'));
         out.extend_from_slice(b"\"end\":1}");
         let told: serde_json::Value = serde_json::from_slice(&out).unwrap();

@@ -18,6 +18,7 @@ pub struct Output {
     model: Vec<u8>,
     created_s: u64,
     echo: Vec<u8>,
+    pub is_kept: bool,
     pub items: Vec<Item>,
     /// Where each block went, by its number; blocks that this dialect leaves out went nowhere.
     slots: Vec<Option<Slot>>,
@@ -45,16 +46,21 @@ impl Output {
         let id = escaped(&told.id);
         let mut response_id = RESPONSE_PREFIX.as_bytes().to_vec();
         response_id.extend_from_slice(&id);
-        let echo =
-            if told.echo.is_empty() { super::echo::echo(json::Node::scanned(b"{}")) } else { told.echo };
+        let echo = if told.echo.is_empty() {
+            super::echo::echo(json::Node::scanned(b"{}"), true)
+        } else {
+            told.echo
+        };
         let (items, slots, usage, finish) = (Vec::new(), Vec::new(), Usage::default(), None);
         let model = escaped(&told.model);
-        Output { id, response_id, model, created_s: told.created_s, echo, items, slots, usage, finish }
+        let (created_s, is_kept) = (told.created_s, told.is_kept);
+        Output { id, response_id, model, created_s, echo, is_kept, items, slots, usage, finish }
     }
 
-    /// An id of another dialect's is not kept: clients of this one tell responses by the prefix.
+    /// An id of another dialect's is not taken over: clients of this one tell responses by the prefix. Neither is any where
+    /// the response is found again by ours.
     pub fn start(&mut self, start: &Start<'_>) {
-        if start.id.as_escaped().starts_with(RESPONSE_PREFIX.as_bytes()) {
+        if !self.is_kept && start.id.as_escaped().starts_with(RESPONSE_PREFIX.as_bytes()) {
             self.response_id = start.id.as_escaped().to_vec();
         }
         if !start.model.is_empty() {

@@ -17,6 +17,8 @@ pub struct StreamWriter {
     has_started: bool,
     has_ended: bool,
     scratch: Vec<u8>,
+    /// The response object at its end, where it is kept.
+    finished: Option<Vec<u8>>,
 }
 
 impl StreamWriter {
@@ -25,7 +27,14 @@ impl StreamWriter {
 
     pub fn new(told: Told) -> StreamWriter {
         let (has_started, has_ended, scratch) = (false, false, Vec::new());
-        StreamWriter { output: Output::new(told), events_count: 0, has_started, has_ended, scratch }
+        StreamWriter {
+            output: Output::new(told),
+            events_count: 0,
+            has_started,
+            has_ended,
+            scratch,
+            finished: None,
+        }
     }
 
     /// Appends what the event means to the client.
@@ -61,8 +70,18 @@ impl StreamWriter {
                 let is_incomplete = self.output.incomplete_reason().is_some();
                 let kind = if is_incomplete { "response.incomplete" } else { "response.completed" };
                 self.write_response(kind, Moment::Ended, out);
+                if self.output.is_kept {
+                    let mut finished = Vec::new();
+                    self.output.write(Moment::Ended, &mut finished);
+                    self.finished = Some(finished);
+                }
             }
         }
+    }
+
+    /// The response object, once it is complete and where it is to be kept.
+    pub fn take_finished(&mut self) -> Option<Vec<u8>> {
+        self.finished.take()
     }
 
     fn open(&mut self, at: Place, block: &Block<'_>, out: &mut Vec<u8>) {

@@ -98,6 +98,11 @@ impl Stream {
         }
     }
 
+    /// The finished answer, where it is to be kept; once.
+    pub fn take_finished(&mut self) -> Option<Vec<u8>> {
+        self.voice.take_finished()
+    }
+
     /// Tells the client that the stream ends here although it should not.
     pub fn fail(&mut self, error: ProviderError, out: &mut Vec<u8>) {
         if !self.has_error {

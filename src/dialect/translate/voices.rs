@@ -143,6 +143,16 @@ impl Voice {
     }
 }
 
+impl Voice {
+    /// The finished answer, where it is to be kept.
+    pub(super) fn take_finished(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Voice::Responses(writer) => writer.take_finished(),
+            _ => None,
+        }
+    }
+}
+
 /// What keeps a silent stream of this grammar alive.
 pub fn keep_alive(grammar: Grammar, as_array: bool) -> &'static [u8] {
     match grammar {

@@ -6,7 +6,7 @@ use crate::dialect::middle::{Arguments, ErrorKind, FinishReason, Rules, Signatur
 use serde_json::{Value, json};
 
 fn told() -> Told {
-    Told { id: "x".to_owned(), model: "m".to_owned(), created_s: 7, include_usage: true, echo: Vec::new() }
+    Told { id: "x".to_owned(), model: "m".to_owned(), created_s: 7, include_usage: true, ..Told::default() }
 }
 
 /// The data of the stream that these events make.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 fn told() -> Told {
     let (id, model) = ("abc".to_owned(), "asked".to_owned());
-    Told { id, model, created_s: 9, include_usage: true, echo: Vec::new() }
+    Told { id, model, created_s: 9, include_usage: true, ..Told::default() }
 }
 
 fn at(block: u32) -> Place {
