@@ -14,8 +14,9 @@ use crate::wire::json::{Kind, Member, Node};
 /// Reads a whole answer as the events of a stream.
 pub fn read_answer(body: Node<'_>, rules: &Rules, emit: &mut dyn FnMut(Event<'_>)) {
     let mut reader = StreamReader::new(rules);
-    let is_message = body.get("content").is_some_and(|content| content.kind() == Kind::Array);
-    let done = if body.get("error").is_some() {
+    let [content, error] = body.pick(["content", "error"]);
+    let is_message = content.is_some_and(|content| content.kind() == Kind::Array);
+    let done = if error.is_some() {
         Err(errors::read_error(body))
     } else if !is_message {
         Err(errors::broken("The provider's answer is no message."))
@@ -105,23 +106,24 @@ impl StreamReader {
 
     /// The head of a message, with the blocks that it already holds. Some relays repeat it, which changes nothing; one that
     /// begins anew behind blocks that the client has seen would give two answers in one.
-    fn begin(&mut self, message: Node<'_>, emit: &mut dyn FnMut(Event<'_>)) -> Result<(), ProviderError> {
+    fn begin<'m>(&mut self, message: Node<'m>, emit: &mut dyn FnMut(Event<'_>)) -> Result<(), ProviderError> {
         if self.blocks.has_any() {
             return Err(errors::broken("The provider began its answer anew in the middle of it."));
         }
+        let [id, model, content, usage] = message.pick(["id", "model", "content", "usage"]);
         if !self.has_started {
             self.has_started = true;
             let text =
-                |key: &str| Text::escaped(message.get(key).and_then(Node::escaped).unwrap_or_default());
-            emit(Event::Start(Start { id: text("id"), model: text("model"), created_s: None }));
+                |node: Option<Node<'m>>| Text::escaped(node.and_then(Node::escaped).unwrap_or_default());
+            emit(Event::Start(Start { id: text(id), model: text(model), created_s: None }));
         }
-        for (index, block) in message.get("content").into_iter().flat_map(Node::items).enumerate() {
+        for (index, block) in content.into_iter().flat_map(Node::items).enumerate() {
             let index = index as u64;
             self.blocks.open(index, block, emit)?;
             self.blocks.close(index, emit);
         }
         self.read_stop(message);
-        self.read_usage(message.get("usage").unwrap_or(nothing()), emit);
+        self.read_usage(usage.unwrap_or(nothing()), emit);
         Ok(())
     }
 
@@ -135,15 +137,15 @@ impl StreamReader {
 
     /// Why the message stopped, from the object that says so; a later word replaces an earlier one.
     fn read_stop(&mut self, from: Node<'_>) {
-        if let Some(word) = from.get("stop_reason").and_then(Node::text) {
+        let [reason, sequence, details] = from.pick(["stop_reason", "stop_sequence", "stop_details"]);
+        if let Some(word) = reason.and_then(Node::text) {
             self.stop = Some(stop_reason::read(&word));
         }
         let text = |node: Node<'_>| node.escaped().map(|escaped| Text::escaped(escaped).into_owned());
-        let sequence = from.get("stop_sequence").and_then(text);
-        if let Some(sequence) = sequence.filter(|sequence| !sequence.is_empty()) {
+        if let Some(sequence) = sequence.and_then(text).filter(|sequence| !sequence.is_empty()) {
             self.stop_sequence = Some(sequence);
         }
-        let explanation = from.get("stop_details").and_then(|details| details.get("explanation"));
+        let explanation = details.and_then(|details| details.get("explanation"));
         if let Some(explanation) = explanation.and_then(text).filter(|explanation| !explanation.is_empty()) {
             self.refusal = Some(explanation);
         }
