@@ -567,7 +567,7 @@ const TODO_BYTES_MIN: usize = 20;
 const MARKS: &[&str] = &["TODO", "FIXME", "XXX", "HACK"];
 const WORKPLACES: &[&str] = &["/home/", "/root/", "/Users/", "/mnt/", "/workspace/"];
 const FOLDERS_SKIPPED: &[&str] =
-    &[".git", "target", ".venv", "node_modules", "corpus", "artifacts", "results"];
+    &[".git", "target", ".venv", "node_modules", "corpus", "artifacts", "found", "results"];
 const FILES_SKIPPED: &[&str] = &[".git", "Cargo.lock", "LICENSE"];
 
 /// The test of the rules: every bad text gives the complaint that it should, and a good one gives none.
