@@ -5,11 +5,13 @@ pub mod clock;
 pub mod fault;
 pub mod id;
 pub mod limits;
+pub mod money;
 pub mod refusal;
 mod secret;
 mod span;
 
 pub use base64::{base64, base64_url};
+pub use money::Pico;
 pub use refusal::{Refusal, RefusalKind};
 pub use secret::Secret;
 pub use span::Span;
