@@ -15,6 +15,7 @@ pub mod provider;
 
 pub mod config;
 
+pub mod journal;
 pub mod net;
 pub mod policy;
 

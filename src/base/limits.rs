@@ -129,3 +129,21 @@ pub const STATE_MS_MAX: u64 = 2_000;
 /// Items on one page of a list, and the usual count (OpenAI's API reference).
 pub const STATE_PAGE_ITEMS_MAX: usize = 100;
 pub const STATE_PAGE_ITEMS_USUAL: usize = 20;
+
+/// One file of the journal. A shard has one open and starts another when it is full; small, because its pages count as memory.
+pub const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+/// One record of the journal. What does not fit (bodies) goes into several.
+pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+/// Texts of a record that name something, and those that may be longer. What is longer is cut.
+pub const RECORD_NAME_BYTES_MAX: usize = 256;
+pub const RECORD_TEXT_BYTES_MAX: usize = 1024;
+/// All labels of one record.
+pub const RECORD_LABELS_BYTES_MAX: usize = 4 * 1024;
+/// Attempts that a record lists; it counts those beyond.
+pub const ATTEMPTS_RECORDED_MAX: usize = 32;
+/// How long the journal waits after a file could not be made before it tries again.
+pub const JOURNAL_AGAIN_MS: u64 = 200;
+/// What is read of the journal at a time, and the records that go to the store as one batch.
+pub const JOURNAL_READ_BYTES: usize = 256 * 1024;
+pub const JOURNAL_BATCH_RECORDS_MAX: usize = 1024;
+const _: () = assert!(RECORD_BYTES_MAX * 2 <= JOURNAL_READ_BYTES, "a read brings at least one record");

@@ -1,0 +1,79 @@
+//! What all shards' journals hold together, and what they could not hold: counted by the writers, read by everybody.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts of one instance's journal. Bytes are those of its files.
+#[derive(Debug)]
+pub struct Gauge {
+    bytes: AtomicU64,
+    bytes_max: AtomicU64,
+    lost: AtomicU64,
+    appended: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Gauge {
+    pub fn new(bytes_max: u64) -> Gauge {
+        Gauge {
+            bytes: AtomicU64::new(0),
+            bytes_max: AtomicU64::new(bytes_max),
+            lost: AtomicU64::new(0),
+            appended: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes room for a file. False when that would be more than the journal may hold.
+    pub(super) fn take(&self, bytes: u64) -> bool {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let is_room = before.saturating_add(bytes) <= self.bytes_max.load(Ordering::Relaxed);
+        if !is_room {
+            self.give_back(bytes);
+        }
+        is_room
+    }
+
+    pub(super) fn give_back(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Files of that many bytes were read to their end and taken away.
+    pub fn released(&self, bytes: u64) {
+        self.give_back(bytes);
+    }
+
+    pub(super) fn lose(&self, records: u64) {
+        self.lost.fetch_add(records, Ordering::Relaxed);
+    }
+
+    pub(super) fn append(&self) {
+        self.appended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn fail(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A setting that changed counts from the next file on.
+    pub fn set_bytes_max(&self, bytes_max: u64) {
+        self.bytes_max.store(bytes_max, Ordering::Relaxed);
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Exchanges that have no record, because there was no room for one.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Files that could not be made: no room on the disk, or no permission.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    pub fn appended(&self) -> u64 {
+        self.appended.load(Ordering::Relaxed)
+    }
+}

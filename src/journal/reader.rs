@@ -1,0 +1,187 @@
+//! The other end of a journal: reads records behind the writer, hands them out in batches, and forgets only what was said
+//! to be safe elsewhere.
+#![expect(clippy::disallowed_methods, reason = "the room that owns the journal's files")]
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::place;
+use crate::base::Span;
+use crate::base::limits::{JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, SEGMENT_BYTES};
+use crate::ledger::frame::{self, Frame, HEADER_BYTES, Header};
+
+/// Reads the segments of one shard, in their order.
+pub struct Reader {
+    folder: PathBuf,
+    shard: u32,
+    at: Place,
+    file: Option<File>,
+    /// Nobody writes any more: what is cut is cut for good.
+    is_orphan: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    number: u64,
+    at: usize,
+}
+
+/// Records that were read and not yet let go.
+pub struct Batch {
+    bytes: Vec<u8>,
+    records: Vec<Span>,
+    next: Place,
+    /// A record was cut here by the end of the process.
+    pub is_torn: bool,
+    /// The segment is read to its end.
+    pub ends_segment: bool,
+}
+
+impl Batch {
+    pub fn records(&self) -> impl Iterator<Item = &[u8]> {
+        self.records.iter().map(|record| record.of(&self.bytes))
+    }
+
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+impl Reader {
+    /// Reads the journal that a shard of this process is writing, from its beginning.
+    pub fn behind(folder: &Path, shard: usize) -> Reader {
+        let shard = u32::try_from(shard).expect("a shard's number is small");
+        let at = Place { number: 1, at: HEADER_BYTES };
+        Reader { folder: folder.to_owned(), shard, at, file: None, is_orphan: false }
+    }
+
+    /// Reads what a shard of an ended process left, from the oldest segment that is still there.
+    pub fn of_orphan(folder: &Path, shard: u32) -> io::Result<Reader> {
+        let numbers = place::segments(folder)?;
+        let first = numbers.iter().find(|(of, _)| *of == shard).map_or(1, |(_, number)| *number);
+        let at = Place { number: first, at: HEADER_BYTES };
+        Ok(Reader { folder: folder.to_owned(), shard, at, file: None, is_orphan: true })
+    }
+
+    /// The next records, without letting go of them: the same ones come again until [`Reader::release`]. An empty batch
+    /// that ends no segment means that there is nothing more, for now or for good.
+    pub fn peek(&mut self) -> io::Result<Batch> {
+        let mut batch = Batch {
+            bytes: Vec::new(),
+            records: Vec::new(),
+            next: self.at,
+            is_torn: false,
+            ends_segment: false,
+        };
+        let Some(file) = self.open()? else { return Ok(batch) };
+        // A look at the first bytes tells whether there is anything, which mostly there is not.
+        let mut first = [0; 8];
+        let seen = read_at(&file, &mut first, self.at.at)?;
+        if seen == first.len() && first == [0; 8] && !self.is_orphan {
+            self.file = Some(file);
+            return Ok(batch);
+        }
+        let left = SEGMENT_BYTES.saturating_sub(self.at.at);
+        // Where nobody writes, the end of what was read has to be the end of the segment.
+        let window = if self.is_orphan { left } else { left.min(JOURNAL_READ_BYTES) };
+        batch.bytes.resize(window, 0);
+        let got = read_at(&file, &mut batch.bytes, self.at.at)?;
+        batch.bytes.truncate(got);
+        self.file = Some(file);
+        self.look(&mut batch);
+        Ok(batch)
+    }
+
+    /// Finds the records in what was read.
+    fn look(&self, batch: &mut Batch) {
+        let base = self.at.at;
+        while batch.records.len() < JOURNAL_BATCH_RECORDS_MAX {
+            match frame::look(&batch.bytes, base, batch.next.at, self.at.number) {
+                Frame::Record { record, next } => {
+                    batch.records.push(Span::new(record.start as usize - base, record.end as usize - base));
+                    batch.next.at = next;
+                }
+                Frame::Closed => {
+                    batch.ends_segment = true;
+                    batch.next = Place { number: self.at.number + 1, at: HEADER_BYTES };
+                    return;
+                }
+                // A writer may be in the middle of it.
+                Frame::Open | Frame::Torn if !self.is_orphan => return,
+                // Nothing follows in what an ended process wrote, but perhaps in its next segment.
+                end => {
+                    batch.is_torn = end == Frame::Torn;
+                    batch.ends_segment = true;
+                    batch.next = Place { number: self.at.number + 1, at: HEADER_BYTES };
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The batch is safe elsewhere. Segments that were read to their end are taken away; gives the bytes of those.
+    pub fn release(&mut self, batch: &Batch) -> io::Result<u64> {
+        let before = std::mem::replace(&mut self.at, batch.next);
+        if before.number == self.at.number {
+            return Ok(0);
+        }
+        self.file = None;
+        match fs::remove_file(self.path(before.number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(SEGMENT_BYTES as u64),
+        }
+    }
+
+    /// Makes what was written so far safe from a loss of power.
+    pub fn sync(&self) -> io::Result<()> {
+        for (shard, number) in place::segments(&self.folder)? {
+            if shard == self.shard && number >= self.at.number {
+                match File::open(self.path(number)) {
+                    Ok(file) => file.sync_data()?,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The segment to read, when it is there and has its header.
+    fn open(&mut self) -> io::Result<Option<File>> {
+        if let Some(file) = self.file.take() {
+            return Ok(Some(file));
+        }
+        let file = match File::open(self.path(self.at.number)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let mut header = [0; HEADER_BYTES];
+        let got = read_at(&file, &mut header, 0)?;
+        let expected = Header { shard: self.shard, number: self.at.number };
+        Ok((Header::read(&header[..got]) == Some(expected)).then_some(file))
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        self.folder.join(place::segment_name(self.shard, number))
+    }
+}
+
+/// Reads as much as there is, at most the length of `bytes`.
+fn read_at(file: &File, bytes: &mut [u8], at: usize) -> io::Result<usize> {
+    let mut got = 0;
+    while got < bytes.len() {
+        match file.read_at(&mut bytes[got..], (at + got) as u64) {
+            Ok(0) => break,
+            Ok(count) => got += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(got)
+}

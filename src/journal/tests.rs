@@ -1,0 +1,161 @@
+//! A journal on a real disk: what a writer appended comes out of a reader, whatever happens in between.
+#![expect(clippy::disallowed_methods, reason = "looks at the files of the journal")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::*;
+use crate::base::limits::{RECORD_BYTES_MAX, SEGMENT_BYTES};
+use crate::ledger::record::{self, Record};
+
+/// A folder of its own, gone when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("ringway-journal-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn writer(folder: &Path, segments_max: u64) -> (Writer, Arc<Gauge>) {
+    let gauge = Arc::new(Gauge::new(segments_max * SEGMENT_BYTES as u64));
+    (Writer::new(folder, 0, gauge.clone()), gauge)
+}
+
+/// Reads and lets go of everything that is there.
+fn drain(reader: &mut Reader) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    loop {
+        let batch = reader.peek().unwrap();
+        if batch.is_empty() && !batch.ends_segment {
+            return all;
+        }
+        all.extend(batch.records().map(<[u8]>::to_vec));
+        reader.release(&batch).unwrap();
+    }
+}
+
+fn segments(folder: &Path) -> usize {
+    let is_segment = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with(".seg");
+    std::fs::read_dir(folder)
+        .unwrap()
+        .filter(|entry| is_segment(&entry.as_ref().unwrap().file_name()))
+        .count()
+}
+
+/// Records that tell their number, of lengths that differ.
+fn numbered(count: u32) -> Vec<Vec<u8>> {
+    let one = |n: u32| [&n.to_le_bytes()[..], &vec![b'x'; (n as usize * 37) % 3000]].concat();
+    (0..count).map(one).collect()
+}
+
+#[test]
+fn everything_comes_out_in_order_over_many_segments_and_drained_ones_go() {
+    let folder = Folder::new("order");
+    let (mut writer, _) = writer(&folder.0, 100);
+    let mut reader = Reader::behind(&folder.0, 0);
+    assert!(drain(&mut reader).is_empty(), "nothing was made yet");
+    let records = numbered(8_000);
+    let mut got = Vec::new();
+    for (n, record) in records.iter().enumerate() {
+        writer.append(record, Need::Begin).unwrap();
+        if n % 1_500 == 0 {
+            got.extend(drain(&mut reader));
+        }
+    }
+    got.extend(drain(&mut reader));
+    assert_eq!(got, records);
+    assert_eq!(segments(&folder.0), 2, "the one that is written and the spare one");
+}
+
+#[test]
+fn what_was_not_released_comes_again() {
+    let folder = Folder::new("again");
+    let (mut writer, _) = writer(&folder.0, 4);
+    writer.append(b"one", Need::Begin).unwrap();
+    let mut reader = Reader::behind(&folder.0, 0);
+    for _ in 0..2 {
+        let batch = reader.peek().unwrap();
+        assert_eq!(batch.records().collect::<Vec<_>>(), [b"one"]);
+    }
+    assert_eq!(drain(&mut Reader::of_orphan(&folder.0, 0).unwrap()), [b"one"]);
+}
+
+#[test]
+fn a_full_journal_refuses_beginnings_keeps_room_for_ends_and_counts_what_is_lost() {
+    let folder = Folder::new("full");
+    let (mut writer, gauge) = writer(&folder.0, 3);
+    let record = vec![7; RECORD_BYTES_MAX];
+    let mut begun = 0;
+    while writer.append(&record, Need::Begin).is_ok() {
+        begun += 1;
+    }
+    let per_segment = SEGMENT_BYTES / (RECORD_BYTES_MAX + 16);
+    assert!(begun >= 2 * per_segment - 2, "{begun} records of {per_segment} a segment");
+    writer.lose();
+    let mut ended = 0;
+    while writer.append(&record, Need::End).is_ok() {
+        ended += 1;
+    }
+    assert!(ended >= per_segment - 2, "{ended}");
+    assert_eq!(gauge.lost(), 1);
+    assert_eq!(gauge.bytes(), 3 * SEGMENT_BYTES as u64);
+
+    let mut reader = Reader::behind(&folder.0, 0);
+    let (mut records, mut lost, mut freed) = (0, 0, 0);
+    loop {
+        let batch = reader.peek().unwrap();
+        if batch.is_empty() && !batch.ends_segment {
+            break;
+        }
+        for bytes in batch.records() {
+            match record::read(bytes) {
+                Some(Record::Lost(count)) => lost += count,
+                _ => records += 1,
+            }
+        }
+        freed += reader.release(&batch).unwrap();
+    }
+    assert_eq!((records, lost), (begun + ended, 1), "the journal says itself what it lost");
+    gauge.released(freed);
+    writer.append(&record, Need::Begin).expect("there is room again");
+}
+
+#[test]
+fn a_record_that_was_cut_by_the_end_of_the_process_is_none_and_those_before_it_stay() {
+    let folder = Folder::new("torn");
+    let instance = Instance::begin(&folder.0).unwrap();
+    assert!(Orphan::find(&folder.0).unwrap().is_empty(), "the instance lives");
+    let (mut writer, _) = writer(&instance.folder, 4);
+    for record in [&b"first"[..], b"second", b"third record"] {
+        writer.append(record, Need::Begin).unwrap();
+    }
+    let segment = instance.folder.join("0-0000000000000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let third = bytes.windows(12).position(|window| window == b"third record").unwrap();
+    bytes[third + 5..third + 12].fill(0);
+    std::fs::write(&segment, bytes).unwrap();
+    drop((writer, instance));
+
+    let orphans = Orphan::find(&folder.0).unwrap();
+    let [orphan] = &orphans[..] else { panic!("{orphans:?}") };
+    assert_eq!(orphan.shards().unwrap(), [0]);
+    let mut reader = Reader::of_orphan(&orphan.folder, 0).unwrap();
+    let batch = reader.peek().unwrap();
+    assert_eq!(batch.records().collect::<Vec<_>>(), [&b"first"[..], b"second"]);
+    assert!(batch.is_torn && batch.ends_segment);
+    reader.release(&batch).unwrap();
+    assert!(drain(&mut reader).is_empty());
+    assert!(Orphan::find(&folder.0).unwrap().is_empty(), "somebody is at it");
+    let left = orphans.into_iter().next().unwrap();
+    left.remove().unwrap();
+    assert!(Orphan::find(&folder.0).unwrap().is_empty());
+}

@@ -1,0 +1,138 @@
+//! The shard's end of its journal. Appending copies a record into memory that is a file; only every few thousand records
+//! a new file has to be made.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::MmapMut;
+
+use super::gauge::Gauge;
+use super::{map, place};
+use crate::base::clock;
+use crate::base::limits::{JOURNAL_AGAIN_MS, SEGMENT_BYTES};
+use crate::ledger::frame::{self, CLOSE_BYTES, HEADER_BYTES, Header};
+use crate::ledger::record;
+
+/// There is no room for the record: the journal holds as much as it may, or the disk gives no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// What the record is to its exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The exchange has not begun: it can still be refused.
+    Begin,
+    /// The exchange has been recorded as begun, and its end has to find room.
+    End,
+}
+
+/// Appends records for one shard.
+pub struct Writer {
+    folder: PathBuf,
+    shard: u32,
+    gauge: Arc<Gauge>,
+    open: Option<Segment>,
+    /// Held back for the ends of exchanges that began when there still was room.
+    spare: Option<Segment>,
+    next_number: u64,
+    /// Exchanges without a record since the last record that was written.
+    lost: u64,
+    /// Making a file failed: when to try again, in milliseconds of the monotonic clock.
+    again_ms: u64,
+}
+
+struct Segment {
+    map: MmapMut,
+    number: u64,
+    at: usize,
+}
+
+impl Segment {
+    fn has_room(&self, record_len: usize) -> bool {
+        self.at + frame::framed_len(record_len) + CLOSE_BYTES <= SEGMENT_BYTES
+    }
+
+    fn write(&mut self, record: &[u8]) {
+        self.at = frame::write(&mut self.map, self.at, self.number, record);
+    }
+}
+
+impl Writer {
+    /// A writer for this shard, below the folder of the running instance. Its files are made with the first record.
+    pub fn new(folder: &Path, shard: usize, gauge: Arc<Gauge>) -> Writer {
+        let shard = u32::try_from(shard).expect("a shard's number is small");
+        let folder = folder.to_owned();
+        Writer { folder, shard, gauge, open: None, spare: None, next_number: 1, lost: 0, again_ms: 0 }
+    }
+
+    /// Appends a record, or says that there is no room for it. The beginning of an exchange finds none as soon as the
+    /// journal is full; an end may use what is held back for ends.
+    pub fn append(&mut self, record: &[u8], need: Need) -> Result<(), Full> {
+        let is_on_reserve = self.open.is_some() && self.spare.is_none();
+        if is_on_reserve && need == Need::Begin {
+            self.spare = Some(self.make().ok_or(Full)?);
+        }
+        if !self.open.as_ref().is_some_and(|open| open.has_room(record.len() + LOST_BYTES_MAX)) {
+            self.turn_over(need)?;
+        }
+        let open = self.open.as_mut().ok_or(Full)?;
+        if self.lost > 0 {
+            let mut lost = Vec::with_capacity(LOST_BYTES_MAX);
+            record::write_lost(&mut lost, std::mem::take(&mut self.lost));
+            open.write(&lost);
+        }
+        open.write(record);
+        self.gauge.append();
+        Ok(())
+    }
+
+    /// Counts an exchange that goes on without a record.
+    pub fn lose(&mut self) {
+        self.lost += 1;
+        self.gauge.lose(1);
+    }
+
+    /// Closes the segment and goes on in the one that was held back, for which another one is held back.
+    fn turn_over(&mut self, need: Need) -> Result<(), Full> {
+        if self.spare.is_none() {
+            self.spare = self.make();
+        }
+        if self.spare.is_none() {
+            return Err(Full);
+        }
+        let after = self.make();
+        if after.is_none() && need == Need::Begin {
+            return Err(Full);
+        }
+        let next = std::mem::replace(&mut self.spare, after);
+        if let Some(mut before) = std::mem::replace(&mut self.open, next) {
+            frame::close(&mut before.map, before.at);
+        }
+        Ok(())
+    }
+
+    /// Makes a file. After a failure the next try comes a moment later, so that a full disk costs no more than that.
+    fn make(&mut self) -> Option<Segment> {
+        let now_ms = clock::monotonic_us() / 1000;
+        if now_ms < self.again_ms || !self.gauge.take(SEGMENT_BYTES as u64) {
+            return None;
+        }
+        let number = self.next_number;
+        match map::create(&self.folder.join(place::segment_name(self.shard, number))) {
+            Ok(mut map) => {
+                map[..HEADER_BYTES].copy_from_slice(&Header { shard: self.shard, number }.bytes());
+                self.next_number += 1;
+                Some(Segment { map, number, at: HEADER_BYTES })
+            }
+            Err(_) => {
+                self.gauge.give_back(SEGMENT_BYTES as u64);
+                self.gauge.fail();
+                self.again_ms = now_ms + JOURNAL_AGAIN_MS;
+                None
+            }
+        }
+    }
+}
+
+/// What a record of lost ones takes at most, framed.
+const LOST_BYTES_MAX: usize = frame::framed_len(16);

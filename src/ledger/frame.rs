@@ -1,0 +1,199 @@
+//! The journal's bytes: a segment is a header and then frames, one record each. Bytes in, places out; a frame that was
+//! half written is never taken for a record.
+//!
+//! ```text
+//! segment := magic "RWJ\x01" | shard u32 | number u64 | zero u128          (32 bytes, all numbers little-endian)
+//! frame   := length u32 | checksum u32 | record | zeros up to a multiple of 8
+//! ```
+//!
+//! A length of zero stands where nothing was written yet, because segments are made of zeros; the largest length closes the
+//! segment. The checksum (CRC-32 over the number of the segment and the record) tells a frame that was cut by a crash.
+
+use crate::base::Span;
+use crate::base::limits::{RECORD_BYTES_MAX, SEGMENT_BYTES};
+
+pub const HEADER_BYTES: usize = 32;
+
+/// Which segment this is: of which shard, and the how-manieth that it made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub shard: u32,
+    pub number: u64,
+}
+
+impl Header {
+    pub fn bytes(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..4].copy_from_slice(MAGIC);
+        bytes[4..8].copy_from_slice(&self.shard.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.number.to_le_bytes());
+        bytes
+    }
+
+    /// The header at the front of a segment; `None` when these bytes are none of ours.
+    pub fn read(segment: &[u8]) -> Option<Header> {
+        let rest = segment.get(..HEADER_BYTES)?.strip_prefix(MAGIC)?;
+        let (shard, rest) = rest.split_first_chunk()?;
+        let (number, _) = rest.split_first_chunk()?;
+        Some(Header { shard: u32::from_le_bytes(*shard), number: u64::from_le_bytes(*number) })
+    }
+}
+
+/// How many bytes a record of this length takes in a segment.
+pub const fn framed_len(record_len: usize) -> usize {
+    FRAME_HEAD_BYTES + record_len.next_multiple_of(ALIGNMENT)
+}
+
+/// Writes a record at this place of a segment and gives the place behind it. The length goes in last: whoever reads
+/// meanwhile, or after a crash, sees nothing or all of it, and the checksum tells where a processor thought otherwise.
+///
+/// # Panics
+/// When the record is empty, longer than a record may be, or has no room: the writer asks [`framed_len`] first.
+pub fn write(segment: &mut [u8], at: usize, number: u64, record: &[u8]) -> usize {
+    assert!((1..=RECORD_BYTES_MAX).contains(&record.len()), "a record has a length that a frame can say");
+    let end = at + framed_len(record.len());
+    let frame = &mut segment[at..end];
+    frame[FRAME_HEAD_BYTES..FRAME_HEAD_BYTES + record.len()].copy_from_slice(record);
+    frame[4..8].copy_from_slice(&checksum(number, record).to_le_bytes());
+    std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
+    frame[..4].copy_from_slice(&(record.len() as u32).to_le_bytes());
+    end
+}
+
+/// Closes a segment at this place: the shard goes on in the next one.
+pub fn close(segment: &mut [u8], at: usize) {
+    segment[at..at + 4].copy_from_slice(&CLOSED.to_le_bytes());
+}
+
+/// What stands at a place of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A record at this place, and where the next frame begins.
+    Record { record: Span, next: usize },
+    /// Nothing yet, or not all of it.
+    Open,
+    /// Nothing more will come here.
+    Closed,
+    /// Bytes that are no frame. In a segment that nobody writes any more, a record was cut here.
+    Torn,
+}
+
+/// Looks at the frame that begins at the place `at` of segment `number`. `bytes` are what was read of it, from `base` on;
+/// they may end early. Places of records are those in the segment.
+pub fn look(bytes: &[u8], base: usize, at: usize, number: u64) -> Frame {
+    if at + FRAME_HEAD_BYTES > SEGMENT_BYTES {
+        return Frame::Closed;
+    }
+    let Some((length, rest)) = bytes.get(at - base..).unwrap_or_default().split_first_chunk() else {
+        return Frame::Open;
+    };
+    let length = u32::from_le_bytes(*length);
+    if length == CLOSED {
+        return Frame::Closed;
+    }
+    let Some((expected, rest)) = rest.split_first_chunk() else { return Frame::Open };
+    let length = length as usize;
+    if length == 0 {
+        let is_blank = *expected == [0; 4] && rest.iter().take(ALIGNMENT).all(|&byte| byte == 0);
+        return if is_blank { Frame::Open } else { Frame::Torn };
+    }
+    let next = at.saturating_add(framed_len(length));
+    if length > RECORD_BYTES_MAX || next > SEGMENT_BYTES {
+        return Frame::Torn;
+    }
+    let Some(record) = rest.get(..length) else { return Frame::Open };
+    if checksum(number, record) != u32::from_le_bytes(*expected) {
+        return Frame::Torn;
+    }
+    let start = at + FRAME_HEAD_BYTES;
+    Frame::Record { record: Span::new(start, start + length), next }
+}
+
+fn checksum(number: u64, record: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&number.to_le_bytes());
+    hasher.update(record);
+    hasher.finalize()
+}
+
+const MAGIC: &[u8] = b"RWJ\x01";
+const FRAME_HEAD_BYTES: usize = 8;
+/// What a segment keeps free at its end, so that it can always be closed.
+pub const CLOSE_BYTES: usize = 4;
+const ALIGNMENT: usize = 8;
+const CLOSED: u32 = u32::MAX;
+
+const _: () = assert!(HEADER_BYTES.is_multiple_of(ALIGNMENT), "the first frame is aligned like all others");
+const _: () = assert!(RECORD_BYTES_MAX < CLOSED as usize, "no record's length closes a segment");
+const _: () = assert!(
+    HEADER_BYTES + framed_len(RECORD_BYTES_MAX) + CLOSE_BYTES <= SEGMENT_BYTES,
+    "the longest record fits an empty segment"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(records: &[&[u8]]) -> (Vec<u8>, usize) {
+        let mut segment = vec![0; SEGMENT_BYTES];
+        segment[..HEADER_BYTES].copy_from_slice(&Header { shard: 1, number: 7 }.bytes());
+        let end = records.iter().fold(HEADER_BYTES, |at, record| write(&mut segment, at, 7, record));
+        (segment, end)
+    }
+
+    fn read(segment: &[u8]) -> (Vec<Vec<u8>>, Frame) {
+        let (mut at, mut records) = (HEADER_BYTES, Vec::new());
+        loop {
+            match look(segment, 0, at, 7) {
+                Frame::Record { record, next } => {
+                    records.push(record.of(segment).to_vec());
+                    at = next;
+                }
+                end => return (records, end),
+            }
+        }
+    }
+
+    #[test]
+    fn records_come_back_and_the_end_is_told() {
+        let (mut segment, end) = segment(&[b"a", b"12345678", b"123456789"]);
+        assert_eq!(Header::read(&segment), Some(Header { shard: 1, number: 7 }));
+        assert_eq!(Header::read(&[0; HEADER_BYTES]), None);
+        assert_eq!(read(&segment).1, Frame::Open);
+        close(&mut segment, end);
+        let (records, last) = read(&segment);
+        assert_eq!(
+            (records, last),
+            (vec![b"a".to_vec(), b"12345678".to_vec(), b"123456789".to_vec()], Frame::Closed)
+        );
+    }
+
+    #[test]
+    fn a_segment_that_was_read_in_part_gives_whole_records_and_no_others() {
+        let records: [&[u8]; 3] = [b"one", b"two and more", b"3"];
+        let (segment, end) = segment(&records);
+        for cut in HEADER_BYTES..=end {
+            let (got, last) = read(&segment[..cut]);
+            assert!(records.iter().zip(&got).all(|(want, got)| want == got), "{cut}");
+            assert!(matches!(last, Frame::Open), "{cut}: {last:?}");
+            assert!(got.len() < records.len() || cut + 8 > end, "{cut}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_frame_is_noticed() {
+        let (segment, end) = segment(&[b"a record of some length"]);
+        for bit in HEADER_BYTES * 8..(end - 1) * 8 {
+            let mut broken = segment.clone();
+            broken[bit / 8] ^= 1 << (bit % 8);
+            let (records, last) = read(&broken[..end + 64]);
+            assert!(records.is_empty() && last != Frame::Closed, "bit {bit}: {records:?} {last:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_another_segment_is_none_of_this_one() {
+        let (segment, _) = segment(&[b"left from before"]);
+        assert_eq!(look(&segment, 0, HEADER_BYTES, 8), Frame::Torn);
+    }
+}

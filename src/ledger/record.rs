@@ -1,0 +1,471 @@
+//! What the journal says of one exchange: a `Begun` before its first byte goes to a provider, an `Ended` before the last
+//! byte of the answer goes to the client. Values in, bytes out, and back; texts that came from outside are cut to stated
+//! lengths, so that no record outgrows its frame.
+
+use super::codec::{Take, put_cut, put_number, put_optional, put_text};
+use super::usage::Usage;
+use crate::base::Pico;
+use crate::base::limits::{
+    ATTEMPTS_RECORDED_MAX, RECORD_BYTES_MAX, RECORD_LABELS_BYTES_MAX, RECORD_NAME_BYTES_MAX,
+    RECORD_TEXT_BYTES_MAX,
+};
+
+/// Names one exchange for good: the store takes each id once. Of the same form as a UUID of version 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordId(pub u128);
+
+/// What was known of an exchange when it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Begun<'a> {
+    pub at_ms: u64,
+    pub request_id: &'a str,
+    /// The public id of the caller's key; empty for the master key and for none.
+    pub key_id: &'a str,
+    pub auth: Auth,
+    pub user_path: &'a str,
+    /// A JSON array of texts; empty for none.
+    pub labels: &'a str,
+    pub method: &'a str,
+    pub path: &'a str,
+    /// The endpoint by its metric name.
+    pub endpoint: &'a str,
+    /// The model as the client wrote it, the provider's instance, and the model as that knows it.
+    pub requested_model: &'a str,
+    pub provider: &'a str,
+    pub model: &'a str,
+    /// The workflow's id; empty for none.
+    pub workflow: &'a str,
+    pub client_ip: &'a str,
+    pub user_agent: &'a str,
+    pub is_stream: bool,
+}
+
+/// How the caller showed who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Auth {
+    #[default]
+    NoKey = 0,
+    MasterKey = 1,
+    ApiKey = 2,
+}
+
+impl Auth {
+    /// The word in the audit log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Auth::NoKey => "no_key",
+            Auth::MasterKey => "master_key",
+            Auth::ApiKey => "api_key",
+        }
+    }
+}
+
+/// How an exchange ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended<'a> {
+    pub duration_us: u64,
+    /// Until the first byte of the answer, where one came.
+    pub first_byte_us: Option<u64>,
+    pub first_token_us: Option<u64>,
+    /// The status that the client got; 0 when it got none.
+    pub status: u16,
+    pub outcome: Outcome,
+    /// The code of the refusal or of the last fault; empty for none.
+    pub error: &'a str,
+    pub usage: Usage,
+    /// `None` is unknown, and never free of charge.
+    pub cost: Option<Pico>,
+    pub input_cost: Option<Pico>,
+    pub output_cost: Option<Pico>,
+    /// Where the price came from, or why there is none.
+    pub cost_source: &'a str,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub attempts: Vec<Attempt<'a>>,
+    /// More attempts were made than are listed.
+    pub attempts_unlisted: u64,
+}
+
+/// What became of the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Outcome {
+    /// The client has been sent all of it.
+    #[default]
+    Whole = 0,
+    /// The provider's answer was cut, or an error came inside a stream.
+    Cut = 1,
+    /// The client left first.
+    ClientGone = 2,
+    /// The gateway answered by itself, with an error.
+    Refused = 3,
+    /// Nobody saw how it ended: the process went away.
+    Unknown = 4,
+}
+
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Whole => "whole",
+            Outcome::Cut => "cut",
+            Outcome::ClientGone => "client_gone",
+            Outcome::Refused => "refused",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
+/// One question to a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt<'a> {
+    pub kind: AttemptKind,
+    pub provider: &'a str,
+    pub model: &'a str,
+    /// The provider's status; 0 when it gave none.
+    pub status: u16,
+    /// The code of the fault; empty for none.
+    pub fault: &'a str,
+    pub duration_us: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum AttemptKind {
+    Primary = 0,
+    Retry = 1,
+    Failover = 2,
+}
+
+impl AttemptKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            AttemptKind::Primary => "primary",
+            AttemptKind::Retry => "retry",
+            AttemptKind::Failover => "failover",
+        }
+    }
+}
+
+/// A record of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record<'a> {
+    Begun(RecordId, Begun<'a>),
+    Ended(RecordId, Ended<'a>),
+    /// This many records could not be written before this one, and are lost.
+    Lost(u64),
+}
+
+pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
+    out.push(KIND_BEGUN);
+    out.extend_from_slice(&id.0.to_le_bytes());
+    put_number(out, begun.at_ms);
+    out.push(begun.auth as u8);
+    out.push(u8::from(begun.is_stream));
+    for (text, bytes_max) in [
+        (begun.request_id, RECORD_NAME_BYTES_MAX),
+        (begun.key_id, RECORD_NAME_BYTES_MAX),
+        (begun.user_path, RECORD_TEXT_BYTES_MAX),
+        (begun.labels, RECORD_LABELS_BYTES_MAX),
+        (begun.method, RECORD_NAME_BYTES_MAX),
+        (begun.path, RECORD_TEXT_BYTES_MAX),
+        (begun.endpoint, RECORD_NAME_BYTES_MAX),
+        (begun.requested_model, RECORD_NAME_BYTES_MAX),
+        (begun.provider, RECORD_NAME_BYTES_MAX),
+        (begun.model, RECORD_NAME_BYTES_MAX),
+        (begun.workflow, RECORD_NAME_BYTES_MAX),
+        (begun.client_ip, RECORD_NAME_BYTES_MAX),
+        (begun.user_agent, RECORD_NAME_BYTES_MAX),
+    ] {
+        put_cut(out, text, bytes_max);
+    }
+}
+
+fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
+    let at_ms = take.number()?;
+    let auth = match take.byte()? {
+        0 => Auth::NoKey,
+        1 => Auth::MasterKey,
+        2 => Auth::ApiKey,
+        _ => return None,
+    };
+    Some(Begun {
+        at_ms,
+        auth,
+        is_stream: take.byte()? != 0,
+        request_id: take.text()?,
+        key_id: take.text()?,
+        user_path: take.text()?,
+        labels: take.text()?,
+        method: take.text()?,
+        path: take.text()?,
+        endpoint: take.text()?,
+        requested_model: take.text()?,
+        provider: take.text()?,
+        model: take.text()?,
+        workflow: take.text()?,
+        client_ip: take.text()?,
+        user_agent: take.text()?,
+    })
+}
+
+pub fn write_ended(out: &mut Vec<u8>, id: RecordId, ended: &Ended<'_>) {
+    out.push(KIND_ENDED);
+    out.extend_from_slice(&id.0.to_le_bytes());
+    put_number(out, ended.duration_us);
+    put_optional(out, ended.first_byte_us);
+    put_optional(out, ended.first_token_us);
+    put_number(out, ended.status.into());
+    out.push(ended.outcome as u8);
+    put_cut(out, ended.error, RECORD_NAME_BYTES_MAX);
+    put_usage(out, &ended.usage);
+    for cost in [ended.cost, ended.input_cost, ended.output_cost] {
+        put_money(out, cost);
+    }
+    put_cut(out, ended.cost_source, RECORD_NAME_BYTES_MAX);
+    put_number(out, ended.bytes_in);
+    put_number(out, ended.bytes_out);
+    let listed = &ended.attempts[..ended.attempts.len().min(ATTEMPTS_RECORDED_MAX)];
+    put_number(out, ended.attempts_unlisted + (ended.attempts.len() - listed.len()) as u64);
+    put_number(out, listed.len() as u64);
+    for attempt in listed {
+        out.push(attempt.kind as u8);
+        put_cut(out, attempt.provider, RECORD_NAME_BYTES_MAX);
+        put_cut(out, attempt.model, RECORD_NAME_BYTES_MAX);
+        put_number(out, attempt.status.into());
+        put_cut(out, attempt.fault, RECORD_NAME_BYTES_MAX);
+        put_number(out, attempt.duration_us);
+    }
+}
+
+fn take_ended<'a>(take: &mut Take<'a>) -> Option<Ended<'a>> {
+    let mut ended = Ended {
+        duration_us: take.number()?,
+        first_byte_us: take.optional()?,
+        first_token_us: take.optional()?,
+        status: u16::try_from(take.number()?).ok()?,
+        outcome: match take.byte()? {
+            0 => Outcome::Whole,
+            1 => Outcome::Cut,
+            2 => Outcome::ClientGone,
+            3 => Outcome::Refused,
+            4 => Outcome::Unknown,
+            _ => return None,
+        },
+        error: take.text()?,
+        usage: take_usage(take)?,
+        cost: take_money(take)?,
+        input_cost: take_money(take)?,
+        output_cost: take_money(take)?,
+        cost_source: take.text()?,
+        bytes_in: take.number()?,
+        bytes_out: take.number()?,
+        attempts: Vec::new(),
+        attempts_unlisted: take.number()?,
+    };
+    let count = usize::try_from(take.number()?).ok().filter(|&count| count <= ATTEMPTS_RECORDED_MAX)?;
+    for _ in 0..count {
+        ended.attempts.push(take_attempt(take)?);
+    }
+    Some(ended)
+}
+
+fn take_attempt<'a>(take: &mut Take<'a>) -> Option<Attempt<'a>> {
+    let kind = match take.byte()? {
+        0 => AttemptKind::Primary,
+        1 => AttemptKind::Retry,
+        2 => AttemptKind::Failover,
+        _ => return None,
+    };
+    Some(Attempt {
+        kind,
+        provider: take.text()?,
+        model: take.text()?,
+        status: u16::try_from(take.number()?).ok()?,
+        fault: take.text()?,
+        duration_us: take.number()?,
+    })
+}
+
+fn put_usage(out: &mut Vec<u8>, usage: &Usage) {
+    for count in [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning] {
+        put_optional(out, count);
+    }
+}
+
+fn take_usage(take: &mut Take<'_>) -> Option<Usage> {
+    Some(Usage {
+        input: take.optional()?,
+        output: take.optional()?,
+        cache_read: take.optional()?,
+        cache_write: take.optional()?,
+        reasoning: take.optional()?,
+    })
+}
+
+/// Money is sixteen bytes behind its length, so that an unknown amount is one byte.
+fn put_money(out: &mut Vec<u8>, amount: Option<Pico>) {
+    match amount {
+        Some(amount) => put_text(out, &amount.0.to_le_bytes()),
+        None => put_text(out, b""),
+    }
+}
+
+fn take_money(take: &mut Take<'_>) -> Option<Option<Pico>> {
+    let bytes = take.raw()?;
+    if bytes.is_empty() {
+        return Some(None);
+    }
+    Some(Some(Pico(i128::from_le_bytes(bytes.try_into().ok()?))))
+}
+
+pub fn write_lost(out: &mut Vec<u8>, count: u64) {
+    out.push(KIND_LOST);
+    put_number(out, count);
+}
+
+/// Reads a record; `None` when it is none, or one of a later version of the gateway.
+pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
+    let mut take = Take(bytes);
+    let kind = take.byte()?;
+    if kind == KIND_LOST {
+        return take.number().map(Record::Lost).filter(|_| take.0.is_empty());
+    }
+    let id = RecordId(u128::from_le_bytes(take.bytes(16)?.try_into().ok()?));
+    let record = match kind {
+        KIND_BEGUN => Record::Begun(id, take_begun(&mut take)?),
+        KIND_ENDED => Record::Ended(id, take_ended(&mut take)?),
+        _ => return None,
+    };
+    take.0.is_empty().then_some(record)
+}
+
+const KIND_BEGUN: u8 = 1;
+const KIND_ENDED: u8 = 2;
+const KIND_LOST: u8 = 3;
+
+/// The longest record there can be: kinds, id and numbers of at most ten bytes each beside the texts.
+const _: () = assert!(
+    17 + 20 * 10 + 10 * RECORD_NAME_BYTES_MAX + 3 * RECORD_TEXT_BYTES_MAX + RECORD_LABELS_BYTES_MAX
+        < RECORD_BYTES_MAX,
+    "a record of what began fits its frame"
+);
+const _: () = assert!(
+    17 + 40 * 10 + 3 * RECORD_NAME_BYTES_MAX + ATTEMPTS_RECORDED_MAX * (3 * RECORD_NAME_BYTES_MAX + 40)
+        < RECORD_BYTES_MAX,
+    "a record of an end fits its frame"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: RecordId = RecordId(0x0190_0000_0000_7000_8000_0000_0000_0001);
+
+    fn begun() -> Begun<'static> {
+        Begun {
+            at_ms: 1_764_000_000_000,
+            request_id: "req-1",
+            key_id: "abcdefghijkl",
+            auth: Auth::ApiKey,
+            user_path: "/team/alpha",
+            labels: "[\"a\",\"ü\"]",
+            method: "POST",
+            path: "/v1/chat/completions",
+            endpoint: "chat",
+            requested_model: "fast",
+            provider: "openai",
+            model: "gpt-4o",
+            workflow: "",
+            client_ip: "127.0.0.1",
+            user_agent: "curl/8",
+            is_stream: true,
+        }
+    }
+
+    fn ended() -> Ended<'static> {
+        let attempt = |kind, status, fault| Attempt {
+            kind,
+            provider: "openai",
+            model: "gpt-4o",
+            status,
+            fault,
+            duration_us: 1234,
+        };
+        Ended {
+            duration_us: 2_000_000,
+            first_byte_us: Some(0),
+            first_token_us: None,
+            status: 200,
+            outcome: Outcome::ClientGone,
+            error: "client_gone",
+            usage: Usage { input: Some(7), output: Some(0), ..Usage::default() },
+            cost: Some(Pico(-1)),
+            input_cost: None,
+            output_cost: Some(Pico(i128::MAX)),
+            cost_source: "catalogue 2026-08-21",
+            bytes_in: 10,
+            bytes_out: u64::MAX,
+            attempts: vec![
+                attempt(AttemptKind::Primary, 0, "connect_failed"),
+                attempt(AttemptKind::Retry, 429, ""),
+            ],
+            attempts_unlisted: 0,
+        }
+    }
+
+    fn bytes_of(record: &Record<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        match record {
+            Record::Begun(id, begun) => write_begun(&mut out, *id, begun),
+            Record::Ended(id, ended) => write_ended(&mut out, *id, ended),
+            Record::Lost(count) => write_lost(&mut out, *count),
+        }
+        out
+    }
+
+    #[test]
+    fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
+        for record in [Record::Begun(ID, begun()), Record::Ended(ID, ended()), Record::Lost(300)] {
+            let bytes = bytes_of(&record);
+            assert_eq!(read(&bytes), Some(record.clone()));
+            for cut in 0..bytes.len() {
+                assert_eq!(read(&bytes[..cut]), None, "{record:?} cut at {cut}");
+            }
+            assert_eq!(read(&[&bytes[..], b"\0"].concat()), None, "more than the record");
+        }
+    }
+
+    #[test]
+    fn texts_of_any_length_make_a_record_that_fits_its_frame() {
+        let long = "é".repeat(RECORD_BYTES_MAX);
+        let begun = Begun {
+            request_id: &long,
+            key_id: &long,
+            user_path: &long,
+            labels: &long,
+            method: &long,
+            path: &long,
+            endpoint: &long,
+            requested_model: &long,
+            provider: &long,
+            model: &long,
+            workflow: &long,
+            client_ip: &long,
+            user_agent: &long,
+            ..begun()
+        };
+        let attempt = Attempt { provider: &long, model: &long, fault: &long, ..ended().attempts[0] };
+        let attempts = vec![attempt; ATTEMPTS_RECORDED_MAX + 5];
+        let ended = Ended { error: &long, cost_source: &long, attempts, ..ended() };
+        for record in [Record::Begun(ID, begun), Record::Ended(ID, ended)] {
+            let bytes = bytes_of(&record);
+            assert!(bytes.len() <= RECORD_BYTES_MAX, "{}", bytes.len());
+            match read(&bytes) {
+                Some(Record::Ended(_, ended)) => assert_eq!(ended.attempts_unlisted, 5),
+                Some(Record::Begun(..)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
