@@ -14,17 +14,17 @@ pub mod tables;
 mod value;
 
 pub use error::{ErrorKind, StoreError};
-pub use export::{ExportFormat, export};
+pub use export::{ExportError, ExportFormat, export};
 pub use query::{By, Direction, Filter, Group, Groups, Op, Select, Sum, Summary};
 pub use schema::{Column, Index, Kind, Schema, Step, Table, Uniqueness};
 pub use value::{Columns, Row, Value};
 
 use crate::config::{Engine, Storage};
 
-/// An open store. Every call may take up to the limits in `base::limits`; none waits for longer.
+/// An open store. No call takes much longer than `storage.timeout`.
 pub enum Store {
     Sqlite(sqlite::Sqlite),
-    Postgres(postgres::Postgres),
+    Postgres(Box<postgres::Postgres>),
     Mongo(Box<mongo::Mongo>),
 }
 
@@ -33,13 +33,17 @@ impl Store {
     ///
     /// The future must be awaited on a tokio runtime with time and I/O; connections live on that runtime.
     pub async fn open(storage: &Storage, schema: &Schema) -> Result<Store, StoreError> {
+        let call_ms_max = storage.call_timeout_ms;
         Ok(match &storage.engine {
-            Engine::Sqlite { path } => Store::Sqlite(sqlite::Sqlite::open(path, schema).await?),
+            Engine::Sqlite { path } => Store::Sqlite(sqlite::Sqlite::open(path, call_ms_max, schema).await?),
             Engine::Postgres { url, connections_max } => {
-                Store::Postgres(postgres::Postgres::open(url.reveal(), *connections_max, schema).await?)
+                let count = *connections_max;
+                let postgres = postgres::Postgres::open(url.reveal(), count, call_ms_max, schema).await?;
+                Store::Postgres(Box::new(postgres))
             }
             Engine::Mongo { url, database } => {
-                Store::Mongo(Box::new(mongo::Mongo::open(url.reveal(), database, schema).await?))
+                let mongo = mongo::Mongo::open(url.reveal(), database, call_ms_max, schema).await?;
+                Store::Mongo(Box::new(mongo))
             }
         })
     }
@@ -147,7 +151,7 @@ fn check_rows(table: &'static Table, rows: &[Row]) -> Result<(), StoreError> {
 }
 
 fn check_value(table: &Table, column: &Column, value: &Value) -> Result<(), StoreError> {
-    match value.misfit(column) {
+    match value.misfit(table, column) {
         None => Ok(()),
         Some(why) => {
             Err(StoreError::new(ErrorKind::Unfit, format_args!("{}.{} {why}", table.name, column.name)))

@@ -266,7 +266,8 @@ mod tests {
 
     #[test]
     fn the_end_of_a_prefix_is_above_all_that_begins_with_it_and_below_all_else() {
-        let check = |prefix: &str, want: Option<&str>| assert_eq!(prefix_end(prefix).as_deref(), want, "{prefix:?}");
+        let check =
+            |prefix: &str, want: Option<&str>| assert_eq!(prefix_end(prefix).as_deref(), want, "{prefix:?}");
         check("", None);
         check("a", Some("b"));
         check("/team/", Some("/team0"));
@@ -275,6 +276,9 @@ mod tests {
         check("a\u{10ffff}", Some("b"));
         check("\u{10ffff}\u{10ffff}", None);
         check("\u{7f}", Some("\u{80}"));
-        assert_eq!((below("/"), below("/team"), below("/team/")), ("/".into(), "/team/".into(), "/team/".into()));
+        assert_eq!(
+            (below("/"), below("/team"), below("/team/")),
+            ("/".into(), "/team/".into(), "/team/".into())
+        );
     }
 }

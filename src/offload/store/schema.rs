@@ -121,6 +121,11 @@ impl Table {
         &self.columns[self.place(name)]
     }
 
+    /// Whether rows are found by it, which bounds the length of its texts.
+    pub fn is_indexed(&self, column: &str) -> bool {
+        self.is_key(column) || self.indexes.iter().any(|index| index.columns.contains(&column))
+    }
+
     pub fn is_key(&self, column: &str) -> bool {
         self.key.contains(&column)
     }

@@ -410,10 +410,12 @@ const fn unique(name: &'static str, columns: &'static [&'static str]) -> Index {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::STORE_INDEXED_TEXT_BYTES_MAX as INDEXED_BYTES;
 
     #[test]
     fn every_description_holds_together() {
-        let is_plain = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        let is_plain =
+            |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         for table in SCHEMA.tables {
             assert!(is_plain(table.name) && (1..=SCHEMA.version).contains(&table.since), "{}", table.name);
             assert!(!table.key.is_empty(), "{} has no key", table.name);
@@ -421,7 +423,10 @@ mod tests {
                 let place = format!("{}.{}", table.name, column.name);
                 assert!(is_plain(column.name) && column.name != "_id", "{place}");
                 assert!((table.since..=SCHEMA.version).contains(&column.since), "{place}");
-                assert!(column.since == table.since || column.is_nullable, "{place}: older rows have no value");
+                assert!(
+                    column.since == table.since || column.is_nullable,
+                    "{place}: older rows have no value"
+                );
             }
             for key in table.key {
                 assert!(!table.column(key).is_nullable, "{}.{key} is a key", table.name);
@@ -430,7 +435,17 @@ mod tests {
             for index in table.indexes {
                 index.columns.iter().for_each(|column| assert!(table.column(column).since <= index.since));
             }
-            assert!(table.swept_by.is_none_or(|column| table.column(column).kind == TimeMs), "{}", table.name);
+            // What a B-tree of PostgreSQL takes as one entry: a third of its page of 8 KiB.
+            let entries = table.indexes.iter().map(|index| index.columns).chain([table.key]);
+            for columns in entries {
+                let bytes = |name: &&str| if table.column(name).kind == Text { INDEXED_BYTES } else { 8 };
+                assert!(columns.iter().map(bytes).sum::<usize>() <= 2_690, "{} {columns:?}", table.name);
+            }
+            assert!(
+                table.swept_by.is_none_or(|column| table.column(column).kind == TimeMs),
+                "{}",
+                table.name
+            );
         }
     }
 }

@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::schema::{Column, Kind, Table};
+use crate::base::limits::STORE_INDEXED_TEXT_BYTES_MAX;
 use crate::base::money::Pico;
 
 /// One value of one column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
     /// Not known. Never the same as 0 or an empty text.
     Null,
@@ -80,12 +81,15 @@ impl Value {
         }
     }
 
-    /// Integers, times and money as the number that a store holds. `None` for other kinds and for money beyond 64 bits.
-    pub(super) fn number(&self) -> Option<i64> {
+    /// Integers, times and money as the number that a store holds. Money beyond 64 bits, which no row holds, becomes the
+    /// largest or least number; other kinds have none and give 0.
+    pub(super) fn clamped_number(&self) -> i64 {
         match self {
-            Value::Integer(number) | Value::TimeMs(number) => Some(*number),
-            Value::Money(money) => i64::try_from(money.0).ok(),
-            _ => None,
+            Value::Integer(number) | Value::TimeMs(number) => *number,
+            Value::Money(money) => {
+                i64::try_from(money.0).unwrap_or(if money.0 < 0 { i64::MIN } else { i64::MAX })
+            }
+            _ => 0,
         }
     }
 
@@ -98,9 +102,23 @@ impl Value {
         }
     }
 
+    /// A text for a column that rows are found by: what does not fit is cut off, at a whole character.
+    pub fn short_text(text: &str) -> Value {
+        let mut end = text.len().min(STORE_INDEXED_TEXT_BYTES_MAX);
+        while !text.is_char_boundary(end) || escaped(&text[..end]).len() > STORE_INDEXED_TEXT_BYTES_MAX {
+            end -= 1;
+        }
+        Value::text(&text[..end])
+    }
+
     /// Why it cannot stand in the column; `None` when it can.
-    pub(super) fn misfit(&self, column: &Column) -> Option<&'static str> {
+    pub(super) fn misfit(&self, table: &Table, column: &Column) -> Option<&'static str> {
         match (self, column.kind) {
+            (Value::Text(text), Kind::Text)
+                if table.is_indexed(column.name) && escaped(text).len() > STORE_INDEXED_TEXT_BYTES_MAX =>
+            {
+                Some("is too long for a text that rows are found by")
+            }
             (Value::Null, _) if column.is_nullable => None,
             (Value::Null, _) => Some("is missing"),
             (Value::Money(money), Kind::Money) if i64::try_from(money.0).is_err() => {
@@ -127,7 +145,7 @@ pub struct Row {
 }
 
 /// The columns of the rows of one answer, shared between them.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Columns(Arc<[&'static Column]>);
 
 impl Columns {
@@ -231,15 +249,36 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_short_text_fits_an_index_and_ends_with_a_whole_character() {
+        let check = |text: &str, want: usize| {
+            let value = Value::short_text(text);
+            let kept = value.as_text().expect("a text");
+            assert!(text.starts_with(kept) && kept.len() == want, "{}", kept.len());
+        };
+        check("", 0);
+        check("ab", 2);
+        check(&"a".repeat(600), 512);
+        check(&"é".repeat(300), 512);
+        check(&format!("a{}", "é".repeat(300)), 511);
+        check(&"\0".repeat(300), 256);
+    }
+
+    #[test]
     fn escaped_text_has_no_nul_and_keeps_equality_order_and_beginnings() {
-        let texts =
-            ["", "\0", "\u{1}", "\u{2}", "0", "\u{1}0", "\u{1}1", "\0\0", "\u{1}\0", "a", "a\0", "a\u{1}", "ab"];
+        let texts = [
+            "", "\0", "\u{1}", "\u{2}", "0", "\u{1}0", "\u{1}1", "\0\0", "\u{1}\0", "a", "a\0", "a\u{1}",
+            "ab",
+        ];
         for one in texts {
             assert!(!escaped(one).contains('\0'), "{one:?}");
             assert_eq!(unescaped(escaped(one)), one);
             for other in texts {
                 assert_eq!(one.cmp(other), escaped(one).cmp(&escaped(other)), "{one:?} {other:?}");
-                assert_eq!(one.starts_with(other), escaped(one).starts_with(&escaped(other)), "{one:?} {other:?}");
+                assert_eq!(
+                    one.starts_with(other),
+                    escaped(one).starts_with(&escaped(other)),
+                    "{one:?} {other:?}"
+                );
             }
         }
     }
