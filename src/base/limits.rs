@@ -147,3 +147,19 @@ pub const JOURNAL_AGAIN_MS: u64 = 200;
 pub const JOURNAL_READ_BYTES: usize = 256 * 1024;
 pub const JOURNAL_BATCH_RECORDS_MAX: usize = 1024;
 const _: () = assert!(RECORD_BYTES_MAX * 2 <= JOURNAL_READ_BYTES, "a read brings at least one record");
+
+/// A text by which rows of the store are found. Several of them fit one entry of PostgreSQL's B-tree (2,704 bytes).
+pub const STORE_INDEXED_TEXT_BYTES_MAX: usize = 512;
+/// How long a connection to a database may take to be made, TLS and log-in included.
+pub const STORE_CONNECT_MS_MAX: u64 = 5_000;
+/// The pause after an attempt to connect that failed doubles between these two.
+pub const STORE_PAUSE_MS_MIN: u64 = 100;
+pub const STORE_PAUSE_MS_MAX: u64 = 5_000;
+/// Parameters of one statement. PostgreSQL counts them in 16 bits.
+pub const STORE_PARAMETERS_MAX: usize = 32_000;
+/// Rows that an export holds at a time.
+pub const STORE_EXPORT_ROWS: usize = 500;
+/// Rows that one step of a sweep takes away.
+pub const STORE_SWEEP_ROWS: usize = 500;
+
+const _: () = assert!(STORE_PAUSE_MS_MIN <= STORE_PAUSE_MS_MAX, "a pause only grows");

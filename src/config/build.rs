@@ -11,7 +11,7 @@ use super::snapshot::{ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics
 use super::table::{Kind, PROVIDER_SETTINGS, SETTINGS, Setting};
 use super::values::Values;
 use super::yaml::{self, Node, Value};
-use super::{Sources, compile, plan, provider_file};
+use super::{Sources, compile, plan, provider_file, storage};
 use crate::base::Secret;
 use crate::base::limits::HELD_BYTES_LIMIT;
 use crate::provider::Provider;
@@ -38,6 +38,8 @@ pub fn of_file(
     let keys = keys(&values);
     let server = server(&values, &file, env, &keys, &mut mistakes);
     let default_provider = default_provider(&values, &providers, &mut mistakes);
+    let data_dir = storage::data_dir(&values);
+    let storage = storage::storage(&values, &data_dir, &mut mistakes);
     let mut warnings = std::mem::take(&mut mistakes.warnings);
     if keys.is_open() {
         warnings.push(
@@ -64,6 +66,8 @@ pub fn of_file(
         responses_bytes_max: usize::try_from(values.number("responses.memory_max").unwrap_or_default())
             .unwrap_or(usize::MAX),
         ca_file: values.text("upstream.ca_file").map(PathBuf::from),
+        data_dir,
+        storage,
         dns_refresh_ms: values.number("upstream.dns_refresh").unwrap_or(30_000),
         log: log(&values),
         plan,

@@ -13,6 +13,7 @@ mod provider_file;
 mod rules;
 mod service_account;
 mod snapshot;
+mod storage;
 pub mod table;
 mod values;
 mod yaml;
@@ -21,7 +22,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use mistake::Mistake;
-pub use snapshot::{ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot};
+pub use snapshot::{
+    ConfiguredMode, DriverChoice, Engine, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot, Storage,
+};
 
 /// Where settings come from. The environment is passed in, so that a test can make one up.
 #[derive(Clone, Debug, Default)]

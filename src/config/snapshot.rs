@@ -28,6 +28,9 @@ pub struct Snapshot {
     pub responses_bytes_max: usize,
     pub ca_file: Option<PathBuf>,
     pub dns_refresh_ms: u64,
+    /// The folder for what is kept on this machine.
+    pub data_dir: PathBuf,
+    pub storage: Storage,
     pub log: Log,
     /// What `ringway check` prints.
     pub plan: String,
@@ -84,6 +87,23 @@ pub enum ConfiguredMode {
     Allowlist,
     /// Both count.
     Merge,
+}
+
+/// The store: which, and for how long things stay in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    pub engine: Engine,
+    pub call_timeout_ms: u64,
+    /// `None` is for ever.
+    pub usage_kept_ms: Option<u64>,
+    pub audit_kept_ms: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite { path: PathBuf },
+    Postgres { url: Secret, connections_max: usize },
+    Mongo { url: Secret, database: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

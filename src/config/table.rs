@@ -41,6 +41,8 @@ pub enum Kind {
     AddressList,
     StatusList,
     Url,
+    /// A URL of one of these schemes. User, password and options are never shown.
+    DatabaseUrl(&'static [&'static str]),
 }
 
 impl Kind {
@@ -67,6 +69,10 @@ impl Kind {
             Kind::AddressList => "an address and port, such as 127.0.0.1:8080 or [::1]:8080".to_owned(),
             Kind::StatusList => "a list of HTTP statuses from 400 to 599".to_owned(),
             Kind::Url => "a URL that begins with http:// or https://".to_owned(),
+            Kind::DatabaseUrl(schemes) => {
+                let schemes: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+                format!("a URL that begins with {}", schemes.join(" or "))
+            }
         }
     }
 }
@@ -105,6 +111,16 @@ pub const SETTINGS: &[Setting] = settings! {
     "usage.ask_in_streams" Kind::Bool, "true", ["ENFORCE_RETURNING_USAGE_DATA"], "Asks providers to state usage at the end of streams, and hides that event from clients that did not ask.";
     "translation.on_unsupported" Kind::Choice(&["refuse", "drop"]), "refuse", [], "What becomes of a request with a field that the provider's dialect cannot say: 400 that names it, or sent without it, with the header `x-ringway-dropped`.";
     "responses.memory_max" Kind::Bytes, "64M", [], "Memory for responses and conversations of the Responses API, kept for providers that have no such API; what was unused for longest goes first. 0 keeps none.";
+    "data_dir" Kind::File, "", ["STATE_DIRECTORY"], "The folder for what is kept on this machine; `data` when left out.";
+    "storage.type" Kind::Choice(&["sqlite", "postgresql", "mongodb"]), "sqlite", ["STORAGE_TYPE"], "Where records and all that is managed are kept.";
+    "storage.timeout" Kind::Millis(100), "15s", [], "How long one call to the store may take.";
+    "storage.sqlite.path" Kind::File, "", ["SQLITE_PATH"], "The file of SQLite; `ringway.db` in `data_dir` when left out.";
+    "storage.postgresql.url" Kind::DatabaseUrl(&["postgresql", "postgres"]), "", ["POSTGRES_URL"], "The database of PostgreSQL. With `sslmode=require` the connection is under TLS and the certificate is verified; `sslrootcert` names the file of its CA.";
+    "storage.postgresql.max_connections" Kind::Count(1), "10", ["POSTGRES_MAX_CONNS"], "Connections to PostgreSQL.";
+    "storage.mongodb.url" Kind::DatabaseUrl(&["mongodb", "mongodb+srv"]), "", ["MONGODB_URL"], "The server of MongoDB.";
+    "storage.mongodb.database" Kind::Text, "ringway", ["MONGODB_DATABASE"], "The database there.";
+    "usage.retention_days" Kind::Count(0), "90", ["USAGE_RETENTION_DAYS"], "How long rows of usage are kept; 0 is for ever.";
+    "audit.retention_days" Kind::Count(0), "30", ["LOGGING_RETENTION_DAYS"], "How long the audit log is kept; 0 is for ever.";
     "models.default_provider" Kind::Text, "", [], "The provider of requests that name neither a provider nor a known model. With one provider it is that one.";
     "models.configured_mode" Kind::Choice(&["fallback", "allowlist", "merge"]), "fallback", ["CONFIGURED_PROVIDER_MODELS_MODE"], "What `models` of a provider means: used when its own list cannot be had; instead of it; or beside it.";
     "models.refresh_interval" Kind::Seconds(1), "3600", ["CACHE_REFRESH_INTERVAL"], "How often the providers' model lists are read again.";

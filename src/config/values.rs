@@ -61,6 +61,9 @@ impl Values {
                         Kind::Secret | Kind::SecretList | Kind::Document => {
                             "the value cannot be used".to_owned()
                         }
+                        Kind::DatabaseUrl(_) => {
+                            format!("`{}` cannot be used", without_secrets(&texts.join(", ")))
+                        }
                         Kind::Url => format!("`{}` cannot be used", without_user(&texts.join(", "))),
                         _ => format!("`{}` cannot be used", texts.join(", ")),
                     };
@@ -175,6 +178,9 @@ pub fn understand(kind: Kind, texts: &[String]) -> Option<Meaning> {
             (!text.is_empty() && !text.contains(char::is_control)).then(|| Meaning::Text(text.to_owned()))
         }
         Kind::Url => url_is_plausible(text).then(|| Meaning::Text(text.to_owned())),
+        Kind::DatabaseUrl(schemes) => {
+            database_url_is_plausible(text, schemes).then(|| Meaning::Text(text.to_owned()))
+        }
         Kind::Choice(words) => words.contains(&text).then(|| Meaning::Text(text.to_owned())),
         Kind::Bool => match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" | "1" => Some(Meaning::Bool(true)),
@@ -215,6 +221,11 @@ fn url_is_plausible(text: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && !text.contains(|c: char| c.is_control() || c == ' '))
 }
 
+fn database_url_is_plausible(text: &str, schemes: &[&str]) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    schemes.contains(&scheme) && !rest.is_empty() && !text.contains(|c: char| c.is_control() || c == ' ')
+}
+
 /// A decimal number with an optional unit behind it, which together make a whole number.
 fn with_unit(text: &str, bare: u64, units: &[(&str, u64)]) -> Option<u64> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -232,6 +243,7 @@ fn shown(kind: Kind, meaning: &Meaning) -> String {
         (Kind::Secret | Kind::Document, Meaning::Text(text)) => masked(text),
         (Kind::SecretList, Meaning::List(list)) => list.iter().map(masked).collect::<Vec<_>>().join(", "),
         (Kind::Url, Meaning::Text(url)) => without_user(url),
+        (Kind::DatabaseUrl(_), Meaning::Text(url)) => without_secrets(url),
         (_, Meaning::Text(text)) => text.clone(),
         (_, Meaning::List(list)) => list.join(", "),
         (_, Meaning::Bool(is_on)) => is_on.to_string(),
@@ -247,6 +259,19 @@ fn without_user(url: &str) -> String {
     let Some(at) = url.rfind('@') else { return url.to_owned() };
     let start = url.find("://").map_or(0, |scheme| scheme + 3).min(at);
     format!("{}****{}", &url[..start], &url[at..])
+}
+
+/// The URL of a database without user, password and options. Where an `@` stands among the options it is not clear what is
+/// what, and nothing but the scheme is shown.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (front, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let shown = match front.rsplit_once('@') {
+        _ if options.contains('@') => "****".to_owned(),
+        Some((_, host)) => format!("****@{host}"),
+        None => front.to_owned(),
+    };
+    format!("{scheme}://{shown}{}", if options.is_empty() { "" } else { "?****" })
 }
 
 const SIZES: &[(&str, u64)] = &[
@@ -365,6 +390,10 @@ mod tests {
             (Kind::Url, "ftp://x", None),
             (Kind::Url, "https://", None),
             (Kind::Url, "http://a b", None),
+            (Kind::DatabaseUrl(&["postgres"]), "postgres://u:p@h/d", text("postgres://u:p@h/d")),
+            (Kind::DatabaseUrl(&["postgres"]), "mysql://h", None),
+            (Kind::DatabaseUrl(&["postgres"]), "postgres://", None),
+            (Kind::DatabaseUrl(&["postgres"]), "host=h password=x", None),
             (Kind::Text, " x ", text("x")),
             (Kind::File, "/a b", text("/a b")),
         ];
@@ -390,5 +419,13 @@ mod tests {
         assert_eq!(without_user("ftp://u:p@h"), "ftp://****@h");
         assert_eq!(without_user("http://host"), "http://host");
         assert_eq!(without_user("u:p@host:1"), "****@host:1");
+        let cases = [
+            ("postgres://h:1/d", "postgres://h:1/d"),
+            ("postgres://u:p@ss@h:1/d?password=x", "postgres://****@h:1/d?****"),
+            ("postgres://u:p?a@h:1/d", "postgres://****?****"),
+            ("postgres://h/d?user=a@b&password=x", "postgres://****?****"),
+            ("p:secret@h", "://****@h"),
+        ];
+        cases.iter().for_each(|(url, shown)| assert_eq!(without_secrets(url), *shown));
     }
 }

@@ -21,6 +21,7 @@ mod log;
 pub mod metrics;
 mod scrape;
 pub mod state;
+pub mod store;
 mod tokens;
 
 pub use catalogue::Catalogue;

@@ -1,0 +1,358 @@
+//! SQLite: two threads of its own, one for what writes and one for what only reads, so that a long summary does not keep
+//! records waiting. WAL lets them work side by side.
+//!
+//! A commit is on the disk when the call returns (`synchronous=FULL`: one fsync for each batch). A journal may be cut
+//! behind it.
+
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, InterruptHandle, OpenFlags, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::error::{ErrorKind, StoreError};
+use super::migrate::missing_steps;
+use super::query::{By, Filter, Group, Groups, Select, Sum, Summary};
+use super::schema::{Kind, Schema, Table};
+use super::sql::{self, Flavour, OnConflict, Statement};
+use super::value::{Row, Value};
+
+/// The open file.
+pub struct Sqlite {
+    writer: Worker,
+    reader: Worker,
+}
+
+impl Sqlite {
+    /// Opens the file, or makes it, with the folders above it.
+    pub async fn open(path: &Path, call_ms_max: u64, schema: &Schema) -> Result<Sqlite, StoreError> {
+        // Others' locks are waited for within a call.
+        let lock_wait = Duration::from_millis(call_ms_max / 2);
+        let (file, schema) = (path.to_owned(), *schema);
+        let open = move || open_to_write(&file, lock_wait, &schema);
+        let writer = Worker::start("store-write", call_ms_max, open).await?;
+        let file = path.to_owned();
+        let reader = Worker::start("store-read", call_ms_max, move || open_to_read(&file, lock_wait)).await?;
+        Ok(Sqlite { writer, reader })
+    }
+
+    pub async fn insert(&self, table: &'static Table, rows: Vec<Row>) -> Result<Vec<bool>, StoreError> {
+        self.writer
+            .call(move |connection| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let one = |row: &Row| {
+                    let row = std::slice::from_ref(row);
+                    let statement = sql::insert(Flavour::Sqlite, table, row, OnConflict::Keep);
+                    Ok(execute(&transaction, &statement)? == 1)
+                };
+                let are_new = rows.iter().map(one).collect::<rusqlite::Result<_>>()?;
+                transaction.commit()?;
+                Ok(are_new)
+            })
+            .await
+    }
+
+    pub async fn replace(&self, table: &'static Table, rows: Vec<Row>) -> Result<(), StoreError> {
+        self.writer
+            .call(move |connection| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                for row in &rows {
+                    let row = std::slice::from_ref(row);
+                    execute(&transaction, &sql::insert(Flavour::Sqlite, table, row, OnConflict::Replace))?;
+                }
+                transaction.commit()
+            })
+            .await
+    }
+
+    pub async fn select(&self, select: Select) -> Result<Vec<Row>, StoreError> {
+        self.reader
+            .call(move |connection| {
+                let kinds: Vec<Kind> = select.columns.iter().map(|column| column.kind).collect();
+                let row = |values| Row::of(select.table, &select.columns, values);
+                query(connection, &sql::select(Flavour::Sqlite, &select), &kinds, row)
+            })
+            .await
+    }
+
+    pub async fn summarise(&self, summary: Summary) -> Result<Groups, StoreError> {
+        self.reader
+            .call(move |connection| {
+                let kinds = summary_kinds(&summary);
+                let statement = sql::summarise(Flavour::Sqlite, &summary);
+                let groups = query(connection, &statement, &kinds, |values| group(&summary, values))?;
+                Ok(cut(&summary, groups))
+            })
+            .await
+    }
+
+    pub async fn update(
+        &self,
+        table: &'static Table,
+        filter: Filter,
+        values: Vec<(&'static str, Value)>,
+    ) -> Result<u64, StoreError> {
+        self.execute(sql::update(Flavour::Sqlite, table, &filter, &values)).await
+    }
+
+    pub async fn delete(&self, table: &'static Table, filter: Filter) -> Result<u64, StoreError> {
+        self.execute(sql::delete(Flavour::Sqlite, table, &filter)).await
+    }
+
+    pub async fn sweep(
+        &self,
+        table: &'static Table,
+        column: &str,
+        before_ms: i64,
+        rows_max: usize,
+    ) -> Result<u64, StoreError> {
+        self.execute(sql::sweep(Flavour::Sqlite, table, column, before_ms, rows_max)).await
+    }
+
+    async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
+        self.writer.call(move |connection| Ok(execute(connection, &statement)? as u64)).await
+    }
+}
+
+/// The kinds of the columns that a summary answers with.
+pub(super) fn summary_kinds(summary: &Summary) -> Vec<Kind> {
+    let by = summary.by.iter().map(|by| match by {
+        By::Column(name) => summary.table.column(name).kind,
+        By::Span { .. } => Kind::TimeMs,
+    });
+    by.chain(std::iter::repeat_n(Kind::Integer, 1 + 3 * summary.sums.len())).collect()
+}
+
+/// One answered row of a summary.
+pub(super) fn group(summary: &Summary, mut values: Vec<Value>) -> Group {
+    let numbers = values.split_off(summary.by.len());
+    let number = |at: usize| numbers.get(at).and_then(Value::as_integer).unwrap_or_default();
+    let count = |at: usize| u64::try_from(number(at)).unwrap_or_default();
+    let sum = |at: usize| Sum {
+        known: count(at),
+        total: (i128::from(number(at + 1)) << 32) + i128::from(number(at + 2)),
+    };
+    Group { by: values, rows: count(0), sums: (0..summary.sums.len()).map(|at| sum(1 + 3 * at)).collect() }
+}
+
+/// The groups that were asked for, of one more.
+pub(super) fn cut(summary: &Summary, mut groups: Vec<Group>) -> Groups {
+    let is_cut = groups.len() > summary.limit;
+    groups.truncate(summary.limit);
+    Groups { groups, is_cut }
+}
+
+fn open_to_write(path: &Path, lock_wait: Duration, schema: &Schema) -> Result<Connection, StoreError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        make_folder(folder)?;
+    }
+    let mut connection = Connection::open(path).map_err(|error| named(path, &error))?;
+    prepare(&connection, lock_wait).map_err(|error| named(path, &error))?;
+    bring_forward(&mut connection, schema).map_err(|error| match error {
+        Trouble::Own(error) => error,
+        Trouble::Engine(error) => named(path, &error),
+    })?;
+    Ok(connection)
+}
+
+/// Only the user that the gateway runs as may look inside.
+fn make_folder(folder: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::StorageFull => ErrorKind::Full,
+            std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
+            std::io::ErrorKind::PermissionDenied => ErrorKind::ReadOnly,
+            _ => ErrorKind::Down,
+        };
+        StoreError::new(kind, format_args!("the folder {} cannot be made: {error}", folder.display()))
+    })
+}
+
+fn open_to_read(path: &Path, lock_wait: Duration) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &error))?;
+    connection.busy_timeout(lock_wait).map_err(|error| named(path, &error))?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection, lock_wait: Duration) -> rusqlite::Result<()> {
+    connection.busy_timeout(lock_wait)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")
+}
+
+enum Trouble {
+    Own(StoreError),
+    Engine(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Trouble {
+        Trouble::Engine(error)
+    }
+}
+
+/// One transaction, whose lock makes a second process wait and then find nothing left to do.
+fn bring_forward(connection: &mut Connection, schema: &Schema) -> Result<(), Trouble> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for text in sql::version_table() {
+        transaction.execute(&text, [])?;
+    }
+    let found: i64 = transaction.query_row(&sql::version(), [], |row| row.get(0))?;
+    for step in missing_steps(schema, found).map_err(Trouble::Own)? {
+        transaction.execute(&sql::step(Flavour::Sqlite, &step), [])?;
+    }
+    transaction.execute(&sql::set_version(schema.version), [])?;
+    Ok(transaction.commit()?)
+}
+
+fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<usize> {
+    let params = statement.params.iter().map(|(_, value)| Bound(value));
+    connection.prepare_cached(&statement.text)?.execute(rusqlite::params_from_iter(params))
+}
+
+fn query<T>(
+    connection: &Connection,
+    statement: &Statement,
+    kinds: &[Kind],
+    make: impl Fn(Vec<Value>) -> T,
+) -> rusqlite::Result<Vec<T>> {
+    let params = statement.params.iter().map(|(_, value)| Bound(value));
+    let mut prepared = connection.prepare_cached(&statement.text)?;
+    let rows = prepared.query_map(rusqlite::params_from_iter(params), |row| {
+        let value = |(place, kind): (usize, &Kind)| read(*kind, row.get_ref(place)?);
+        Ok(make(kinds.iter().enumerate().map(value).collect::<rusqlite::Result<_>>()?))
+    })?;
+    rows.collect()
+}
+
+fn read(kind: Kind, value: ValueRef<'_>) -> rusqlite::Result<Value> {
+    if value == ValueRef::Null {
+        return Ok(Value::Null);
+    }
+    Ok(match kind {
+        Kind::Text => Value::Text(value.as_str()?.to_owned()),
+        Kind::Json => Value::Json(value.as_str()?.to_owned()),
+        Kind::Names => {
+            let names = serde_json::from_str(value.as_str()?);
+            Value::Names(names.map_err(|_| rusqlite::types::FromSqlError::InvalidType)?)
+        }
+        Kind::Flag => Value::Flag(value.as_i64()? != 0),
+        Kind::Integer | Kind::Money | Kind::TimeMs => Value::of_number(kind, value.as_i64()?),
+    })
+}
+
+/// A value as a parameter.
+struct Bound<'v>(&'v Value);
+
+impl rusqlite::ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            Value::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Value::Text(text) | Value::Json(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Value::Names(names) => {
+                let list = serde_json::Value::from(names.as_slice());
+                ToSqlOutput::Owned(rusqlite::types::Value::Text(list.to_string()))
+            }
+            Value::Flag(flag) => ToSqlOutput::Owned(i64::from(*flag).into()),
+            Value::Integer(_) | Value::TimeMs(_) | Value::Money(_) => {
+                // A filter may name more money than any row can hold: that compares like the largest.
+                ToSqlOutput::Owned(self.0.clamped_number().into())
+            }
+        })
+    }
+}
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// A thread with a connection, which does one thing after the other.
+struct Worker {
+    jobs: Sender<Job>,
+    interrupt: InterruptHandle,
+    call_ms_max: u64,
+}
+
+impl Worker {
+    #[expect(clippy::disallowed_methods, reason = "the one place that starts the threads of the store")]
+    async fn start(
+        name: &str,
+        call_ms_max: u64,
+        open: impl FnOnce() -> Result<Connection, StoreError> + Send + 'static,
+    ) -> Result<Worker, StoreError> {
+        let (jobs, queue) = channel::<Job>();
+        let (tell, told) = oneshot::channel();
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let mut connection = match open() {
+                Ok(connection) => connection,
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            let _ = tell.send(Ok(connection.get_interrupt_handle()));
+            for job in queue {
+                job(&mut connection);
+            }
+        });
+        thread.map_err(|error| StoreError::new(ErrorKind::Down, format_args!("no thread: {error}")))?;
+        Ok(Worker { jobs, interrupt: told.await.unwrap_or_else(|_| Err(gone()))?, call_ms_max })
+    }
+
+    /// Has the work done and waits for it. Work that takes too long is interrupted; so may be the one behind it, which can
+    /// be tried again.
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        let job = move |connection: &mut Connection| {
+            // Nobody waits any more for what comes too late.
+            let _ = tell.send(work(connection).map_err(|error| translated(&error)));
+        };
+        self.jobs.send(Box::new(job)).map_err(|_| gone())?;
+        match tokio::time::timeout(Duration::from_millis(self.call_ms_max), told).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(gone())),
+            Err(_) => {
+                self.interrupt.interrupt();
+                Err(StoreError::new(ErrorKind::Late, "the call was given up"))
+            }
+        }
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::new(ErrorKind::Down, "the thread of the store has ended")
+}
+
+fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let error = translated(error);
+    StoreError::new(error.kind, format_args!("{}: {}", path.display(), error.what))
+}
+
+/// SQLite's result codes (sqlite.org/rescode.html) in the house's words.
+fn translated(error: &rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode as Code;
+    let Some(code) = error.sqlite_error() else {
+        return StoreError::new(ErrorKind::Broken, error);
+    };
+    let kind = match code.code {
+        Code::DatabaseBusy | Code::DatabaseLocked | Code::SchemaChanged | Code::FileLockingProtocolFailed => {
+            ErrorKind::Busy
+        }
+        Code::DiskFull => ErrorKind::Full,
+        Code::ReadOnly => ErrorKind::ReadOnly,
+        Code::PermissionDenied | Code::AuthorizationForStatementDenied => ErrorKind::Refused,
+        Code::CannotOpen | Code::SystemIoFailure | Code::OutOfMemory => ErrorKind::Down,
+        Code::OperationInterrupted | Code::OperationAborted => ErrorKind::Late,
+        Code::ConstraintViolation
+            if [rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE, rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY]
+                .contains(&code.extended_code) =>
+        {
+            ErrorKind::Conflict
+        }
+        Code::ConstraintViolation | Code::TooBig | Code::TypeMismatch => ErrorKind::Unfit,
+        _ => ErrorKind::Broken,
+    };
+    StoreError::new(kind, error)
+}
