@@ -29,39 +29,55 @@ impl Pico {
     /// Reads dollars as decimal text: `12`, `0.15`, `2.5e-6`, `1E3`, with a sign in front or not. `None` for anything
     /// else, and for what is no whole number of pico-dollars: an amount is exact or it is not taken.
     pub fn from_dollars(text: &str) -> Option<Pico> {
-        let (is_negative, unsigned) = match text.as_bytes().first()? {
-            b'-' => (true, &text[1..]),
-            b'+' => (false, &text[1..]),
-            _ => (false, text),
-        };
-        let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
-            Some(at) => (&unsigned[..at], unsigned[at + 1..].parse::<i32>().ok()?),
-            None => (unsigned, 0),
-        };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let digits = || whole.bytes().chain(fraction.bytes());
-        if digits().next().is_none() || !digits().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let number = digits()
-            .try_fold(0_i128, |sum, digit| sum.checked_mul(10)?.checked_add(i128::from(digit - b'0')))?;
-        // The number counts units of 10^-fraction dollars; a pico-dollar is 10^-12.
-        let shift = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?.checked_add(12)?;
-        let pico = shifted(number, shift)?;
-        Some(Pico(if is_negative { -pico } else { pico }))
+        let (amount, is_exact) = read(text)?;
+        is_exact.then_some(amount)
+    }
+
+    /// The same for an amount that somebody else worked out and may have spelled with more digits than money has: what is
+    /// less than a pico-dollar is rounded to the nearest one, a half away from zero.
+    pub fn nearest_to_dollars(text: &str) -> Option<Pico> {
+        read(text).map(|(amount, _)| amount)
     }
 }
 
-/// The number times ten to that power; `None` when it does not fit or is no whole number.
-fn shifted(number: i128, power: i32) -> Option<i128> {
+/// The nearest amount to a decimal text of dollars, and whether it is exactly that.
+fn read(text: &str) -> Option<(Pico, bool)> {
+    let (is_negative, unsigned) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
+        Some(at) => (&unsigned[..at], unsigned[at + 1..].parse::<i32>().ok()?),
+        None => (unsigned, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = || whole.bytes().chain(fraction.bytes());
+    if digits().next().is_none() || !digits().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number =
+        digits().try_fold(0_i128, |sum, digit| sum.checked_mul(10)?.checked_add(i128::from(digit - b'0')))?;
+    // The number counts units of 10^-fraction dollars; a pico-dollar is 10^-12.
+    let shift = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?.checked_add(12)?;
+    let (pico, is_exact) = shifted(number, shift)?;
+    Some((Pico(if is_negative { -pico } else { pico }), is_exact))
+}
+
+/// The whole number nearest to a number times ten to that power, and whether it is exactly that; `None` when it does not
+/// fit.
+fn shifted(number: i128, power: i32) -> Option<(i128, bool)> {
+    let factor = 10_i128.checked_pow(power.unsigned_abs());
     if number == 0 {
-        return Some(0);
+        return Some((0, true));
     }
-    let factor = 10_i128.checked_pow(power.unsigned_abs())?;
     if power >= 0 {
-        return number.checked_mul(factor);
+        return Some((number.checked_mul(factor?)?, true));
     }
-    (number % factor == 0).then_some(number / factor)
+    // Ten to a power that does not fit is more than twice any number that does.
+    let Some(factor) = factor else { return Some((0, false)) };
+    let rest = number % factor;
+    Some((number / factor + i128::from(rest >= factor - rest), rest == 0))
 }
 
 /// Dollars as decimal text without an exponent and without zeros behind the last digit that counts: `0.00000015`.
@@ -122,6 +138,22 @@ mod tests {
         ] {
             assert_eq!(Pico::from_dollars(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn an_amount_with_more_digits_than_money_has_is_rounded_to_the_nearest() {
+        let check = |text: &str, pico: i128| {
+            assert_eq!(Pico::nearest_to_dollars(text), Some(Pico(pico)), "{text}");
+        };
+        check("0.000033600000000000004", 33_600_000);
+        check("0.00003359999999999999999", 33_600_000);
+        check("4.9e-13", 0);
+        check("5e-13", 1);
+        check("-0.0000000000015", -2);
+        check("1e-99", 0);
+        check("0.25", 250_000_000_000);
+        assert_eq!(Pico::nearest_to_dollars("1e99"), None);
+        assert_eq!(Pico::nearest_to_dollars("a"), None);
     }
 
     #[test]

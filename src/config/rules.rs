@@ -71,6 +71,8 @@ fn set(rules: &mut Rules, name: &str, text: &str) -> Result<(), &'static str> {
         "max_completion_tokens" => rules.takes_max_completion_tokens = switch(text)?,
         "cache_control" => rules.takes_cache_control = switch(text)?,
         "reasoning_content" => rules.takes_reasoning_content = switch(text)?,
+        "states_cost" => rules.usage.states_cost = switch(text)?,
+        "output_is_total_minus_input" => rules.usage.output_is_total_minus_input = switch(text)?,
         "media_urls" => rules.takes_media_urls = switch(text)?,
         "temperature_max" => {
             let max: f64 = text.parse().map_err(|_| "a number")?;
@@ -104,7 +106,9 @@ fn switch(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
+    "states_cost",
+    "output_is_total_minus_input",
     "vendor",
     "max_tokens_default",
     "max_completion_tokens",

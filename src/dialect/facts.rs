@@ -64,7 +64,7 @@ fn of_responses(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
     facts.is_finish = matches!(&*kind, "response.completed" | "response.incomplete");
     facts.is_error = matches!(&*kind, "response.failed" | "error");
     if facts.is_finish || facts.is_error {
-        facts.usage = event.get("response").and_then(|r| r.get("usage")).map(responses::read_usage);
+        facts.usage = event.get("response").and_then(responses::usage_of);
     }
     facts
 }

@@ -2,8 +2,9 @@
 
 use super::words::{self, Word};
 use crate::base::Refusal;
-use crate::ledger::usage::Usage;
-use crate::wire::json::{self, Kind, Member};
+use crate::base::money::Pico;
+use crate::ledger::usage::{Mode, ServerTool, Usage};
+use crate::wire::json::{self, Kind, Member, Node};
 
 /// Writes the error object of OpenAI's API: all four members present, `param` and `code` nullable.
 pub fn write_error(refusal: &Refusal, out: &mut Vec<u8>) {
@@ -40,32 +41,74 @@ pub fn read_usage_with(value: &[u8], members: &mut Vec<Member>) -> Usage {
     if json::scan_object(value, members).is_err() {
         return usage;
     }
-    let (mut details, mut total) = (Vec::new(), None);
+    let (mut details, mut is_plain) = (Vec::new(), true);
     for member in members.iter() {
         let count = || json::u64_value(value, member);
         match (member.key.of(value), member.kind) {
-            (b"total_tokens", Kind::Number) => total = count(),
+            (b"total_tokens", Kind::Number) => usage.stated_total = count(),
             (b"prompt_tokens", Kind::Number) => usage.input = count(),
             (b"completion_tokens", Kind::Number) => usage.output = count(),
             (b"input_tokens", Kind::Number) => others.input = count(),
             (b"output_tokens", Kind::Number) => others.output = count(),
             (b"prompt_cache_hit_tokens", Kind::Number) => others.cache_read = count(),
             (b"cached_tokens", Kind::Number) => others.cache_read = others.cache_read.or_else(count),
-            (b"prompt_tokens_details" | b"completion_tokens_details", Kind::Object) => {
-                read_details(member.value.of(value), &mut details, &mut usage);
+            (b"prompt_tokens_details" | b"input_tokens_details", Kind::Object) => {
+                read_details(member.value.of(value), Part::Input, &mut details, &mut usage);
             }
+            (b"completion_tokens_details" | b"output_tokens_details", Kind::Object) => {
+                read_details(member.value.of(value), Part::Output, &mut details, &mut usage);
+            }
+            (b"cost" | b"cost_in_usd_ticks" | b"server_tool_use", _) => is_plain = false,
             _ => {}
         }
     }
     others.merge(usage);
-    with_what_stands_beside(others, total)
+    if !is_plain {
+        read_bill(Node::scanned(value), &mut others);
+    }
+    with_what_stands_beside(others)
+}
+
+/// What some providers add to the counts: the cost in dollars, as a number, as a text or as the sum of an object of parts; or
+/// in ticks of 10⁻¹⁰ dollars; and calls of their own tools. Whether a cost is what is billed, the provider's file says.
+pub(super) fn read_bill(value: Node<'_>, usage: &mut Usage) {
+    let [cost, ticks, tools, is_byok, details] =
+        value.pick(["cost", "cost_in_usd_ticks", "server_tool_use", "is_byok", "cost_details"]);
+    let whole = cost.map(|cost| cost.get("total_cost").unwrap_or(cost)).and_then(dollars);
+    let ticks = ticks.and_then(Node::u64).and_then(|ticks| Pico(PICO_PER_TICK).checked_times(ticks));
+    usage.stated_cost = match is_byok.and_then(Node::bool) {
+        // The caller's own account with the provider behind pays too.
+        Some(true) => details
+            .and_then(|details| details.get("upstream_inference_cost"))
+            .and_then(dollars)
+            .and_then(|behind| behind.checked_add(whole?)),
+        _ => whole.or(ticks),
+    };
+    if let Some(calls) = tools.and_then(|tools| tools.get("web_search_requests")).and_then(Node::u64) {
+        usage.tools.add(ServerTool::WebSearch, calls);
+    }
+}
+
+/// A number of dollars, or a text that is one.
+fn dollars(value: Node<'_>) -> Option<Pico> {
+    let text = match value.kind() {
+        Kind::Number => value.raw(),
+        _ => value.escaped()?,
+    };
+    Pico::nearest_to_dollars(std::str::from_utf8(text).ok()?)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Input,
+    Output,
 }
 
 /// Some providers count thoughts beside the output instead of inside of it; their total shows it. Some count what was
 /// cached beside the input; it shows where the part would be larger than the whole.
-fn with_what_stands_beside(mut usage: Usage, total: Option<u64>) -> Usage {
+fn with_what_stands_beside(mut usage: Usage) -> Usage {
     if let (Some(input), Some(output), Some(reasoning), Some(total)) =
-        (usage.input, usage.output, usage.reasoning, total)
+        (usage.input, usage.output, usage.reasoning, usage.stated_total)
         && reasoning > 0
         && input.checked_add(output).and_then(|sum| sum.checked_add(reasoning)) == Some(total)
     {
@@ -79,8 +122,8 @@ fn with_what_stands_beside(mut usage: Usage, total: Option<u64>) -> Usage {
     usage
 }
 
-/// The parts of the counts, whichever of the two objects they stand in.
-fn read_details(value: &[u8], members: &mut Vec<Member>, usage: &mut Usage) {
+/// The parts of one of the two counts. Some providers state a part in the object of the other.
+fn read_details(value: &[u8], part: Part, members: &mut Vec<Member>, usage: &mut Usage) {
     if json::scan_object(value, members).is_err() {
         return;
     }
@@ -90,6 +133,10 @@ fn read_details(value: &[u8], members: &mut Vec<Member>, usage: &mut Usage) {
             b"cached_tokens" => usage.cache_read = count,
             b"cache_write_tokens" => usage.cache_write = count,
             b"reasoning_tokens" => usage.reasoning = count,
+            b"audio_tokens" if part == Part::Input => usage.input_audio = count,
+            b"audio_tokens" => usage.output_audio = count,
+            b"image_tokens" if part == Part::Input => usage.input_image = count,
+            b"image_tokens" => usage.output_image = count,
             _ => {}
         }
     }
@@ -117,11 +164,18 @@ pub fn read_event(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
     let find = |key: &str| json::find(members, data, key);
     facts.is_error = find("error").is_some_and(|error| error.kind != Kind::Null);
     if let Some(usage) = find("usage").filter(|usage| usage.kind == Kind::Object) {
-        facts.usage = Some(read_usage(usage.value.of(data)));
+        let mut usage = read_usage(usage.value.of(data));
+        usage.mode = find("service_tier").and_then(|tier| mode(tier.value.of(data)));
+        facts.usage = Some(usage);
         facts.is_usage_only =
             find("choices").is_some_and(|choices| json::is_empty_array(choices.value.of(data)));
     }
     facts
+}
+
+/// The class of service that an answer's `service_tier` names.
+pub fn mode(value: &[u8]) -> Option<Mode> {
+    Mode::of_word(&Node::scanned(value).text()?)
 }
 
 /// Whether the word is followed by the start of an object somewhere: `"usage":null`, in most events, is not.
@@ -152,6 +206,8 @@ pub fn error_message(body: &[u8]) -> Option<String> {
     candidates.into_iter().flatten().find_map(|found| found.as_str()).map(str::to_owned)
 }
 
+/// The unit of `cost_in_usd_ticks`: 10⁻¹⁰ dollars.
+const PICO_PER_TICK: i128 = 100;
 /// Members that a `usage` object has in most answers, so that its table is made at once.
 const USAGE_MEMBERS_USUAL: usize = 8;
 
@@ -172,8 +228,9 @@ mod tests {
     #[test]
     fn usage_is_read_in_every_recorded_spelling_and_never_invented() {
         let known = |input, output| Usage { input: Some(input), output: Some(output), ..Usage::default() };
+        let eight = Usage { stated_total: Some(8), ..known(3, 5) };
         let cases = [
-            (r#"{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8}"#, known(3, 5)),
+            (r#"{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8}"#, eight),
             (r#"{"input_tokens":3,"output_tokens":5}"#, known(3, 5)),
             (r#"{"prompt_tokens":-3,"completion_tokens":5.5}"#, Usage::default()),
             (r#"{}"#, Usage::default()),
@@ -191,6 +248,28 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(read_usage(text.as_bytes()), want, "{text}");
         }
+    }
+
+    #[test]
+    fn audio_images_tools_and_costs_are_read() {
+        let read = |text: &str| read_usage(text.as_bytes());
+        let spoken = read(
+            r#"{"prompt_tokens":30,"completion_tokens":9,"prompt_tokens_details":{"audio_tokens":20,"image_tokens":3},
+                "completion_tokens_details":{"audio_tokens":7}}"#,
+        );
+        let parts = (spoken.input_audio, spoken.input_image, spoken.output_audio, spoken.output_image);
+        assert_eq!(parts, (Some(20), Some(3), Some(7), None));
+        let cost = |text: &str| read(text).stated_cost.map(|cost| cost.0);
+        assert_eq!(cost(r#"{"cost":0.00001255}"#), Some(12_550_000));
+        assert_eq!(cost(r#"{"cost":{"total_cost":0.00501,"request_cost":0.005}}"#), Some(5_010_000_000));
+        assert_eq!(cost(r#"{"cost":"0.25"}"#), Some(250_000_000_000));
+        assert_eq!(cost(r#"{"cost_in_usd_ticks":12406000}"#), Some(1_240_600_000));
+        let own_key = r#"{"cost":0.001,"is_byok":true,"cost_details":{"upstream_inference_cost":0.02}}"#;
+        assert_eq!(cost(own_key), Some(21_000_000_000));
+        assert_eq!(cost(r#"{"cost":0.001,"is_byok":true}"#), None, "half a bill is none");
+        assert_eq!(cost(r#"{"cost":null}"#), None);
+        let searched = read(r#"{"prompt_tokens":1,"server_tool_use":{"web_search_requests":2}}"#);
+        assert_eq!(searched.tools.of(ServerTool::WebSearch), 2);
     }
 
     #[test]
@@ -213,6 +292,8 @@ mod tests {
         assert!(!facts(r#"{"error":null,"choices":[]}"#).is_error);
         let last = facts(r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#);
         assert!(last.is_usage_only && last.usage.is_some_and(|usage| usage.output == Some(2)));
+        let tier = facts(r#"{"usage":{"prompt_tokens":1},"service_tier":"flex"}"#).usage.and_then(|u| u.mode);
+        assert_eq!(tier, Some(Mode::Flex));
         let with_finish = facts(r#"{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":1}}"#);
         assert!(!with_finish.is_usage_only && with_finish.is_finish && with_finish.usage.is_some());
     }

@@ -28,7 +28,7 @@ mod tests;
 
 pub use echo::echo;
 pub use errors::write_error;
-pub use read_answer::{read_answer, read_usage};
+pub use read_answer::{read_answer, read_usage, usage_of};
 pub use read_request::read_request;
 pub use stream_reader::StreamReader;
 pub use stream_writer::StreamWriter;

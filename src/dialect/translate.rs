@@ -96,8 +96,9 @@ impl Translation {
         read_answer(self.provider, node, &self.rules, &mut |event| match event {
             Event::Error(found) => error = Some(found),
             Event::End => has_ended = true,
-            event => {
-                if let Event::Usage(stated) = &event {
+            mut event => {
+                if let Event::Usage(stated) = &mut event {
+                    *stated = stated.by(self.rules.usage);
                     usage.merge(*stated);
                 }
                 filter.pass(event, &mut |event| voice.event(event));

@@ -1,6 +1,9 @@
 //! Usage, price, cost, journal format: what an exchange is worth. Knows no database.
 
 mod codec;
+pub mod cost;
 pub mod frame;
+pub mod headers;
+pub mod price;
 pub mod record;
 pub mod usage;

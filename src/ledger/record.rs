@@ -3,7 +3,7 @@
 //! lengths, so that no record outgrows its frame.
 
 use super::codec::{Take, put_cut, put_number, put_optional, put_text};
-use super::usage::Usage;
+use super::usage::{Mode, ToolCalls, Usage};
 use crate::base::Pico;
 use crate::base::limits::{
     ATTEMPTS_RECORDED_MAX, RECORD_BYTES_MAX, RECORD_LABELS_BYTES_MAX, RECORD_NAME_BYTES_MAX,
@@ -80,6 +80,8 @@ pub struct Ended<'a> {
     pub output_cost: Option<Pico>,
     /// Where the price came from, or why there is none.
     pub cost_source: &'a str,
+    /// What should be known of the cost; empty for nothing.
+    pub cost_caveat: &'a str,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub attempts: Vec<Attempt<'a>>,
@@ -223,6 +225,7 @@ pub fn write_ended(out: &mut Vec<u8>, id: RecordId, ended: &Ended<'_>) {
         put_money(out, cost);
     }
     put_cut(out, ended.cost_source, RECORD_NAME_BYTES_MAX);
+    put_cut(out, ended.cost_caveat, RECORD_NAME_BYTES_MAX);
     put_number(out, ended.bytes_in);
     put_number(out, ended.bytes_out);
     let listed = &ended.attempts[..ended.attempts.len().min(ATTEMPTS_RECORDED_MAX)];
@@ -258,6 +261,7 @@ fn take_ended<'a>(take: &mut Take<'a>) -> Option<Ended<'a>> {
         input_cost: take_money(take)?,
         output_cost: take_money(take)?,
         cost_source: take.text()?,
+        cost_caveat: take.text()?,
         bytes_in: take.number()?,
         bytes_out: take.number()?,
         attempts: Vec::new(),
@@ -287,19 +291,78 @@ fn take_attempt<'a>(take: &mut Take<'a>) -> Option<Attempt<'a>> {
     })
 }
 
+/// Most counts of most exchanges are unknown: one bit each says so, and only those that are known follow.
 fn put_usage(out: &mut Vec<u8>, usage: &Usage) {
-    for count in [usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning] {
-        put_optional(out, count);
-    }
+    let counts = counts(usage);
+    let known = counts.iter().enumerate().filter(|(_, count)| count.is_some());
+    let bits = known.fold(0, |bits, (at, _)| bits | 1 << at);
+    put_number(out, bits);
+    counts.into_iter().flatten().for_each(|count| put_number(out, count));
+    let used = usage.tools.0.iter().rposition(|&calls| calls > 0).map_or(0, |last| last + 1);
+    put_number(out, used as u64);
+    usage.tools.0[..used].iter().for_each(|&calls| put_number(out, calls.into()));
+    put_money(out, usage.stated_cost);
+    let mode = usage.mode.and_then(|mode| MODES.iter().position(|&known| known == mode));
+    put_optional(out, mode.map(|mode| mode as u64));
+    out.push(u8::from(usage.has_surcharge) | u8::from(usage.is_estimated) << 1);
+}
+
+fn counts(usage: &Usage) -> [Option<u64>; COUNTS] {
+    [
+        usage.input,
+        usage.output,
+        usage.cache_read,
+        usage.cache_write,
+        usage.cache_write_1h,
+        usage.input_audio,
+        usage.input_image,
+        usage.cache_read_audio,
+        usage.reasoning,
+        usage.output_audio,
+        usage.output_image,
+        usage.stated_total,
+    ]
 }
 
 fn take_usage(take: &mut Take<'_>) -> Option<Usage> {
+    let bits = take.number()?;
+    let mut counts = [None; COUNTS];
+    for (at, count) in counts.iter_mut().enumerate() {
+        if bits >> at & 1 == 1 {
+            *count = Some(take.number()?);
+        }
+    }
+    let [input, output, cache_read, cache_write, cache_write_1h, input_audio, input_image, ..] = counts;
+    let [.., cache_read_audio, reasoning, output_audio, output_image, stated_total] = counts;
+    let mut tools = ToolCalls::default();
+    let used = usize::try_from(take.number()?).ok()?;
+    for calls in tools.0.get_mut(..used)? {
+        *calls = u32::try_from(take.number()?).ok()?;
+    }
+    let stated_cost = take_money(take)?;
+    let mode = match take.optional()? {
+        Some(mode) => Some(*MODES.get(usize::try_from(mode).ok()?)?),
+        None => None,
+    };
+    let flags = take.byte()?;
     Some(Usage {
-        input: take.optional()?,
-        output: take.optional()?,
-        cache_read: take.optional()?,
-        cache_write: take.optional()?,
-        reasoning: take.optional()?,
+        input,
+        output,
+        cache_read,
+        cache_write,
+        cache_write_1h,
+        input_audio,
+        input_image,
+        cache_read_audio,
+        reasoning,
+        output_audio,
+        output_image,
+        tools,
+        stated_cost,
+        stated_total,
+        mode,
+        has_surcharge: flags & 1 != 0,
+        is_estimated: flags & 2 != 0,
     })
 }
 
@@ -340,6 +403,10 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     take.0.is_empty().then_some(record)
 }
 
+/// The counts of a usage, and its modes by their number in a record: new ones go to the end.
+const COUNTS: usize = 12;
+const MODES: [Mode; 5] = [Mode::Standard, Mode::Batch, Mode::Flex, Mode::Priority, Mode::Other];
+
 const KIND_BEGUN: u8 = 1;
 const KIND_ENDED: u8 = 2;
 const KIND_LOST: u8 = 3;
@@ -351,7 +418,7 @@ const _: () = assert!(
     "a record of what began fits its frame"
 );
 const _: () = assert!(
-    17 + 40 * 10 + 3 * RECORD_NAME_BYTES_MAX + ATTEMPTS_RECORDED_MAX * (3 * RECORD_NAME_BYTES_MAX + 40)
+    17 + 40 * 10 + 4 * RECORD_NAME_BYTES_MAX + ATTEMPTS_RECORDED_MAX * (3 * RECORD_NAME_BYTES_MAX + 40)
         < RECORD_BYTES_MAX,
     "a record of an end fits its frame"
 );
@@ -399,11 +466,21 @@ mod tests {
             status: 200,
             outcome: Outcome::ClientGone,
             error: "client_gone",
-            usage: Usage { input: Some(7), output: Some(0), ..Usage::default() },
+            usage: Usage {
+                input: Some(7),
+                output: Some(0),
+                output_image: Some(u64::MAX),
+                tools: ToolCalls([0, 0, 3, 0, 0]),
+                stated_cost: Some(Pico(150_000)),
+                mode: Some(Mode::Flex),
+                is_estimated: true,
+                ..Usage::default()
+            },
             cost: Some(Pico(-1)),
             input_cost: None,
             output_cost: Some(Pico(i128::MAX)),
             cost_source: "catalogue 2026-08-21",
+            cost_caveat: "",
             bytes_in: 10,
             bytes_out: u64::MAX,
             attempts: vec![
@@ -457,7 +534,7 @@ mod tests {
         };
         let attempt = Attempt { provider: &long, model: &long, fault: &long, ..ended().attempts[0] };
         let attempts = vec![attempt; ATTEMPTS_RECORDED_MAX + 5];
-        let ended = Ended { error: &long, cost_source: &long, attempts, ..ended() };
+        let ended = Ended { error: &long, cost_source: &long, cost_caveat: &long, attempts, ..ended() };
         for record in [Record::Begun(ID, begun), Record::Ended(ID, ended)] {
             let bytes = bytes_of(&record);
             assert!(bytes.len() <= RECORD_BYTES_MAX, "{}", bytes.len());

@@ -5,6 +5,7 @@ use super::assemble::{Choice, Emit};
 use super::{read_delta, usage};
 use crate::dialect::errors;
 use crate::dialect::middle::{ErrorKind, Event, FinishReason, ProviderError, Rules, Stage, Start, Text};
+use crate::dialect::openai;
 use crate::wire::json::{Kind, Member, Node};
 
 /// Reads a whole answer. An answer without choices is an error, whatever its status was.
@@ -89,6 +90,7 @@ struct Chunk<'d> {
     created: Option<Node<'d>>,
     choices: Option<Node<'d>>,
     usage: Option<Node<'d>>,
+    service_tier: Option<Node<'d>>,
     is_error: bool,
 }
 
@@ -112,7 +114,8 @@ impl Answer {
             }
         }
         if let Some(value) = chunk.usage {
-            let usage = usage::read_usage(value);
+            let mut usage = usage::read_usage(value);
+            usage.mode = chunk.service_tier.and_then(|tier| openai::mode(tier.raw()));
             if usage.is_known() && self.has_started {
                 emit(Event::Usage(usage));
             }
@@ -207,6 +210,7 @@ fn members(document: Node<'_>) -> Chunk<'_> {
             b"model" => chunk.model = Some(value),
             b"created" => chunk.created = Some(value),
             b"choices" => chunk.choices = Some(value),
+            b"service_tier" => chunk.service_tier = Some(value),
             b"usage" if value.kind() == Kind::Object => chunk.usage = Some(value),
             b"x_groq" => {
                 chunk.usage = chunk.usage.or(value.get("usage").filter(|u| u.kind() == Kind::Object))

@@ -19,9 +19,19 @@ pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) -> bool {
     let total = input.saturating_add(output);
     let mut members =
         format!("{{\"prompt_tokens\":{input},\"completion_tokens\":{output},\"total_tokens\":{total}");
-    let prompt = [("cached_tokens", usage.cache_read), ("cache_write_tokens", usage.cache_write)];
+    let prompt = [
+        ("cached_tokens", usage.cache_read),
+        ("cache_write_tokens", usage.cache_write),
+        ("audio_tokens", usage.input_audio),
+        ("image_tokens", usage.input_image),
+    ];
+    let completion = [
+        ("reasoning_tokens", usage.reasoning),
+        ("audio_tokens", usage.output_audio),
+        ("image_tokens", usage.output_image),
+    ];
     push_details("prompt_tokens_details", &prompt, &mut members);
-    push_details("completion_tokens_details", &[("reasoning_tokens", usage.reasoning)], &mut members);
+    push_details("completion_tokens_details", &completion, &mut members);
     out.extend_from_slice(members.as_bytes());
     out.push(b'}');
     true
@@ -71,8 +81,11 @@ mod tests {
             input: Some(9),
             output: Some(5),
             cache_read: Some(4),
-            cache_write: None,
             reasoning: Some(2),
+            input_audio: Some(1),
+            output_image: Some(0),
+            stated_total: Some(14),
+            ..Usage::default()
         };
         let mut out = Vec::new();
         assert!(write_usage(&usage, &mut out));

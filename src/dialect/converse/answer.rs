@@ -41,7 +41,15 @@ pub fn read_usage(value: Node<'_>) -> Usage {
         && total.is_some()
         && total == fresh.unwrap_or(0).checked_add(output.unwrap_or(0));
     let input = fresh.map(|fresh| if is_within { fresh } else { fresh.saturating_add(cached) });
-    Usage { input, output, cache_read, cache_write, reasoning: None }
+    // Written by lifetime; empty where nothing was written.
+    let written = |ttl: &str| {
+        let is_it = |part: &Node<'_>| part.get("ttl").and_then(Node::text).is_some_and(|found| found == ttl);
+        let count = |part: Node<'_>| part.get("inputTokens").and_then(Node::u64);
+        let details = value.get("cacheDetails")?;
+        details.items().filter(is_it).try_fold(0_u64, |sum, part| sum.checked_add(count(part)?))
+    };
+    let (cache_write_1h, stated_total) = (written("1h"), total);
+    Usage { input, output, cache_read, cache_write, cache_write_1h, stated_total, ..Usage::default() }
 }
 
 /// What `stopReason` says, of a whole answer or of `messageStop`. The sequence that was met is stated only where the

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use crate::ledger::usage::Usage;
+use crate::ledger::usage::{Mode, ServerTool, ToolCalls, Usage};
 use crate::wire::json::Node;
 
 /// Reads a `usage` object. Counts that are missing or no whole numbers stay unknown.
@@ -18,8 +18,11 @@ pub(super) struct Counts {
     input: Option<u64>,
     cache_read: Option<u64>,
     cache_write: Option<u64>,
+    cache_write_1h: Option<u64>,
     output: Option<u64>,
     thinking: Option<u64>,
+    /// What is no count of tokens: calls of tools, the class of service, a surcharge.
+    beside: Usage,
 }
 
 impl Counts {
@@ -33,11 +36,21 @@ impl Counts {
                 b"cache_read_input_tokens" => counts.cache_read = value.u64(),
                 b"cache_creation_input_tokens" => counts.cache_write = value.u64(),
                 b"cache_creation" => {
+                    counts.cache_write_1h = value.get("ephemeral_1h_input_tokens").and_then(Node::u64);
                     written_by_lifetime =
                         value.members().filter_map(|(_, count)| count.u64()).reduce(|a, b| a + b);
                 }
                 b"output_tokens_details" => {
                     counts.thinking = value.get("thinking_tokens").and_then(Node::u64)
+                }
+                b"server_tool_use" => read_tools(value, &mut counts.beside.tools),
+                b"service_tier" => counts.beside.mode = value.text().and_then(|word| Mode::of_word(&word)),
+                b"inference_geo" => {
+                    let place = value.text().unwrap_or_default();
+                    counts.beside.has_surcharge |= !matches!(&*place, "" | "global" | "not_available");
+                }
+                b"speed" => {
+                    counts.beside.has_surcharge |= value.text().is_some_and(|speed| speed != "standard")
                 }
                 _ => {}
             }
@@ -50,6 +63,8 @@ impl Counts {
         self.input = later.input.or(self.input);
         self.cache_read = later.cache_read.or(self.cache_read);
         self.cache_write = later.cache_write.or(self.cache_write);
+        self.cache_write_1h = later.cache_write_1h.or(self.cache_write_1h);
+        self.beside.merge(later.beside);
         self.output = later.output.or(self.output);
         self.thinking = later.thinking.or(self.thinking);
     }
@@ -61,8 +76,23 @@ impl Counts {
             output: self.output,
             cache_read: self.cache_read,
             cache_write: self.cache_write,
+            cache_write_1h: self.cache_write_1h,
             reasoning: self.thinking,
+            ..self.beside
         }
+    }
+}
+
+/// Calls of the provider's own tools, named `…_requests`.
+fn read_tools(value: Node<'_>, tools: &mut ToolCalls) {
+    for (key, count) in value.members() {
+        let tool = match &*key {
+            b"web_search_requests" => ServerTool::WebSearch,
+            b"web_fetch_requests" => ServerTool::WebFetch,
+            b"code_execution_requests" => ServerTool::CodeExecution,
+            _ => ServerTool::Other,
+        };
+        tools.add(tool, count.u64().unwrap_or(0));
     }
 }
 
@@ -88,6 +118,13 @@ fn write(usage: &Usage, input: Option<u64>, out: &mut Vec<u8>) {
         if let Some(count) = count {
             let _ = write!(out, "\"{name}\":{count},");
         }
+    }
+    if let (Some(all), Some(hour)) = (usage.cache_write, usage.cache_write_1h) {
+        let rest = all.saturating_sub(hour);
+        let _ = write!(
+            out,
+            "\"cache_creation\":{{\"ephemeral_5m_input_tokens\":{rest},\"ephemeral_1h_input_tokens\":{hour}}},"
+        );
     }
     let _ = write!(out, "\"output_tokens\":{}", usage.output.unwrap_or(0));
     if let Some(count) = usage.reasoning {
@@ -125,8 +162,28 @@ mod tests {
             (r#"{"input_tokens":-1,"output_tokens":"7"}"#, (None, None, None, None, None)),
         ];
         for (text, (input, output, cache_read, cache_write, reasoning)) in cases {
-            assert_eq!(read(text), Usage { input, output, cache_read, cache_write, reasoning }, "{text}");
+            let usage = read(text);
+            let parts = (usage.cache_read, usage.cache_write, usage.reasoning);
+            assert_eq!(
+                (usage.input, usage.output, parts),
+                (input, output, (cache_read, cache_write, reasoning)),
+                "{text}"
+            );
         }
+    }
+
+    #[test]
+    fn lifetimes_tools_and_what_costs_more_are_read() {
+        let text = r#"{"input_tokens":1,"cache_creation_input_tokens":320,"cache_creation":{"ephemeral_5m_input_tokens":20,
+            "ephemeral_1h_input_tokens":300},"server_tool_use":{"web_search_requests":2,"web_fetch_requests":1},
+            "service_tier":"batch","inference_geo":"global"}"#;
+        let usage = read(text);
+        assert_eq!((usage.cache_write, usage.cache_write_1h), (Some(320), Some(300)));
+        assert_eq!(usage.tools.0, [2, 1, 0, 0, 0]);
+        assert_eq!((usage.mode, usage.has_surcharge), (Some(Mode::Batch), false));
+        assert!(read(r#"{"inference_geo":"us"}"#).has_surcharge);
+        assert!(read(r#"{"speed":"fast"}"#).has_surcharge);
+        assert!(!read(r#"{"speed":"standard","inference_geo":"not_available"}"#).has_surcharge);
     }
 
     #[test]
@@ -136,7 +193,9 @@ mod tests {
             output: Some(7),
             cache_read: Some(60),
             cache_write: Some(30),
+            cache_write_1h: Some(10),
             reasoning: Some(2),
+            ..Usage::default()
         };
         let mut out = Vec::new();
         write_usage(&usage, &mut out);

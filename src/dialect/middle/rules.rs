@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::ledger::usage::UsageRules;
+
 /// Facts of one target that change how a request is written for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -21,6 +23,8 @@ pub struct Rules {
     pub takes_media_urls: bool,
     /// Temperatures above it are clamped, and the answer says so. In thousandths.
     pub temperature_milli_max: Option<u32>,
+    /// What the counts of its usage mean.
+    pub usage: UsageRules,
 }
 
 /// How a model is told to think.
@@ -55,6 +59,7 @@ impl Default for Rules {
             takes_reasoning_content: false,
             takes_media_urls: true,
             temperature_milli_max: None,
+            usage: UsageRules::default(),
         }
     }
 }

@@ -4,8 +4,9 @@ use super::blocks::{Blocks, Emit};
 use super::errors::{broken_answer, read_error};
 use super::fields::{seconds, text_of};
 use crate::dialect::middle::{Event, Finish, FinishReason, Rules, Start};
-use crate::ledger::usage::Usage;
-use crate::wire::json::Node;
+use crate::dialect::openai;
+use crate::ledger::usage::{ServerTool, Usage};
+use crate::wire::json::{Kind, Node};
 
 /// Reads a whole (non-stream) answer: Start, blocks, Finish, Usage, End, or an Error.
 pub fn read_answer(body: Node<'_>, rules: &Rules, emit: &mut dyn FnMut(Event<'_>)) {
@@ -21,12 +22,50 @@ pub fn read_answer(body: Node<'_>, rules: &Rules, emit: &mut dyn FnMut(Event<'_>
 pub fn read_usage(value: Node<'_>) -> Usage {
     let count = |key: &str| value.get(key).and_then(Node::u64);
     let detail = |part: &str, key: &str| value.get(part)?.get(key).and_then(Node::u64);
-    Usage {
+    let mut usage = Usage {
         input: count("input_tokens"),
         output: count("output_tokens"),
         cache_read: detail("input_tokens_details", "cached_tokens"),
         cache_write: detail("input_tokens_details", "cache_write_tokens"),
+        input_audio: detail("input_tokens_details", "audio_tokens"),
+        input_image: detail("input_tokens_details", "image_tokens"),
         reasoning: detail("output_tokens_details", "reasoning_tokens"),
+        output_audio: detail("output_tokens_details", "audio_tokens"),
+        output_image: detail("output_tokens_details", "image_tokens"),
+        stated_total: count("total_tokens"),
+        ..Usage::default()
+    };
+    openai::read_bill(value, &mut usage);
+    usage
+}
+
+/// Reads all that a whole response says of its usage: the counts, the class of service, and the calls of the provider's own
+/// tools, which stand among its output. `None` without counts.
+pub fn usage_of(response: Node<'_>) -> Option<Usage> {
+    let [usage, tier, output] = response.pick(["usage", "service_tier", "output"]);
+    let mut usage = read_usage(usage.filter(|usage| usage.kind() == Kind::Object)?);
+    usage.mode = tier.and_then(|tier| openai::mode(tier.raw()));
+    let counted = usage.tools;
+    for item in output.into_iter().flat_map(Node::items) {
+        if let Some(tool) = item.get("type").and_then(Node::text).as_deref().and_then(tool_of) {
+            usage.tools.add(tool, 1);
+        }
+    }
+    if !counted.is_empty() {
+        usage.tools = counted;
+    }
+    Some(usage)
+}
+
+/// The tool whose call an item of the output is. Calls that the client answers are none, and calls of MCP servers cost
+/// nothing at the provider.
+fn tool_of(kind: &str) -> Option<ServerTool> {
+    match kind {
+        "web_search_call" => Some(ServerTool::WebSearch),
+        "file_search_call" => Some(ServerTool::FileSearch),
+        "code_interpreter_call" => Some(ServerTool::CodeExecution),
+        "image_generation_call" => Some(ServerTool::Other),
+        _ => None,
     }
 }
 
@@ -58,8 +97,8 @@ pub fn finish(response: Node<'_>, status: &str, blocks: &mut Blocks, emit: &mut 
         (_, false) => FinishReason::Stop,
     };
     emit(Event::Finish { choice: 0, finish: Finish { reason, stop_sequence: None } });
-    if let Some(usage) = response.get("usage") {
-        emit(Event::Usage(read_usage(usage)));
+    if let Some(usage) = usage_of(response) {
+        emit(Event::Usage(usage));
     }
     emit(Event::End);
 }

@@ -6,7 +6,7 @@ use super::filter::Filter;
 use super::voices::{Ear, Voice};
 use crate::dialect::endpoint::Grammar;
 use crate::dialect::middle::{Event, ProviderError, Stage};
-use crate::ledger::usage::Usage;
+use crate::ledger::usage::{Usage, UsageRules};
 use crate::wire::eventstream::{FrameKind, FrameStep, Frames};
 use crate::wire::sse::{EventData, EventStep, Events};
 
@@ -20,6 +20,8 @@ pub struct Stream {
     held: Vec<u8>,
     event_bytes_max: usize,
     pub usage: Usage,
+    /// What the provider's counts mean.
+    usage_rules: UsageRules,
     /// The provider's terminal was there, or an error in its place.
     pub has_ended: bool,
     pub has_error: bool,
@@ -56,6 +58,7 @@ impl Stream {
             held: Vec::new(),
             event_bytes_max,
             usage: Usage::default(),
+            usage_rules: rules.usage,
             has_ended: false,
             has_error: false,
             error: None,
@@ -151,13 +154,16 @@ impl Stream {
 
     /// Reads something, and writes what it means.
     fn read(&mut self, out: &mut Vec<u8>, read: impl FnOnce(&mut Ear, &mut dyn FnMut(Event<'_>))) {
-        let Stream { ear, filter, voice, usage, has_ended, has_error, error, .. } = self;
-        read(ear, &mut |event| {
+        let Stream { ear, filter, voice, usage, usage_rules, has_ended, has_error, error, .. } = self;
+        read(ear, &mut |mut event| {
             if *has_error {
                 return;
             }
-            match &event {
-                Event::Usage(stated) => usage.merge(*stated),
+            match &mut event {
+                Event::Usage(stated) => {
+                    *stated = stated.by(*usage_rules);
+                    usage.merge(*stated);
+                }
                 Event::End => *has_ended = true,
                 Event::Error(found) => {
                     (*has_error, *has_ended) = (true, true);

@@ -95,7 +95,7 @@ fn usage_counts_the_cache_as_input_and_invents_nothing() {
         let value = Node::document(text.as_bytes(), &mut members).expect(text);
         assert_eq!(read_usage(value), want, "{text}");
     };
-    let plain = Usage { input: Some(3), output: Some(5), ..Usage::default() };
+    let plain = Usage { input: Some(3), output: Some(5), stated_total: Some(8), ..Usage::default() };
     check(r#"{"inputTokens":3,"outputTokens":5,"totalTokens":8}"#, plain);
     check("{}", Usage::default());
     check(r#"{"inputTokens":-1,"outputTokens":1.5}"#, Usage::default());
@@ -104,17 +104,34 @@ fn usage_counts_the_cache_as_input_and_invents_nothing() {
         output: Some(9),
         cache_read: Some(0),
         cache_write: Some(2387),
-        reasoning: None,
+        stated_total: Some(2412),
+        ..Usage::default()
     };
     check(
         r#"{"inputTokens":16,"outputTokens":9,"totalTokens":2412,"cacheReadInputTokens":0,"cacheWriteInputTokens":2387}"#,
         cached,
     );
+    let by_lifetime =
+        Usage { cache_write_1h: Some(7), cache_write: Some(9), input: Some(12), ..older_output() };
+    check(
+        r#"{"inputTokens":3,"outputTokens":1,"cacheWriteInputTokens":9,"cacheDetails":[{"ttl":"1h","inputTokens":7},{"ttl":"5m","inputTokens":2}]}"#,
+        by_lifetime,
+    );
     // A total that leaves no room for the cache beside the input shows that it is within it.
-    let within = Usage { input: Some(100), output: Some(9), cache_read: Some(80), ..Usage::default() };
+    let within = Usage {
+        input: Some(100),
+        output: Some(9),
+        cache_read: Some(80),
+        stated_total: Some(109),
+        ..Usage::default()
+    };
     check(r#"{"inputTokens":100,"outputTokens":9,"totalTokens":109,"cacheReadInputTokens":80}"#, within);
     let older = Usage { input: Some(5), output: Some(1), cache_read: Some(2), ..Usage::default() };
     check(r#"{"inputTokens":3,"outputTokens":1,"cacheReadInputTokenCount":2}"#, older);
+}
+
+fn older_output() -> Usage {
+    Usage { output: Some(1), ..Usage::default() }
 }
 
 #[test]

@@ -1,0 +1,123 @@
+//! What an answer's head says of usage and cost: our own names, and those that clients of another gateway look for. What is
+//! unknown has no header; an unknown cost has one that says so.
+
+use std::fmt::Display;
+
+use super::cost::{Cost, Unpriced};
+use super::usage::{KnownBy, Usage};
+
+/// Whose names the headers have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dress {
+    Own,
+    /// Our own, and LiteLLM's beside them.
+    AlsoLiteLlm,
+}
+
+/// Appends the headers, each as a line with its end. Only for answers whose head leaves when all is known. Costs are dollars
+/// as decimal text, exact to the last digit.
+pub fn write(usage: &Usage, cost: &Result<Cost, Unpriced>, dress: Dress, out: &mut Vec<u8>) {
+    let counts = [
+        ("x-ringway-usage-input-tokens", usage.input),
+        ("x-ringway-usage-output-tokens", usage.output),
+        ("x-ringway-usage-cache-read-tokens", usage.cache_read),
+        ("x-ringway-usage-cache-write-tokens", usage.cache_write),
+        ("x-ringway-usage-reasoning-tokens", usage.reasoning),
+    ];
+    for (name, count) in counts {
+        if let Some(count) = count {
+            line(name, count, out);
+        }
+    }
+    line("x-ringway-usage-source", source_of(usage), out);
+    match cost {
+        Ok(cost) => {
+            line("x-ringway-cost", cost.total, out);
+            line("x-ringway-cost-source", one_line(cost.source.name()), out);
+            if dress == Dress::AlsoLiteLlm {
+                write_litellm(cost, out);
+            }
+        }
+        Err(why) => {
+            line("x-ringway-cost", "unknown", out);
+            line("x-ringway-cost-reason", why, out);
+        }
+    }
+}
+
+fn source_of(usage: &Usage) -> &'static str {
+    match usage.known_by() {
+        KnownBy::Measured => "measured",
+        KnownBy::Estimated => "estimated",
+        KnownBy::Unknown => "unknown",
+    }
+}
+
+fn write_litellm(cost: &Cost, out: &mut Vec<u8>) {
+    line("x-litellm-response-cost", cost.total, out);
+    // No discount and no margin is ever applied.
+    line("x-litellm-response-cost-original", cost.total, out);
+    let Some(parts) = &cost.parts else { return };
+    let named = [
+        ("x-litellm-response-cost-input", parts.input),
+        ("x-litellm-response-cost-output", parts.output),
+        ("x-litellm-response-cost-cache-read", parts.cache_read),
+        ("x-litellm-response-cost-cache-creation", parts.cache_write),
+        ("x-litellm-response-cost-reasoning", parts.reasoning),
+        ("x-litellm-response-cost-tool-usage", parts.tools),
+    ];
+    named.into_iter().for_each(|(name, amount)| line(name, amount, out));
+}
+
+fn line(name: &str, value: impl Display, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+}
+
+/// A source may be an operator's text: nothing in it may end the header.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::money::Pico;
+    use crate::ledger::cost::{CostSource, Parts};
+
+    fn written(usage: &Usage, cost: &Result<Cost, Unpriced>, dress: Dress) -> String {
+        let mut out = Vec::new();
+        write(usage, cost, dress, &mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_known_cost_is_exact_and_comes_in_both_dresses() {
+        let usage = Usage { input: Some(10), output: Some(3), cache_read: Some(4), ..Usage::default() };
+        let parts = Parts { input: Pico(1), output: Pico(1_500_000), ..Parts::default() };
+        let source = CostSource::Prices("a list\r\nx-evil: 1".to_owned());
+        let cost = Ok(Cost { total: Pico(1_500_001), parts: Some(parts), source, remark: None });
+        let own = written(&usage, &cost, Dress::Own);
+        assert_eq!(
+            own,
+            "x-ringway-usage-input-tokens: 10\r\nx-ringway-usage-output-tokens: 3\r\n\
+             x-ringway-usage-cache-read-tokens: 4\r\nx-ringway-usage-source: measured\r\n\
+             x-ringway-cost: 0.000001500001\r\nx-ringway-cost-source: a list??x-evil: 1\r\n"
+        );
+        let both = written(&usage, &cost, Dress::AlsoLiteLlm);
+        assert!(both.starts_with(&own));
+        assert!(both.contains("x-litellm-response-cost: 0.000001500001\r\n"), "{both}");
+        assert!(both.contains("x-litellm-response-cost-output: 0.0000015\r\n"), "{both}");
+    }
+
+    #[test]
+    fn the_unknown_is_said_to_be_unknown_and_never_0() {
+        let unknown = written(&Usage::default(), &Err(Unpriced::Model), Dress::AlsoLiteLlm);
+        assert_eq!(
+            unknown,
+            "x-ringway-usage-source: unknown\r\nx-ringway-cost: unknown\r\n\
+             x-ringway-cost-reason: no price is known for this model\r\n"
+        );
+        let guessed = Usage { input: Some(1), is_estimated: true, ..Usage::default() };
+        assert!(written(&guessed, &Err(Unpriced::Model), Dress::Own).contains("-source: estimated\r\n"));
+    }
+}

@@ -1,0 +1,87 @@
+//! Two catalogues into one: the first has the word, the second fills up what it does not list, and knows the past.
+
+use std::collections::BTreeMap;
+
+use crate::ledger::price::entry::{Body, Entry};
+use crate::ledger::price::rates::{Price, Rate};
+use crate::ledger::usage::Mode;
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Merged {
+    pub entries: Vec<Entry>,
+    /// Models of both whose prices differ for plain input or output: provider, model.
+    pub differ: Vec<(String, String)>,
+}
+
+/// Joins the lines of two catalogues, model by model. Where both list a model, the first's prices stay; the second adds that
+/// a date may follow the name, and, where its newest price agrees, what the model cost before.
+pub fn merge(first: Vec<Entry>, second: Vec<Entry>) -> Merged {
+    let (first, second) = (by_model(first), by_model(second));
+    let mut merged = Merged::default();
+    for (key, ours) in &first {
+        let Some(theirs) = second.get(key) else {
+            merged.entries.extend(ours.iter().cloned());
+            continue;
+        };
+        let mut ours = ours.clone();
+        let is_dated = theirs.iter().any(|entry| entry.is_dated);
+        ours.iter_mut().for_each(|entry| entry.is_dated |= is_dated);
+        if let (Some(price), Some(newest)) =
+            (ours.last().and_then(price_of), theirs.last().and_then(price_of))
+        {
+            if !agree(price, newest) {
+                merged.differ.push(key.clone());
+            } else if let ([only], [past @ .., newest]) = (&mut ours[..], &theirs[..])
+                && only.from.is_empty()
+                && !past.is_empty()
+            {
+                only.from = newest.from.clone();
+                merged.entries.extend(past.iter().cloned());
+            }
+        }
+        merged.entries.extend(ours);
+    }
+    let only_second = second.into_iter().filter(|(key, _)| !first.contains_key(key));
+    merged.entries.extend(only_second.flat_map(|(_, entries)| entries));
+    drop_lost_names(&mut merged.entries);
+    merged
+}
+
+/// Sorted by their first days.
+fn by_model(entries: Vec<Entry>) -> BTreeMap<(String, String), Vec<Entry>> {
+    let mut models: BTreeMap<(String, String), Vec<Entry>> = BTreeMap::new();
+    for entry in entries {
+        models.entry((entry.provider.clone(), entry.model.clone())).or_default().push(entry);
+    }
+    models.values_mut().for_each(|entries| entries.sort_by(|a, b| a.from.cmp(&b.from)));
+    models
+}
+
+fn price_of(entry: &Entry) -> Option<&Price> {
+    match &entry.body {
+        Body::Price(price) => Some(price),
+        Body::As(_) => None,
+    }
+}
+
+fn agree(one: &Price, other: &Price) -> bool {
+    [Rate::Input, Rate::Output].into_iter().all(|rate| {
+        let of = |price: &Price| price.rates(Mode::Standard, 1).and_then(|rates| rates.get(rate));
+        let (one, other) = (of(one), of(other));
+        one == other || one.is_none() || other.is_none()
+    })
+}
+
+/// A name may stand for a model that is another name in the other catalogue: then it goes.
+fn drop_lost_names(entries: &mut Vec<Entry>) {
+    let prices: std::collections::BTreeSet<(String, String)> = entries
+        .iter()
+        .filter(|entry| price_of(entry).is_some())
+        .map(|entry| (entry.provider.clone(), entry.model.clone()))
+        .collect();
+    entries.retain(|entry| match &entry.body {
+        Body::Price(_) => true,
+        Body::As(other) => prices.contains(&(entry.provider.clone(), other.clone())),
+    });
+}
