@@ -163,3 +163,12 @@ pub const STORE_EXPORT_ROWS: usize = 500;
 pub const STORE_SWEEP_ROWS: usize = 500;
 
 const _: () = assert!(STORE_PAUSE_MS_MIN <= STORE_PAUSE_MS_MAX, "a pause only grows");
+/// How long the keeper of records rests when the journals are empty.
+pub const RECORDS_TURN_MS: u64 = 100;
+/// The pause after the store or the journal failed doubles between these two.
+pub const RECORDS_PAUSE_MS_MIN: u64 = 100;
+pub const RECORDS_PAUSE_MS_MAX: u64 = 5_000;
+/// How long a stop waits for the records to reach the store. What is left is taken over by the next start.
+pub const RECORDS_STOP_MS_MAX: u64 = 10_000;
+/// Threads beside the offload thread for what blocks: SQLite, syncs, look-ups of names.
+pub const BLOCKING_THREADS_MAX: usize = 8;

@@ -14,6 +14,7 @@ use signal_hook::iterator::Signals;
 use super::args::{ServeArgs, SettingsArgs};
 use super::{choose_driver, load};
 use crate::config::Snapshot;
+use crate::journal::{Gauge, Instance, Writer};
 use crate::net::doorbell::{Mailbox, Unopened, mailbox};
 use crate::net::driver::{self, Driver};
 use crate::net::{listen, tls};
@@ -59,11 +60,24 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
     let told = |level: Level, line: String| offload.log(level, line);
     compiled.snapshot.warnings.iter().for_each(|warning| told(Level::Warn, warning.clone()));
     fallback.into_iter().for_each(|line| told(Level::Warn, line));
-    let offload_thread = offload::start(offload.clone(), queue, mailboxes.clone(), compiled.clone());
+    let journal = begin_journal(&compiled.snapshot)?;
+    let journal_of = |shard: usize| {
+        let (instance, gauge) = journal.as_ref()?;
+        Some(Writer::new(&instance.folder, shard, gauge.clone()))
+    };
+    let writers: Vec<_> = (0..count).map(journal_of).collect();
+    let plan = offload::Plan {
+        own: offload.clone(),
+        queue,
+        shards: mailboxes.clone(),
+        compiled: compiled.clone(),
+        journal,
+    };
+    let offload_thread = offload::start(plan);
     let offload_thread = offload_thread.map_err(|error| format!("the offload thread: {error}"))?;
     let loads = Arc::new(Loads::new(count));
     let mut shards = Vec::new();
-    for (id, (listeners, inbox)) in listeners.into_iter().zip(inboxes).enumerate() {
+    for (id, ((listeners, inbox), journal)) in listeners.into_iter().zip(inboxes).zip(writers).enumerate() {
         let plan = shard::Plan {
             id,
             cpu: (count <= cpus.len()).then(|| cpus[id]),
@@ -74,11 +88,27 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
             loads: loads.clone(),
             offload: offload.clone(),
             compiled: compiled.clone(),
+            journal,
         };
         shards.push(start_shard(plan).map_err(|error| format!("shard {id}: {error}"))?);
     }
     tell_start(&offload, &compiled, &addresses, count, driver);
     Ok((Running { mailboxes, offload, offload_thread, compiled, addresses }, shards, signals))
+}
+
+/// A journal for this process, where records are kept.
+fn begin_journal(snapshot: &Snapshot) -> Result<Option<(Instance, Arc<Gauge>)>, String> {
+    if !snapshot.journal.enabled {
+        return Ok(None);
+    }
+    let instance = Instance::begin(&snapshot.data_dir).map_err(|error| {
+        let folder = snapshot.data_dir.display();
+        format!(
+            "records of usage are kept in {folder}, which cannot be written: {error}. Name another folder with \
+             RINGWAY_DATA_DIR, or keep no records with USAGE_ENABLED=false."
+        )
+    })?;
+    Ok(Some((instance, Arc::new(Gauge::new(snapshot.journal.bytes_max)))))
 }
 
 /// Reads the files that the settings name. The trust of the settings before stays while it is the system's: connections

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::discover::{self, Found};
 use super::mistake::{Mistake, Mistakes, nearest};
-use super::snapshot::{ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot};
+use super::snapshot::{
+    Audit, ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot,
+};
 use super::table::{Kind, PROVIDER_SETTINGS, SETTINGS, Setting};
 use super::values::Values;
 use super::yaml::{self, Node, Value};
@@ -68,6 +70,8 @@ pub fn of_file(
         ca_file: values.text("upstream.ca_file").map(PathBuf::from),
         data_dir,
         storage,
+        journal: storage::journal(&values),
+        audit: Audit { enabled: values.bool("audit.enabled") },
         dns_refresh_ms: values.number("upstream.dns_refresh").unwrap_or(30_000),
         log: log(&values),
         plan,

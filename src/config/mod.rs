@@ -23,7 +23,8 @@ use std::path::PathBuf;
 
 pub use mistake::Mistake;
 pub use snapshot::{
-    ConfiguredMode, DriverChoice, Engine, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot, Storage,
+    Audit, ConfiguredMode, DriverChoice, Engine, Journal, Keys, Log, LogLevel, Metrics, Models, Server,
+    Snapshot, Storage,
 };
 
 /// Where settings come from. The environment is passed in, so that a test can make one up.

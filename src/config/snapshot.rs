@@ -31,6 +31,8 @@ pub struct Snapshot {
     /// The folder for what is kept on this machine.
     pub data_dir: PathBuf,
     pub storage: Storage,
+    pub journal: Journal,
+    pub audit: Audit,
     pub log: Log,
     /// What `ringway check` prints.
     pub plan: String,
@@ -97,6 +99,22 @@ pub struct Storage {
     /// `None` is for ever.
     pub usage_kept_ms: Option<u64>,
     pub audit_kept_ms: Option<u64>,
+}
+
+/// Records on their way to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Journal {
+    pub enabled: bool,
+    pub bytes_max: u64,
+    /// Requests without a record are refused rather than served.
+    pub fails_closed: bool,
+    /// 0 is never.
+    pub sync_interval_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audit {
+    pub enabled: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::mistake::Mistakes;
-use super::snapshot::{Engine, Storage};
+use super::snapshot::{Engine, Journal, Storage};
 use super::values::Values;
 use crate::base::Secret;
 
@@ -62,6 +62,16 @@ fn number(values: &Values, path: &str) -> u64 {
 }
 
 /// MongoDB takes other names too, with exceptions that depend on its system.
+
+pub fn journal(values: &Values) -> Journal {
+    Journal {
+        enabled: values.bool("usage.enabled"),
+        bytes_max: values.number("journal.max_size").unwrap_or(1 << 30),
+        fails_closed: values.text("journal.when_full") == Some("fail_closed"),
+        sync_interval_ms: values.number("journal.sync_interval").unwrap_or(1_000),
+    }
+}
+
 fn is_database_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }

@@ -119,6 +119,11 @@ pub const SETTINGS: &[Setting] = settings! {
     "storage.postgresql.max_connections" Kind::Count(1), "10", ["POSTGRES_MAX_CONNS"], "Connections to PostgreSQL.";
     "storage.mongodb.url" Kind::DatabaseUrl(&["mongodb", "mongodb+srv"]), "", ["MONGODB_URL"], "The server of MongoDB.";
     "storage.mongodb.database" Kind::Text, "ringway", ["MONGODB_DATABASE"], "The database there.";
+    "usage.enabled" Kind::Bool, "true", ["USAGE_ENABLED"], "Keeps a record of every exchange with a provider: who, which model, how many tokens, what it cost.";
+    "journal.max_size" Kind::Bytes, "1G", [], "What all journals may hold while the store is away.";
+    "journal.when_full" Kind::Choice(&["fail_open", "fail_closed"]), "fail_open", [], "What becomes of requests when a journal is full or its disk is: served without a record, each of them counted, or refused with 503.";
+    "journal.sync_interval" Kind::Millis(0), "1s", [], "How often the journal is made safe from a loss of power, which costs what was written since; 0 is never. The end of the process costs nothing.";
+    "audit.enabled" Kind::Bool, "true", ["LOGGING_ENABLED"], "Keeps the audit log: the circumstances of every exchange, and every attempt at a provider.";
     "usage.retention_days" Kind::Count(0), "90", ["USAGE_RETENTION_DAYS"], "How long rows of usage are kept; 0 is for ever.";
     "audit.retention_days" Kind::Count(0), "30", ["LOGGING_RETENTION_DAYS"], "How long the audit log is kept; 0 is for ever.";
     "models.default_provider" Kind::Text, "", [], "The provider of requests that name neither a provider nor a known model. With one provider it is that one.";

@@ -17,7 +17,7 @@ mod writer;
 
 pub use gauge::Gauge;
 pub use place::{Instance, Orphan};
-pub use reader::{Batch, Reader};
+pub use reader::{Batch, Reader, sync};
 pub use writer::{Full, Need, Writer};
 
 #[cfg(test)]

@@ -43,6 +43,13 @@ impl Instance {
     }
 }
 
+impl Instance {
+    /// Everything that was written is in the store: takes the folder away.
+    pub fn remove(&self) -> io::Result<()> {
+        fs::remove_dir_all(&self.folder)
+    }
+}
+
 impl Orphan {
     /// The journals below `data` whose instances have ended, the oldest first.
     pub fn find(data: &Path) -> io::Result<Vec<Orphan>> {

@@ -138,18 +138,12 @@ impl Reader {
         }
     }
 
-    /// Makes what was written so far safe from a loss of power.
-    pub fn sync(&self) -> io::Result<()> {
-        for (shard, number) in place::segments(&self.folder)? {
-            if shard == self.shard && number >= self.at.number {
-                match File::open(self.path(number)) {
-                    Ok(file) => file.sync_data()?,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(error),
-                }
-            }
+    /// Goes on behind the batch and takes nothing away: for a journal that goes as a whole.
+    pub fn pass_over(&mut self, batch: &Batch) {
+        if self.at.number != batch.next.number {
+            self.file = None;
         }
-        Ok(())
+        self.at = batch.next;
     }
 
     /// The segment to read, when it is there and has its header.
@@ -184,4 +178,17 @@ fn read_at(file: &File, bytes: &mut [u8], at: usize) -> io::Result<usize> {
         }
     }
     Ok(got)
+}
+
+/// Makes everything that was written in this folder safe from a loss of power. Waits for the disk.
+pub fn sync(folder: &Path) -> io::Result<()> {
+    for (shard, number) in place::segments(folder)? {
+        match File::open(folder.join(place::segment_name(shard, number))) {
+            Ok(file) => file.sync_data()?,
+            // It was read to its end meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -4,14 +4,18 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
 use crate::base::clock;
-use crate::base::limits::INBOX_MESSAGES_MAX;
+use crate::base::limits::{BLOCKING_THREADS_MAX, INBOX_MESSAGES_MAX, RECORDS_STOP_MS_MAX};
 use crate::config::Snapshot;
+use crate::journal::{Gauge, Instance};
 use crate::net::doorbell::Mailbox;
 use crate::provider::SourceId;
 
@@ -19,6 +23,7 @@ pub mod catalogue;
 mod dns;
 mod log;
 pub mod metrics;
+mod records;
 mod scrape;
 pub mod state;
 pub mod store;
@@ -26,6 +31,7 @@ mod tokens;
 
 pub use catalogue::Catalogue;
 pub use log::Level;
+use records::Records;
 pub use tokens::{Token, TokenQuestion, Tokens};
 
 /// What a shard hears.
@@ -113,7 +119,7 @@ pub enum ToOffload {
 /// The way to the offload thread, for any thread. Telling never waits.
 #[derive(Clone)]
 pub struct Offload {
-    queue: SyncSender<ToOffload>,
+    queue: Sender<ToOffload>,
     /// Bytes of responses that wait in the queue to be kept.
     keeping_bytes: Arc<AtomicUsize>,
 }
@@ -140,7 +146,7 @@ impl Offload {
     /// Leaves a message and waits for room: for threads that have nothing else to do.
     fn tell_surely(&self, message: ToOffload) {
         // The thread is gone when the process ends.
-        let _ = self.queue.send(message);
+        let _ = self.queue.blocking_send(message);
     }
 
     /// Logs a line, or loses it when the queue is full: lines are for people, records go another way.
@@ -151,36 +157,69 @@ impl Offload {
 
 /// The queue of the offload thread, made before anyone can tell it something.
 pub fn queue() -> (Offload, Receiver<ToOffload>) {
-    let (send, receive) = sync_channel(INBOX_MESSAGES_MAX);
+    let (send, receive) = channel(INBOX_MESSAGES_MAX);
     (Offload { queue: send, keeping_bytes: Arc::default() }, receive)
 }
 
-/// Starts the thread.
+/// What the thread is made from.
+pub struct Plan {
+    pub own: Offload,
+    pub queue: Receiver<ToOffload>,
+    pub shards: Vec<Mailbox<ToShard>>,
+    pub compiled: Arc<Compiled>,
+    /// The journals of the shards, where records are kept.
+    pub journal: Option<(Instance, Arc<Gauge>)>,
+}
+
+/// Starts the thread. It ends after [`ToOffload::Stop`], when what was told before is done and the records are stored, or
+/// when that takes too long.
 #[expect(clippy::disallowed_methods, reason = "the one place that starts the offload thread")]
-pub fn start(
-    own: Offload,
-    queue: Receiver<ToOffload>,
-    shards: Vec<Mailbox<ToShard>>,
-    compiled: Arc<Compiled>,
-) -> io::Result<std::thread::JoinHandle<()>> {
+pub fn start(plan: Plan) -> io::Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_name("offload-aside")
+        .build()?;
     std::thread::Builder::new().name("offload".to_owned()).spawn(move || {
-        let catalogue = catalogue::Builder::new(&compiled);
-        let mut tokens = tokens::Keeper::default();
-        tokens.resettle(&compiled);
-        let kept = state::Store::default();
-        let mut state = State { own, shards, catalogue, tokens, compiled, asking: Vec::new(), kept };
-        state.publish_catalogue();
-        loop {
-            state.ask_for_tokens();
-            let is_over = match state.next(&queue) {
-                Ok(message) => !state.hear(message),
-                Err(error) => error == RecvTimeoutError::Disconnected,
-            };
-            if is_over {
-                break;
-            }
-        }
+        tokio::task::LocalSet::new().block_on(&runtime, run(plan));
+        // What still waits for a disk or a server has had its time.
+        runtime.shutdown_background();
     })
+}
+
+async fn run(plan: Plan) {
+    let Plan { own, mut queue, shards, compiled, journal } = plan;
+    let catalogue = catalogue::Builder::new(&compiled);
+    let mut tokens = tokens::Keeper::default();
+    tokens.resettle(&compiled);
+    let kept = state::Store::default();
+    let records = journal.map(|(instance, gauge)| Rc::new(Records::new(instance, gauge, compiled.clone())));
+    let keeping = records.clone().map(|records| {
+        tokio::task::spawn_local(records::sync_forever(records.clone()));
+        tokio::task::spawn_local(records::Keeper::new(records, own.clone(), shards.len()).run())
+    });
+    let mut state = State { own, shards, catalogue, tokens, compiled, asking: Vec::new(), kept, records };
+    state.publish_catalogue();
+    loop {
+        state.ask_for_tokens();
+        let is_over = match state.next(&mut queue).await {
+            Some(Some(message)) => !state.hear(message),
+            Some(None) => true,
+            None => false,
+        };
+        if is_over {
+            break;
+        }
+    }
+    if let (Some(records), Some(keeping)) = (state.records.take(), keeping) {
+        records.stop();
+        let limit = Duration::from_millis(RECORDS_STOP_MS_MAX);
+        let is_over = tokio::time::timeout(limit, keeping).await.is_ok();
+        if !is_over || !records.end() {
+            let line = "the journal holds records that the store has not: the next start takes them over";
+            log::write(&state.compiled.snapshot.log, Level::Warn, line);
+        }
+    }
 }
 
 struct State {
@@ -192,15 +231,15 @@ struct State {
     /// Who gets the text of the scrape that is running: shards and their tickets.
     asking: Vec<(usize, u64)>,
     kept: state::Store,
+    records: Option<Rc<Records>>,
 }
 
 impl State {
-    /// The next message; a time-out when a token is due first.
-    fn next(&self, queue: &Receiver<ToOffload>) -> Result<ToOffload, RecvTimeoutError> {
-        match self.tokens.next_due_ms() {
-            None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(due_ms) => queue.recv_timeout(Duration::from_millis(due_ms.saturating_sub(now_ms()))),
-        }
+    /// The next message, or `None` inside when there will be none; nothing when a token is due first.
+    async fn next(&self, queue: &mut Receiver<ToOffload>) -> Option<Option<ToOffload>> {
+        let Some(due_ms) = self.tokens.next_due_ms() else { return Some(queue.recv().await) };
+        let left = Duration::from_millis(due_ms.saturating_sub(now_ms()));
+        tokio::time::timeout(left, queue.recv()).await.ok()
     }
 
     /// Starts the questions for tokens that are due: the look-up of the address and the signing aside, the sending on
@@ -266,6 +305,9 @@ impl State {
             ToOffload::Settings(compiled) => {
                 self.catalogue.resettle(&compiled);
                 self.tokens.resettle(&compiled);
+                if let Some(records) = &self.records {
+                    records.resettle(compiled.clone());
+                }
                 self.compiled = compiled;
                 self.kept.shrink(self.compiled.snapshot.responses_bytes_max);
                 self.publish_catalogue();

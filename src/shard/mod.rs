@@ -43,6 +43,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::base::clock;
 use crate::base::id::Ids;
 use crate::base::limits::POOL_SWEEP_MS;
+use crate::journal::Writer;
 use crate::net::alarm::Alarms;
 use crate::net::barrier;
 use crate::net::buffer::Buffers;
@@ -67,6 +68,8 @@ pub struct Plan {
     pub loads: Arc<Loads>,
     pub offload: Offload,
     pub compiled: Arc<Compiled>,
+    /// The shard's journal, where records are kept.
+    pub journal: Option<Writer>,
 }
 
 /// How many client connections each shard holds: written when one comes or goes, read when one is accepted.
@@ -144,6 +147,7 @@ pub(crate) struct Shard {
     questions: RefCell<Questions>,
     /// The wall clock less the monotonic one, in milliseconds.
     wall_offset_ms: Cell<u64>,
+    journal: RefCell<Option<Writer>>,
 }
 
 /// Runs a shard on the calling thread until it has drained. Errors are those of its first steps.
@@ -167,7 +171,8 @@ async fn serve(plan: Plan, running: Driver) -> io::Result<()> {
     let alarms = Alarms::default();
     alarms.tick(clock::monotonic_us() / 1000);
     let name = running.name();
-    let shard = Shard::new(plan.id, name, plan.compiled, plan.offload, plan.peers, plan.loads, &alarms);
+    let mut shard = Shard::new(plan.id, name, plan.compiled, plan.offload, plan.peers, plan.loads, &alarms);
+    shard.journal = RefCell::new(plan.journal);
     let shard = Rc::new(shard);
     barrier::spawn(alarms.tick_forever(Alarms::ticker()?));
     barrier::spawn(keep_house(shard.clone()));
@@ -293,6 +298,7 @@ impl Shard {
             held_bytes: Rc::default(),
             questions: RefCell::default(),
             wall_offset_ms: Cell::new(0),
+            journal: RefCell::default(),
         }
     }
 

@@ -1,0 +1,367 @@
+//! From the journals into the store: reads behind the shards, joins beginnings with ends, and lets go of what the store has.
+//! While the store is away the journals keep everything, and nothing is dropped.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::log::Level;
+use super::store::{Store, StoreError, tables};
+use super::{Compiled, Offload};
+use crate::base::clock;
+use crate::base::limits::{RECORDS_PAUSE_MS_MAX, RECORDS_PAUSE_MS_MIN, RECORDS_TURN_MS, STORE_SWEEP_ROWS};
+use crate::journal::{self, Batch, Gauge, Instance, Orphan, Reader};
+use crate::ledger::record::{self, Record, RecordId};
+
+mod carried;
+mod rows;
+
+use carried::Carried;
+use rows::Rows;
+
+/// What the keeping of records needs, and what is known of it.
+pub struct Records {
+    journal: Instance,
+    gauge: Arc<Gauge>,
+    compiled: RefCell<Arc<Compiled>>,
+    store: RefCell<Option<Rc<Store>>>,
+    is_stopping: Cell<bool>,
+    /// The journal was empty when the keeper ended.
+    is_drained: Cell<bool>,
+    wake: Notify,
+    pub counts: Counts,
+}
+
+/// Counts for the metrics.
+#[derive(Default)]
+pub struct Counts {
+    /// Exchanges that have begun and not ended, as far as they were read.
+    pub open: Cell<usize>,
+    pub stored: Cell<u64>,
+    /// Exchanges that a journal says it has no record of.
+    pub lost: Cell<u64>,
+    /// Records that this version cannot read.
+    pub unreadable: Cell<u64>,
+    pub sync_failures: Cell<u64>,
+    pub is_store_down: Cell<bool>,
+    /// Milliseconds of the monotonic clock at which the keeper last found the journal empty.
+    pub empty_at_ms: Cell<u64>,
+}
+
+impl Records {
+    pub fn new(journal: Instance, gauge: Arc<Gauge>, compiled: Arc<Compiled>) -> Records {
+        Records {
+            journal,
+            gauge,
+            compiled: RefCell::new(compiled),
+            store: RefCell::default(),
+            is_stopping: Cell::new(false),
+            is_drained: Cell::new(false),
+            wake: Notify::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The store, opened when it is not yet.
+    pub async fn store(&self) -> Result<Rc<Store>, StoreError> {
+        if let Some(store) = &*self.store.borrow() {
+            return Ok(store.clone());
+        }
+        let storage = self.compiled.borrow().snapshot.storage.clone();
+        let store = Rc::new(Store::open(&storage, &tables::SCHEMA).await?);
+        *self.store.borrow_mut() = Some(store.clone());
+        Ok(store)
+    }
+
+    /// New settings: how much the journal may hold and for how long rows are kept. Another store takes a restart.
+    pub fn resettle(&self, compiled: Arc<Compiled>) {
+        self.gauge.set_bytes_max(compiled.snapshot.journal.bytes_max);
+        *self.compiled.borrow_mut() = compiled;
+    }
+
+    /// Asks the keeper to end when the journal is empty, or when it cannot be emptied.
+    pub fn stop(&self) {
+        self.is_stopping.set(true);
+        self.wake.notify_one();
+    }
+
+    /// Ends it all: the journal's folder goes when everything in it is in the store. False when it is not.
+    pub fn end(&self) -> bool {
+        self.is_drained.get() && self.journal.remove().is_ok()
+    }
+
+    pub fn gauge(&self) -> &Gauge {
+        &self.gauge
+    }
+
+    fn audits(&self) -> bool {
+        self.compiled.borrow().snapshot.audit.enabled
+    }
+
+    async fn wait(&self, ms: u64) {
+        // Woken or not: what follows is the same.
+        let _ = tokio::time::timeout(Duration::from_millis(ms), self.wake.notified()).await;
+    }
+}
+
+/// Keeps the journal of the running instance empty, and those that others left.
+pub struct Keeper {
+    records: Rc<Records>,
+    own: Offload,
+    readers: Vec<Reader>,
+    open: Open,
+    carried: Carried,
+}
+
+/// Beginnings without an end yet, as their records came.
+#[derive(Default)]
+struct Open {
+    begun: HashMap<RecordId, Box<[u8]>>,
+}
+
+/// Why a turn did not come to its end.
+enum Trouble {
+    Store(StoreError),
+    Journal(io::Error),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Trouble {
+        Trouble::Store(error)
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Trouble {
+        Trouble::Journal(error)
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Trouble::Store(error) => write!(f, "the store: {error}"),
+            Trouble::Journal(error) => write!(f, "the journal: {error}"),
+        }
+    }
+}
+
+impl Keeper {
+    /// A keeper of the journals of that many shards, below the folder of the running instance.
+    pub fn new(records: Rc<Records>, own: Offload, shards: usize) -> Keeper {
+        let folder = &records.journal.folder;
+        let readers = (0..shards).map(|shard| Reader::behind(folder, shard)).collect();
+        let carried = Carried::of(folder);
+        Keeper { records, own, readers, open: Open::default(), carried }
+    }
+
+    /// Drains for as long as the process lives. After a stop was asked for, until the journals are empty.
+    pub async fn run(mut self) {
+        let (mut pause_ms, mut is_down, mut orphans_at_ms) = (0, false, 0);
+        loop {
+            let is_stopping = self.records.is_stopping.get();
+            let result = self.turn(&mut orphans_at_ms).await;
+            self.records.counts.is_store_down.set(matches!(&result, Err(Trouble::Store(_))));
+            match result {
+                Ok(moved) => {
+                    if std::mem::take(&mut is_down) {
+                        self.own.log(Level::Info, "records reach the store again".to_owned());
+                    }
+                    pause_ms = 0;
+                    if moved == 0 && is_stopping {
+                        break;
+                    }
+                    if moved == 0 {
+                        self.records.wait(RECORDS_TURN_MS).await;
+                    }
+                }
+                Err(trouble) => {
+                    if !std::mem::replace(&mut is_down, true) {
+                        let line = format!("records wait in the journal: {trouble}");
+                        self.own.log(Level::Warn, line);
+                    }
+                    if is_stopping {
+                        break;
+                    }
+                    pause_ms = (pause_ms * 2).clamp(RECORDS_PAUSE_MS_MIN, RECORDS_PAUSE_MS_MAX);
+                    self.records.wait(pause_ms).await;
+                }
+            }
+        }
+        self.records.is_drained.set(self.open.begun.is_empty() && !is_down);
+    }
+
+    /// Moves what is there; gives how many records that were.
+    async fn turn(&mut self, orphans_at_ms: &mut u64) -> Result<usize, Trouble> {
+        let store = self.records.store().await?;
+        let mut moved = 0;
+        for at in 0..self.readers.len() {
+            moved += self.drain_own(&store, at).await?;
+        }
+        self.records.counts.open.set(self.open.begun.len());
+        let now_ms = clock::monotonic_us() / 1000;
+        if moved == 0 {
+            self.records.counts.empty_at_ms.set(now_ms);
+        }
+        if now_ms >= *orphans_at_ms {
+            *orphans_at_ms = now_ms + ORPHANS_EVERY_MS;
+            moved += self.drain_orphans(&store).await?;
+            self.sweep(&store).await?;
+        }
+        Ok(moved)
+    }
+
+    async fn drain_own(&mut self, store: &Store, at: usize) -> Result<usize, Trouble> {
+        let batch = self.readers[at].peek()?;
+        if batch.is_empty() && !batch.ends_segment {
+            return Ok(0);
+        }
+        store_batch(store, &batch, &mut self.open, &self.records).await?;
+        if batch.ends_segment {
+            // The beginnings in it outlive it. One that is carried although it has ended does no harm: the store has its
+            // id already.
+            self.carried.replace(self.open.begun.values())?;
+        }
+        let freed = self.readers[at].release(&batch)?;
+        self.records.gauge.released(freed);
+        Ok(batch.len().max(1))
+    }
+
+    /// Takes over what processes that have ended left behind.
+    async fn drain_orphans(&mut self, store: &Store) -> Result<usize, Trouble> {
+        let data_dir = self.records.compiled.borrow().snapshot.data_dir.clone();
+        let mut moved = 0;
+        for orphan in Orphan::find(&data_dir)? {
+            moved += drain_orphan(store, &orphan, &self.records, &self.own).await?;
+            orphan.remove()?;
+        }
+        Ok(moved)
+    }
+
+    /// Takes away a few of the rows that are older than the settings keep them.
+    async fn sweep(&self, store: &Store) -> Result<(), Trouble> {
+        let storage = self.records.compiled.borrow().snapshot.storage.clone();
+        let now_ms = clock::wall_ms();
+        let kept = [
+            (&tables::USAGE, storage.usage_kept_ms),
+            (&tables::AUDIT_LOGS, storage.audit_kept_ms),
+            (&tables::AUDIT_LOG_ATTEMPTS, storage.audit_kept_ms),
+        ];
+        for (table, kept_ms) in kept {
+            let Some(kept_ms) = kept_ms else { continue };
+            let before_ms = i64::try_from(now_ms.saturating_sub(kept_ms)).unwrap_or(i64::MAX);
+            store.sweep(table, before_ms, STORE_SWEEP_ROWS).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts a batch into the store. Beginnings wait in `open` for their ends.
+async fn store_batch(
+    store: &Store,
+    batch: &Batch,
+    open: &mut Open,
+    records: &Records,
+) -> Result<(), Trouble> {
+    let mut rows = Rows::default();
+    let mut ended: Vec<RecordId> = Vec::new();
+    for bytes in batch.records() {
+        match record::read(bytes) {
+            Some(Record::Begun(id, _)) => {
+                open.begun.insert(id, bytes.into());
+            }
+            Some(Record::Ended(id, end)) => {
+                let begun = open.begun.get(&id).and_then(|bytes| as_begun(bytes));
+                rows.add(id, begun.as_ref(), &end);
+                ended.push(id);
+            }
+            Some(Record::Lost(count)) => records.counts.lost.set(records.counts.lost.get() + count),
+            None => records.counts.unreadable.set(records.counts.unreadable.get() + 1),
+        }
+    }
+    rows.store(store, records.audits()).await?;
+    records.counts.stored.set(records.counts.stored.get() + ended.len() as u64);
+    ended.iter().for_each(|id| drop(open.begun.remove(id)));
+    Ok(())
+}
+
+fn as_begun(bytes: &[u8]) -> Option<record::Begun<'_>> {
+    match record::read(bytes)? {
+        Record::Begun(_, begun) => Some(begun),
+        _ => None,
+    }
+}
+
+/// Stores what an ended process left. Exchanges that it had begun and not ended get a row that says so.
+async fn drain_orphan(
+    store: &Store,
+    orphan: &Orphan,
+    records: &Records,
+    own: &Offload,
+) -> Result<usize, Trouble> {
+    let (mut open, mut moved, mut torn) = (Open::default(), 0, 0);
+    for bytes in Carried::of(&orphan.folder).read()? {
+        if let Some(Record::Begun(id, _)) = record::read(&bytes) {
+            open.begun.insert(id, bytes.into());
+        }
+    }
+    // Segments stay until all is stored: one that is read again does no harm, one that is gone does.
+    for shard in orphan.shards()? {
+        let mut reader = Reader::of_orphan(&orphan.folder, shard)?;
+        loop {
+            let batch = reader.peek()?;
+            if batch.is_empty() && !batch.ends_segment {
+                break;
+            }
+            store_batch(store, &batch, &mut open, records).await?;
+            torn += usize::from(batch.is_torn);
+            moved += batch.len();
+            reader.pass_over(&batch);
+            // Others get their turn on this thread.
+            tokio::task::yield_now().await;
+        }
+    }
+    let unknown = open.begun.len();
+    let mut rows = Rows::default();
+    for (id, bytes) in &open.begun {
+        let end = record::Ended {
+            outcome: record::Outcome::Unknown,
+            error: "process_ended",
+            ..record::Ended::default()
+        };
+        rows.add(*id, as_begun(bytes).as_ref(), &end);
+    }
+    rows.store(store, records.audits()).await?;
+    let name = orphan.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if moved + unknown + torn > 0 {
+        let line = format!(
+            "took over the journal {name} of an ended process: {moved} records, {unknown} exchanges without an end, {torn} torn"
+        );
+        own.log(Level::Info, line);
+    }
+    Ok(moved + unknown)
+}
+
+/// Makes the journal safe from a loss of power, again and again.
+pub async fn sync_forever(records: Rc<Records>) {
+    loop {
+        let every_ms = records.compiled.borrow().snapshot.journal.sync_interval_ms;
+        tokio::time::sleep(Duration::from_millis(if every_ms == 0 { 1_000 } else { every_ms })).await;
+        if every_ms == 0 {
+            continue;
+        }
+        let folder = records.journal.folder.clone();
+        // A disk that takes long must not hold up this thread.
+        let synced = tokio::task::spawn_blocking(move || journal::sync(&folder)).await;
+        let is_good = matches!(synced, Ok(Ok(())));
+        records.counts.sync_failures.set(records.counts.sync_failures.get() + u64::from(!is_good));
+    }
+}
+
+/// How often folders of ended processes are looked for, and old rows are swept.
+const ORPHANS_EVERY_MS: u64 = 2_000;

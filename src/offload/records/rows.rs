@@ -1,0 +1,183 @@
+//! What the journal says of an exchange, as rows of the store.
+
+use crate::base::Pico;
+use crate::ledger::record::{Attempt, Begun, Ended, Outcome, RecordId};
+use crate::ledger::usage::{KnownBy, ServerTool, Usage};
+use crate::offload::store::{Row, Store, StoreError, Value, tables};
+
+/// Rows that go to the store together.
+#[derive(Default)]
+pub struct Rows {
+    usage: Vec<Row>,
+    audit: Vec<Row>,
+    attempts: Vec<Row>,
+}
+
+impl Rows {
+    /// Adds an exchange. Without its beginning, which is the case when that could not be read, what is known goes in.
+    pub fn add(&mut self, id: RecordId, begun: Option<&Begun<'_>>, ended: &Ended<'_>) {
+        let id = uuid(id);
+        let nothing = Begun::default();
+        let begun = begun.unwrap_or(&nothing);
+        self.usage.push(usage_row(&id, begun, ended));
+        self.audit.push(audit_row(&id, begun, ended));
+        for (at, attempt) in ended.attempts.iter().enumerate() {
+            self.attempts.push(attempt_row(&id, at, begun, attempt));
+        }
+    }
+
+    /// Stores them. Each id is taken once, so that doing it again does no harm; the audit log comes first, because what is in
+    /// `usage` is taken to be complete.
+    pub async fn store(self, store: &Store, audits: bool) -> Result<(), StoreError> {
+        if audits {
+            store.insert(&tables::AUDIT_LOG_ATTEMPTS, self.attempts).await?;
+            store.insert(&tables::AUDIT_LOGS, self.audit).await?;
+        }
+        store.insert(&tables::USAGE, self.usage).await?;
+        Ok(())
+    }
+}
+
+/// The id in the form of a UUID.
+fn uuid(id: RecordId) -> String {
+    let digits = format!("{:032x}", id.0);
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+}
+
+fn text(text: &str) -> Value {
+    match text {
+        "" => Value::Null,
+        text => Value::text(text),
+    }
+}
+
+fn count(count: Option<u64>) -> Value {
+    Value::maybe(count, Value::count)
+}
+
+fn money(amount: Option<Pico>) -> Value {
+    Value::maybe(amount, Value::Money)
+}
+
+fn labels(json: &str) -> Value {
+    serde_json::from_str(json).map_or(Value::Null, Value::Names)
+}
+
+fn status(status: u16) -> Value {
+    if status == 0 { Value::Null } else { Value::Integer(status.into()) }
+}
+
+fn usage_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
+    let usage = &ended.usage;
+    let is_unknown = ended.outcome == Outcome::Unknown;
+    let mut row = Row::new(&tables::USAGE)
+        .with("id", Value::text(id))
+        .with("at_ms", Value::time_ms(begun.at_ms))
+        .with("request_id", Value::text(begun.request_id))
+        .with("endpoint", Value::text(begun.endpoint))
+        .with("user_path", Value::text(if begun.user_path.is_empty() { "/" } else { begun.user_path }))
+        .with("auth_key_id", text(begun.key_id))
+        .with("labels", labels(begun.labels))
+        .with("requested_model", text(begun.requested_model))
+        .with("model", text(begun.model))
+        .with("provider_name", text(begun.provider))
+        .with("workflow_version_id", text(begun.workflow))
+        .with("is_stream", Value::Flag(begun.is_stream))
+        .with("status_code", status(ended.status))
+        .with("duration_us", if is_unknown { Value::Null } else { Value::count(ended.duration_us) })
+        .with("usage_source", Value::text(source(usage)))
+        .with("provider_cost", money(usage.stated_cost))
+        .with("input_cost", money(ended.input_cost))
+        .with("output_cost", money(ended.output_cost))
+        .with("total_cost", money(ended.cost))
+        .with("cost_source", text(ended.cost_source))
+        .with("cost_caveat", text(ended.cost_caveat));
+    for (column, value) in counts(usage) {
+        row = row.with(column, count(value));
+    }
+    row.with("service_tier", Value::maybe(usage.mode, |mode| Value::text(mode.name())))
+        .with("server_tool_calls", tools(usage))
+}
+
+fn source(usage: &Usage) -> &'static str {
+    match usage.known_by() {
+        KnownBy::Measured => "measured",
+        KnownBy::Estimated => "estimated",
+        KnownBy::Unknown => "unknown",
+    }
+}
+
+/// The counts under the names of their columns. What was read fresh is what is left of the input.
+fn counts(usage: &Usage) -> [(&'static str, Option<u64>); 11] {
+    let cached = usage.cache_read.unwrap_or(0).saturating_add(usage.cache_write.unwrap_or(0));
+    let short = usage.cache_write.map(|all| all.saturating_sub(usage.cache_write_1h.unwrap_or(0)));
+    [
+        ("input_uncached", usage.input.map(|input| input.saturating_sub(cached))),
+        ("cache_read", usage.cache_read),
+        ("cache_write_5m", short),
+        ("cache_write_1h", usage.cache_write_1h),
+        ("input_audio", usage.input_audio),
+        ("input_image", usage.input_image),
+        ("output_total", usage.output),
+        ("reasoning", usage.reasoning),
+        ("output_audio", usage.output_audio),
+        ("output_image", usage.output_image),
+        ("provider_total", usage.stated_total),
+    ]
+}
+
+fn tools(usage: &Usage) -> Value {
+    if usage.tools.is_empty() {
+        return Value::Null;
+    }
+    let used = ServerTool::ALL.into_iter().filter(|&tool| usage.tools.of(tool) > 0);
+    let object: serde_json::Map<_, _> =
+        used.map(|tool| (tool.name().to_owned(), usage.tools.of(tool).into())).collect();
+    Value::Json(serde_json::Value::Object(object).to_string())
+}
+
+fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
+    let is_unknown = ended.outcome == Outcome::Unknown;
+    let data = serde_json::json!({
+        "outcome": ended.outcome.name(),
+        "first_byte_us": ended.first_byte_us,
+        "first_token_us": ended.first_token_us,
+        "bytes_in": ended.bytes_in,
+        "bytes_out": ended.bytes_out,
+        "attempts": ended.attempts.len() as u64 + ended.attempts_unlisted,
+    });
+    Row::new(&tables::AUDIT_LOGS)
+        .with("id", Value::text(id))
+        .with("at_ms", Value::time_ms(begun.at_ms))
+        .with("duration_us", if is_unknown { Value::Null } else { Value::count(ended.duration_us) })
+        .with("request_id", Value::text(begun.request_id))
+        .with("method", Value::text(begun.method))
+        .with("path", Value::text(begun.path))
+        .with("user_path", Value::text(if begun.user_path.is_empty() { "/" } else { begun.user_path }))
+        .with("requested_model", text(begun.requested_model))
+        .with("resolved_model", text(begun.model))
+        .with("provider_name", text(begun.provider))
+        .with("workflow_version_id", text(begun.workflow))
+        .with("status_code", status(ended.status))
+        .with("auth_key_id", text(begun.key_id))
+        .with("auth_method", Value::text(begun.auth.name()))
+        .with("client_ip", text(begun.client_ip))
+        .with("user_agent", text(begun.user_agent))
+        .with("labels", labels(begun.labels))
+        .with("is_stream", Value::Flag(begun.is_stream))
+        .with("error_code", text(ended.error))
+        .with("data", Value::Json(data.to_string()))
+}
+
+fn attempt_row(id: &str, at: usize, begun: &Begun<'_>, attempt: &Attempt<'_>) -> Row {
+    Row::new(&tables::AUDIT_LOG_ATTEMPTS)
+        .with("audit_id", Value::text(id))
+        .with("number", Value::count(at as u64))
+        .with("at_ms", Value::time_ms(begun.at_ms))
+        .with("reason", Value::text(attempt.kind.name()))
+        .with("provider_name", text(attempt.provider))
+        .with("model", text(attempt.model))
+        .with("status_code", status(attempt.status))
+        .with("error_code", text(attempt.fault))
+        .with("duration_us", Value::count(attempt.duration_us))
+}
