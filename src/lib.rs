@@ -7,6 +7,7 @@ pub mod base;
 
 pub mod wire;
 
+pub mod identity;
 pub mod ledger;
 
 pub mod dialect;

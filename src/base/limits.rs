@@ -172,3 +172,20 @@ pub const RECORDS_PAUSE_MS_MAX: u64 = 5_000;
 pub const RECORDS_STOP_MS_MAX: u64 = 10_000;
 /// Threads beside the offload thread for what blocks: SQLite, syncs, look-ups of names.
 pub const BLOCKING_THREADS_MAX: usize = 8;
+
+/// A user path in its normal form, and its segments.
+pub const USER_PATH_BYTES_MAX: usize = 256;
+pub const USER_PATH_DEPTH_MAX: usize = 16;
+/// One label, and the labels of one request; further ones are not looked at.
+pub const LABEL_BYTES_MAX: usize = 128;
+pub const LABELS_COUNT_MAX: usize = 16;
+/// Keys that were changed since the table of all keys was made; beyond it that table is made anew.
+pub const KEY_CHANGES_MAX: usize = 4_096;
+/// Memory for one key with a name, a path and a label, the tables included.
+pub const KEY_BYTES_MAX: usize = 400;
+/// Answers from which a provider's usual counts of tokens are known well enough to reserve by.
+pub const ANSWERS_COUNT_MIN: u32 = 32;
+/// Answers that count: when there are more, older ones count for half.
+pub const ANSWERS_COUNT_MAX: u32 = 4_096;
+/// Output tokens that are reserved while nothing is known of a model.
+pub const OUTPUT_TOKENS_DEFAULT: u64 = 4_096;

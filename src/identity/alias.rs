@@ -1,0 +1,35 @@
+//! Aliases: stable names for models, as they are defined.
+
+use super::path::UserPath;
+
+/// A name and what stands behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The name that callers use. Equal to a model's real name it hides that model.
+    pub source: Box<str>,
+    pub description: Box<str>,
+    /// At least one.
+    pub targets: Vec<AliasTarget>,
+    pub strategy: Strategy,
+    /// Who may use it: these places and all below them; empty for everybody.
+    pub user_paths: Vec<UserPath>,
+    pub is_enabled: bool,
+}
+
+/// One of the models behind an alias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AliasTarget {
+    /// As it would be asked for: `provider/model`, or a model alone.
+    pub model: Box<str>,
+    /// At least 1.
+    pub weight: u32,
+}
+
+/// How one of several targets is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// In turn, as often as their weights say.
+    RoundRobin,
+    /// The first, and the next ones only when it fails.
+    Failover,
+}

@@ -1,0 +1,116 @@
+//! What a client is told of its limits, in the headers that OpenAI's API has for it.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use super::account::Account;
+use crate::identity::Measure;
+
+/// The tightest limits of one caller. What is soft is not told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    pub requests: Option<Rate>,
+    pub tokens: Option<Rate>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub limit: u128,
+    pub remaining: u128,
+    /// Milliseconds until all of it is there again.
+    pub reset_ms: u64,
+}
+
+impl Rates {
+    pub(super) fn of(accounts: &[Arc<Account>], now_ms: u64) -> Rates {
+        let mut rates = Rates::default();
+        for account in accounts.iter().filter(|account| account.is_hard()) {
+            let place = match account.allowance.measure {
+                Measure::Requests(_) => &mut rates.requests,
+                Measure::Tokens(_) => &mut rates.tokens,
+                Measure::Cost(_) | Measure::Concurrent => continue,
+            };
+            let rate = Rate::of(account, now_ms);
+            let is_tighter = |held: &Rate| {
+                (rate.remaining, u64::MAX - rate.reset_ms) < (held.remaining, u64::MAX - held.reset_ms)
+            };
+            if place.as_ref().is_none_or(is_tighter) {
+                *place = Some(rate);
+            }
+        }
+        rates
+    }
+
+    /// The header lines, each ended by CRLF: `x-ratelimit-limit-requests: 100` and so on.
+    pub fn write_lines(&self, out: &mut Vec<u8>) {
+        for (name, rate) in [("requests", self.requests), ("tokens", self.tokens)] {
+            let Some(rate) = rate else { continue };
+            // A vector takes whatever is written.
+            let _ = write!(
+                out,
+                "x-ratelimit-limit-{name}: {}\r\nx-ratelimit-remaining-{name}: {}\r\nx-ratelimit-reset-{name}: {}\r\n",
+                rate.limit,
+                rate.remaining,
+                duration(rate.reset_ms)
+            );
+        }
+    }
+}
+
+impl Rate {
+    fn of(account: &Account, now_ms: u64) -> Rate {
+        let standing = account.standing(now_ms);
+        let limit = account.allowance.max;
+        Rate {
+            limit,
+            remaining: limit.saturating_sub(standing.taken),
+            reset_ms: standing.window.map_or(0, |window| window.rest_ms(now_ms)),
+        }
+    }
+}
+
+/// A duration as OpenAI's headers have it: `20ms`, `1s`, `8.64s`, `6m0s`, `1h2m3s`.
+pub fn duration(ms: u64) -> String {
+    if ms < 1000 {
+        return format!("{ms}ms");
+    }
+    let (hours, minutes, seconds, rest) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
+    let fraction = if rest == 0 { String::new() } else { format!(".{rest:03}") };
+    let seconds = format!("{seconds}{}s", fraction.trim_end_matches('0'));
+    match (hours, minutes) {
+        (0, 0) => seconds,
+        (0, minutes) => format!("{minutes}m{seconds}"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_spelled_as_clients_know_them() {
+        for (ms, want) in [
+            (0, "0ms"),
+            (20, "20ms"),
+            (1_000, "1s"),
+            (8_640, "8.64s"),
+            (59_999, "59.999s"),
+            (360_000, "6m0s"),
+            (3_723_000, "1h2m3s"),
+            (90_000_000, "25h0m0s"),
+        ] {
+            assert_eq!(duration(ms), want);
+        }
+    }
+
+    #[test]
+    fn lines_are_told_for_what_is_limited() {
+        let requests = Some(Rate { limit: 100, remaining: 3, reset_ms: 1_500 });
+        let mut out = Vec::new();
+        Rates { requests, tokens: None }.write_lines(&mut out);
+        let want = "x-ratelimit-limit-requests: 100\r\nx-ratelimit-remaining-requests: 3\r\n\
+                    x-ratelimit-reset-requests: 1.5s\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+}
