@@ -32,10 +32,19 @@ impl Ids {
 
     /// An id of this moment, given as milliseconds of the Unix epoch.
     pub fn next(&self, wall_ms: u64) -> IdText {
-        let (high, low) = (self.random(), self.random());
-        let first = (wall_ms << 16) | 0x7000 | (high & 0x0FFF);
-        let second = (low >> 2) | (1 << 63);
+        let (first, second) = self.halves(wall_ms);
         text(first, second)
+    }
+
+    /// The same as a number.
+    pub fn next_number(&self, wall_ms: u64) -> u128 {
+        let (first, second) = self.halves(wall_ms);
+        u128::from(first) << 64 | u128::from(second)
+    }
+
+    fn halves(&self, wall_ms: u64) -> (u64, u64) {
+        let (high, low) = (self.random(), self.random());
+        ((wall_ms << 16) | 0x7000 | (high & 0x0FFF), (low >> 2) | (1 << 63))
     }
 }
 

@@ -189,3 +189,5 @@ pub const ANSWERS_COUNT_MIN: u32 = 32;
 pub const ANSWERS_COUNT_MAX: u32 = 4_096;
 /// Output tokens that are reserved while nothing is known of a model.
 pub const OUTPUT_TOKENS_DEFAULT: u64 = 4_096;
+/// How long a request with a key that is not known yet waits for the keys to be read after a start.
+pub const MANAGED_WAIT_MS_MAX: u64 = 3_000;

@@ -16,6 +16,25 @@ pub struct Alias {
     pub is_enabled: bool,
 }
 
+impl Alias {
+    /// The model for one request, by a number that is drawn for it: as often as the weights say, or always the first.
+    pub fn target(&self, random: u64) -> &AliasTarget {
+        let total: u64 = self.targets.iter().map(|target| u64::from(target.weight)).sum();
+        let first = &self.targets[0];
+        if self.strategy == Strategy::Failover || total == 0 {
+            return first;
+        }
+        let mut left = random % total;
+        for target in &self.targets {
+            match left.checked_sub(target.weight.into()) {
+                Some(rest) => left = rest,
+                None => return target,
+            }
+        }
+        first
+    }
+}
+
 /// One of the models behind an alias.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AliasTarget {

@@ -3,7 +3,7 @@
 //! Promise: a wait that is given up loses no byte, so timeouts may simply stop polling.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
@@ -36,6 +36,11 @@ impl Conn {
 
     fn over(socket: Socket, dialled: Option<SocketAddr>) -> Conn {
         Conn { socket, tls: None, likely_more: false, resets: false, dialled }
+    }
+
+    /// Where the peer is; `None` where that is no address of the network.
+    pub fn peer_ip(&self) -> Option<IpAddr> {
+        self.socket.peer_ip()
     }
 
     /// Puts TLS over the connection. The handshake runs with the first [`Conn::poll_handshake`].

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -50,6 +51,11 @@ impl Socket {
         let fd = stream.as_raw_fd();
         let shared = Rc::new(Shared { stream, has_fired: Default::default() });
         Ok(Socket { shared, fd, read_wait: None, write_wait: None })
+    }
+
+    /// Where the other end is; `None` where that is no address of the network.
+    pub fn peer_ip(&self) -> Option<IpAddr> {
+        self.shared.stream.peer_addr().ok().map(|address| address.ip())
     }
 
     /// Ready when a read would give bytes, an end or an error. May be ready for nothing; the read then says so.

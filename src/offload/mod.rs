@@ -22,6 +22,7 @@ use crate::provider::SourceId;
 pub mod catalogue;
 mod dns;
 mod log;
+mod managed;
 pub mod metrics;
 mod records;
 mod scrape;
@@ -31,6 +32,7 @@ mod tokens;
 
 pub use catalogue::Catalogue;
 pub use log::Level;
+pub use managed::Managed;
 use records::Records;
 pub use tokens::{Token, TokenQuestion, Tokens};
 
@@ -52,6 +54,8 @@ pub enum ToShard {
     /// Send this question for an access token, for the offload thread has no sockets.
     AskToken(Box<TokenQuestion>),
     Settings(Arc<Compiled>),
+    /// Decide by this from the next request on.
+    Managed(Arc<Managed>),
     /// Send your counters there.
     Report(SyncSender<(usize, Box<metrics::Counters>)>),
     /// The answer to the question with this ticket.

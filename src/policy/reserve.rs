@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::base::limits::{ANSWERS_COUNT_MAX, ANSWERS_COUNT_MIN, MODELS_LABELLED_MAX, OUTPUT_TOKENS_DEFAULT};
 
 /// What a request says of its own size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     pub body_bytes: u64,
     /// `max_tokens` and its other names.

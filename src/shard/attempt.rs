@@ -144,6 +144,7 @@ fn after_answer(
         return Verdict::Answer(answered);
     }
     tally.retried_after_status();
+    tally.failed(status, "");
     discard(shard, work, answered);
     Verdict::Again { pause_ms }
 }
@@ -158,6 +159,7 @@ fn after_fault(
     attempts: u32,
 ) -> Result<Verdict, Stop> {
     tally.fault(fault.kind);
+    tally.failed(0, fault.kind.code());
     let count_max = call.target.upstream.provider.retry.count_max;
     let is_harmless = call.is_repeatable || fault.kind.is_before_sending();
     let allowed = fault.retry != RetryRule::Never && can_repeat && is_harmless && attempts <= count_max;

@@ -37,6 +37,8 @@ pub struct Call {
     /// The way back between the two dialects.
     pub translation: Option<Box<Translation>>,
     pub target: Target,
+    /// The name that the caller used, where it is an alias.
+    pub requested: Option<Box<str>>,
     /// The body asks for a stream of events.
     pub wants_stream: bool,
     /// We asked for usage in the stream; the client did not, and will not see it.
@@ -76,6 +78,7 @@ pub async fn understand(
     let model = named_model(client, work, head_len, endpoint, in_path, body)?;
     let model_at = model.as_ref().and_then(|(_, at)| *at);
     let model = model.map(|(name, _)| name);
+    let (model, requested) = behind_alias(shard, work, model);
     let found = route::target(active, &shard.catalogue.borrow(), model.as_deref(), hint.as_deref());
     let target = match found {
         Some(found) => found?,
@@ -94,6 +97,7 @@ pub async fn understand(
         egress,
         translation: None,
         target,
+        requested,
         wants_stream,
         hides_usage: false,
         is_passthrough,
@@ -120,6 +124,19 @@ pub async fn understand(
         prepare_edits(active, client, work, body, &mut call);
     }
     Ok(call)
+}
+
+/// The model that an alias stands for, and the alias; any other name as it is.
+fn behind_alias<'m>(
+    shard: &Shard,
+    work: &Work,
+    model: Option<Cow<'m, str>>,
+) -> (Option<Cow<'m, str>>, Option<Box<str>>) {
+    let Some(name) = model else { return (None, None) };
+    let managed = shard.managed.borrow();
+    let Some(alias) = managed.aliases.find(&name, &work.caller.path) else { return (Some(name), None) };
+    let target = alias.target(shard.ids.random());
+    (Some(Cow::Owned(target.model.as_ref().to_owned())), Some(name.as_ref().into()))
 }
 
 /// The provider's endpoint for the request, or the refusal where it has none.
@@ -163,6 +180,7 @@ fn passthrough(
             is_qualified: false,
             is_known: false,
         },
+        requested: None,
         wants_stream: false,
         hides_usage: false,
         is_passthrough: true,

@@ -24,6 +24,8 @@ pub struct Client {
     pub upstream_alarm: Alarm,
     /// Bytes of answers that the kernel took.
     pub bytes_out: u64,
+    /// Where the connection comes from; empty where that is not known.
+    pub address: Box<str>,
     /// Pieces of work that were done without having to wait once.
     turns: Cell<u32>,
     /// A request has come on this connection.
@@ -71,7 +73,9 @@ impl Peer {
 
 impl Client {
     pub fn new(conn: Conn, alarms: &Alarms) -> Client {
+        let address = conn.peer_ip().map_or_else(Box::default, |ip| ip.to_string().into());
         Client {
+            address,
             peer: Peer { conn, ahead: Buffer::default(), is_gone: false },
             input: Buffer::default(),
             alarm: alarms.alarm(),

@@ -8,8 +8,10 @@ use super::answer::{self, Answer};
 use super::attempt;
 use super::body::{self, Body};
 use super::call::{prepare_outgoing, understand};
+use super::caller;
 use super::client::Client;
 use super::count;
+use super::entry;
 use super::relay::{self, Relayed};
 use super::replace;
 use super::route::{self, Asked};
@@ -19,7 +21,6 @@ use super::work::Work;
 use crate::base::limits::{HOPS_MAX, REQUEST_ID_BYTES_MAX};
 use crate::base::{Refusal, RefusalKind};
 use crate::dialect::endpoint::{Endpoint, Grammar};
-use crate::policy::admit;
 use crate::wire::head::Known;
 use crate::wire::multipart::{self, FieldSearch};
 use crate::wire::path;
@@ -69,6 +70,9 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
     work.request_len = head_len;
     let mut tally = Tally::begin(client.bytes_out);
     let result = straight(shard, &active, client, &mut work, &mut tally, head_len).await;
+    if let Err(Stop::Refuse { refusal, .. }) = &result {
+        tally.is_refused(shard, refusal);
+    }
     let next = match result {
         Ok(next) => next,
         Err(Stop::Gone) => Next::Abort,
@@ -125,8 +129,8 @@ async fn straight(
     let asked = route::read(head, &work.request, &active.snapshot().metrics.path);
     let asked = asked.map_err(|allowed| not_served(head, work, allowed))?;
     work.grammar = asked.error_grammar();
-    admit(active, asked, head, work)?;
     refuse_loop(head, work)?;
+    caller::admit(shard, active.snapshot(), client, work, head_len, asked).await?;
     let asked = match asked {
         Asked::Stored(rest) => {
             if let Some(next) = Box::pin(stored::answer(shard, active, client, work, head_len, rest)).await? {
@@ -184,21 +188,6 @@ fn not_served(head: &[u8], work: &Work, allowed: &'static str) -> Stop {
 /// A refusal before the body was read: without a body the connection can go on.
 pub fn stop_before_body(work: &Work, refusal: Refusal) -> Stop {
     Stop::Refuse { refusal: Box::new(refusal), closes: work.request.body != RequestBody::None }
-}
-
-/// Lets the caller in, or says why not. Health is for everybody; metrics when the settings say so.
-fn admit(active: &Active, asked: Asked, head: &[u8], work: &Work) -> Result<(), Stop> {
-    let snapshot = active.snapshot();
-    let is_free = match asked {
-        Asked::Health | Asked::Ready | Asked::Hello | Asked::Options => true,
-        Asked::Metrics => !snapshot.metrics.needs_key,
-        _ => false,
-    };
-    if is_free {
-        return Ok(());
-    }
-    let presented = admit::presented_key(head, &work.request.headers);
-    admit::admit(&snapshot.keys, presented).map_err(|refusal| stop_before_body(work, refusal))
 }
 
 /// Answers what needs no provider. A body means nothing here and is not waited for.
@@ -295,19 +284,13 @@ async fn ask_and_relay(
 ) -> Result<Next, Stop> {
     let call = understand(shard, active, client, work, head_len, asked, body).await?;
     tally.names(&call);
+    entry::open(shard, active, client, work, tally, &call, head_len, body)?;
     let outgoing = prepare_outgoing(client, work, head_len, asked, &call, body)?;
     let asking = attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len);
-    let answered = match asking.await {
-        Ok(answered) => answered,
-        Err(stop) => {
-            tally.takes_model(call);
-            return Err(stop);
-        }
-    };
+    let answered = asking.await?;
     if let Some(refusal) = replace::replacement(&call, work, &answered) {
         tally.answered(work.response.status);
         attempt::discard(shard, work, answered);
-        tally.takes_model(call);
         return Err(refusal.into());
     }
     // A byte of the answer is about to leave: from here on the request is never sent again.
@@ -318,7 +301,6 @@ async fn ask_and_relay(
     release(shard, client, work);
     let server = &active.snapshot().server;
     let relayed = relay::relay(shard, server, client, work, tally, &call, answered).await;
-    tally.takes_model(call);
     Ok(match relayed {
         Relayed::Whole if work.request.keep_alive => Next::KeepAlive,
         Relayed::Whole => Next::Linger,

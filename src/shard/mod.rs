@@ -9,11 +9,13 @@ mod attempt;
 pub mod bench;
 mod body;
 mod call;
+mod caller;
 mod client;
 mod connection;
 mod count;
 mod credential;
 mod discover;
+mod entry;
 mod exchange;
 pub mod fuzz;
 mod inward;
@@ -50,9 +52,11 @@ use crate::net::buffer::Buffers;
 use crate::net::doorbell::{Inbox, Mailbox, Unopened};
 use crate::net::driver::{self, Driver};
 use crate::offload::metrics::Counters;
-use crate::offload::{Catalogue, Compiled, Offload, ToShard, Tokens};
+use crate::offload::{Catalogue, Compiled, Managed, Offload, ToShard, Tokens};
+use crate::policy::reserve::Observed;
 
 use active::Active;
+use entry::Priced;
 use question::Questions;
 use work::Works;
 
@@ -148,6 +152,10 @@ pub(crate) struct Shard {
     /// The wall clock less the monotonic one, in milliseconds.
     wall_offset_ms: Cell<u64>,
     journal: RefCell<Option<Writer>>,
+    managed: RefCell<Arc<Managed>>,
+    prices: Priced,
+    /// What answers were like, to reserve by.
+    observed: RefCell<Observed>,
 }
 
 /// Runs a shard on the calling thread until it has drained. Errors are those of its first steps.
@@ -240,6 +248,7 @@ fn hear(shard: &Rc<Shard>, message: ToShard) {
             *shard.active.borrow_mut() = Rc::new(Active::new(compiled, Some(&before)));
             shard.alarms.tell_news();
         }
+        ToShard::Managed(managed) => *shard.managed.borrow_mut() = managed,
         ToShard::Report(reply) => {
             let report = shard.report();
             // The scrape may have given up.
@@ -280,6 +289,8 @@ impl Shard {
         alarms: &Alarms,
     ) -> Shard {
         let counters = Counters { driver, ..Counters::default() };
+        // What the settings say, until the offload thread has read the store.
+        let managed = Arc::new(Managed::of_settings(&compiled.snapshot));
         Shard {
             id,
             alarms: alarms.clone(),
@@ -299,6 +310,9 @@ impl Shard {
             questions: RefCell::default(),
             wall_offset_ms: Cell::new(0),
             journal: RefCell::default(),
+            managed: RefCell::new(managed),
+            prices: Priced::default(),
+            observed: RefCell::default(),
         }
     }
 

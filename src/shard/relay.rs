@@ -22,6 +22,7 @@ use crate::dialect::endpoint::Grammar;
 use crate::dialect::errors;
 use crate::dialect::middle::ProviderError;
 use crate::dialect::translate::{self, Translation};
+use crate::ledger::record::Outcome;
 use crate::ledger::usage::Usage;
 use crate::wire::chunked::{chunk_tail, write_chunk_head};
 use crate::wire::head::{Field, Known, Version};
@@ -253,7 +254,7 @@ impl Passing<'_> {
             if self.watch.is_staged() {
                 self.stage = shard.buffers.lend();
             }
-            self.send_piece(server, client, work, answered, is_end).await?;
+            self.send_piece(shard, server, client, work, tally, answered, is_end).await?;
             if self.replacement().is_some() {
                 return Ok(());
             }
@@ -319,11 +320,14 @@ impl Passing<'_> {
 
     /// Sends what this turn brought: the head if it has not left, the data in the client's framing, the end if it is
     /// there and good.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
     async fn send_piece(
         &mut self,
+        shard: &Shard,
         server: &Server,
         client: &mut Client,
         work: &mut Work,
+        tally: &mut Tally,
         answered: &Answered,
         is_end: bool,
     ) -> Result<(), FaultKind> {
@@ -355,7 +359,13 @@ impl Passing<'_> {
             write_chunk_head(data_len, out);
         }
         let tail = if is_chunked { chunk_tail(data_len, ends_well) } else { b"" };
-        if out.is_empty() && data_len == 0 && tail.is_empty() {
+        let leaving = out.len() + data_len + tail.len();
+        if ends_well || self.watch.is_at_its_end() {
+            // Whoever has the last byte can count on the record.
+            self.write_down(shard, tally, client.bytes_out + leaving as u64);
+        }
+        let out = &mut self.out;
+        if leaving == 0 {
             return Ok(());
         }
         if data_len <= COPIED_BYTES_MAX {
@@ -419,6 +429,7 @@ impl Passing<'_> {
         refusal: &Refusal,
     ) -> Relayed {
         tally.refused(refusal.status);
+        tally.is_refused(shard, refusal);
         match answer::refuse(shard, client, work, refusal, server.write_timeout_ms).await {
             Ok(()) => Relayed::Whole,
             Err(_) => Relayed::Cut,
@@ -451,11 +462,25 @@ impl Passing<'_> {
         }
     }
 
+    /// Writes down that the answer has come to its end, or that an error stands where it should have.
+    fn write_down(&mut self, shard: &Shard, tally: &mut Tally, bytes_out: u64) {
+        if !tally.entry.is_open() {
+            return;
+        }
+        self.tell_usage(tally, 0);
+        let (outcome, error) = match self.watch.has_error() {
+            true => (Outcome::Cut, "error_in_stream"),
+            false => (Outcome::Whole, ""),
+        };
+        tally.ends(shard, bytes_out, outcome, error);
+    }
+
     fn tell_usage(&mut self, tally: &mut Tally, status: u16) {
         self.watch.state_usage(&mut self.usage);
         let is_read = self.watch.tells_its_end();
         let is_expected = is_read && (200..300).contains(&status);
         tally.usage(self.usage, is_expected);
+        tally.seen(self.watch.events_seen());
     }
 
     /// Whether the upstream's connection can serve again: its answer had an end, and nothing came behind it.

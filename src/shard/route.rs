@@ -37,6 +37,16 @@ pub enum Asked {
 }
 
 impl Asked {
+    /// The endpoint's word, for keys that may use some endpoints only.
+    pub fn endpoint_name(self) -> &'static str {
+        match self {
+            Asked::Api(endpoint, _) | Asked::ApiOfModel(endpoint, _) => endpoint.name(),
+            Asked::Models(_) | Asked::Model(..) => Endpoint::Models.name(),
+            Asked::Stored(_) => Endpoint::Responses.name(),
+            _ => Endpoint::Other.name(),
+        }
+    }
+
     /// The dialect in which the caller expects errors.
     pub fn error_grammar(self) -> Grammar {
         match self {

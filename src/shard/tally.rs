@@ -7,9 +7,12 @@ use super::active::Upstream;
 use super::body::Body;
 use super::call::Call;
 use super::client::Client;
+use super::entry::Entry;
+use crate::base::Refusal;
 use crate::base::clock;
 use crate::base::fault::FaultKind;
 use crate::dialect::endpoint::Endpoint;
+use crate::ledger::record::{Attempt, AttemptKind, Ended, Outcome};
 use crate::ledger::usage::Usage;
 use crate::offload::metrics::{ADDED_US, LATENCY_US};
 
@@ -45,6 +48,18 @@ pub struct Tally {
     refused_retries: u64,
     connects: u64,
     states_usage: bool,
+    /// Events that were seen of a stream.
+    events_seen: Option<u64>,
+    attempts: Vec<Failed>,
+    /// What the journal and the accounts get.
+    pub entry: Entry,
+}
+
+/// An attempt that did not bring the answer.
+struct Failed {
+    status: u16,
+    fault: &'static str,
+    duration_us: u64,
 }
 
 struct Named {
@@ -92,6 +107,9 @@ impl Tally {
             refused_retries: 0,
             connects: 0,
             states_usage: false,
+            events_seen: None,
+            attempts: Vec::new(),
+            entry: Entry::default(),
         }
     }
 
@@ -112,18 +130,11 @@ impl Tally {
         }
     }
 
-    /// The request means this provider; the model's name follows at the end.
+    /// The request means this provider and model.
     pub fn names(&mut self, call: &Call) {
         let upstream = call.target.upstream.clone();
-        let (model, is_known, endpoint) = (String::new(), call.target.is_known, call.endpoint);
+        let (model, is_known, endpoint) = (call.target.model.clone(), call.target.is_known, call.endpoint);
         self.provider = Some(Named { upstream, model, is_known, endpoint });
-    }
-
-    /// The exchange is over and its call no longer needed.
-    pub fn takes_model(&mut self, call: Call) {
-        if let Some(named) = &mut self.provider {
-            named.model = call.target.model;
-        }
     }
 
     /// The request has left for the upstream.
@@ -184,6 +195,12 @@ impl Tally {
         self.faults.push(kind);
     }
 
+    /// An attempt ended without the answer: by a fault, or with a status that is asked for again.
+    pub fn failed(&mut self, status: u16, fault: &'static str) {
+        let duration_us = clock::monotonic_us().saturating_sub(self.begun_us + self.waited_us);
+        self.attempts.push(Failed { status, fault, duration_us });
+    }
+
     pub fn retried_after_fault(&mut self) {
         self.after_fault += 1;
     }
@@ -219,11 +236,93 @@ impl Tally {
         self.status = status;
     }
 
+    /// The stream's events so far.
+    pub fn seen(&mut self, events: Option<u64>) {
+        self.events_seen = events;
+    }
+
+    /// The gateway answers by itself: its record is written before the answer leaves.
+    pub fn is_refused(&mut self, shard: &Shard, refusal: &Refusal) {
+        if self.entry.is_open() {
+            self.status = refusal.status;
+            self.ends(shard, 0, Outcome::Refused, refusal.code);
+        }
+    }
+
+    /// Writes down how the exchange ends and settles its accounts, once. `bytes_out` is what the client has been sent on
+    /// this connection, what leaves next included.
+    pub fn ends(&mut self, shard: &Shard, bytes_out: u64, outcome: Outcome, error: &str) {
+        let mut usage = self.usage;
+        let is_success = (200..300).contains(&self.status);
+        if is_success
+            && matches!(outcome, Outcome::Cut | Outcome::ClientGone)
+            && self.answered_us > self.sent_us
+        {
+            self.estimate_cut(&mut usage);
+        }
+        let named = self.provider.as_ref();
+        let (provider, model) = named.map_or(("", ""), |named| (&named.upstream.provider.name, &named.model));
+        let kind = |at: usize| if at == 0 { AttemptKind::Primary } else { AttemptKind::Retry };
+        let failed = self.attempts.iter().enumerate().map(|(at, failed)| Attempt {
+            kind: kind(at),
+            provider,
+            model,
+            status: failed.status,
+            fault: failed.fault,
+            duration_us: failed.duration_us,
+        });
+        let mut attempts: Vec<Attempt<'_>> = failed.collect();
+        let now_us = clock::monotonic_us();
+        if self.first_byte_us.is_some() && outcome != Outcome::Refused {
+            let (status, duration_us) = (self.status, now_us.saturating_sub(self.sent_us));
+            let fault = if outcome == Outcome::Whole { "" } else { error };
+            attempts.push(Attempt {
+                kind: kind(attempts.len()),
+                provider,
+                model,
+                status,
+                fault,
+                duration_us,
+            });
+        }
+        let ended = Ended {
+            duration_us: now_us.saturating_sub(self.begun_us),
+            first_byte_us: self.first_byte_us,
+            first_token_us: self.first_token_us,
+            status: self.status,
+            outcome,
+            error,
+            bytes_in: self.bytes_in,
+            bytes_out: bytes_out.saturating_sub(self.bytes_out_before),
+            attempts,
+            ..Ended::default()
+        };
+        self.entry.end(shard, model, usage, ended);
+    }
+
+    /// The provider did work that it did not come to count: what was seen of it stands in for its count, and says so.
+    fn estimate_cut(&self, usage: &mut Usage) {
+        let Some(events) = self.events_seen else { return };
+        if usage.input.is_none() {
+            usage.input = Some(self.entry.body_bytes().div_ceil(BYTES_PER_TOKEN));
+            usage.is_estimated = true;
+        }
+        usage.estimate_cut_output(events);
+    }
+
     /// Counts it all.
     pub fn settle(&mut self, shard: &Shard, client: &Client) {
         let is_over = self.added_us.is_some() && !self.came_in_parts && !self.is_cut;
         let now_us = if is_over { self.passed_on_us } else { clock::monotonic_us() };
         self.client_gone = client.is_gone();
+        if self.entry.is_open() {
+            let last = self.faults.last().map_or("", |fault| fault.code());
+            let (outcome, error) = match self.client_gone {
+                true => (Outcome::ClientGone, "client_gone"),
+                false => (Outcome::Cut, last),
+            };
+            self.ends(shard, client.bytes_out, outcome, error);
+        }
         let mut counters = shard.counters.borrow_mut();
         let counters = &mut **counters;
         counters.client_bytes_in += self.bytes_in;
@@ -258,3 +357,6 @@ impl Tally {
         model.count_usage(&self.usage);
     }
 }
+
+/// Bytes of a request that make a token, where only an estimate can be had: English text and JSON have four or more.
+const BYTES_PER_TOKEN: u64 = 4;

@@ -158,6 +158,24 @@ impl Watch {
         if is_good { Ok(()) } else { Err(FaultKind::ClosedInAnswer) }
     }
 
+    /// The stream's own end, or an error in its place, was seen: what follows is framing.
+    pub fn is_at_its_end(&self) -> bool {
+        match self {
+            Watch::Events(watcher) => watcher.is_done || watcher.has_error,
+            Watch::Translated(stream) => stream.has_ended,
+            _ => false,
+        }
+    }
+
+    /// Events of a stream so far; each holds about a token.
+    pub fn events_seen(&self) -> Option<u64> {
+        match self {
+            Watch::Events(watcher) => Some(watcher.events_count),
+            Watch::Translated(stream) => Some(stream.events_count),
+            _ => None,
+        }
+    }
+
     /// Adds to the usage what the body has stated by its end.
     pub fn state_usage(&self, usage: &mut Usage) {
         match self {

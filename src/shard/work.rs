@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use super::caller::Caller;
 use crate::base::Span;
 use crate::base::id::IdText;
 use crate::dialect::endpoint::Grammar;
@@ -30,6 +31,8 @@ pub struct Work {
     pub request_len: usize,
     /// Gateways of this kind that the request has passed before.
     pub hops: u64,
+    /// Who asks.
+    pub caller: Caller,
     /// What the request holds of the shard's memory for bodies.
     pub held: Option<Held>,
 }

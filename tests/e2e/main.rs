@@ -23,6 +23,7 @@ mod promises;
 mod promises_upstream;
 mod providers;
 mod proxies;
+mod records;
 mod signing;
 mod state;
 mod support;

@@ -19,6 +19,8 @@ pub struct Gateway {
     pub child: Child,
     pub config: PathBuf,
     stderr: Arc<Mutex<String>>,
+    /// Its data, unless the test named a folder.
+    pub data: Option<TempFolder>,
 }
 
 impl Gateway {
@@ -40,6 +42,11 @@ impl Gateway {
 
     /// Runs a prepared command and waits for the line that tells its address.
     pub fn from(mut command: Command, config: PathBuf) -> Gateway {
+        let is_named = command.get_envs().any(|(name, _)| name == "RINGWAY_DATA_DIR");
+        let data = (!is_named).then(TempFolder::new);
+        if let Some(data) = &data {
+            command.env("RINGWAY_DATA_DIR", &data.0);
+        }
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
         let mut pipe = child.stderr.take().expect("a pipe");
         let stderr = Arc::new(Mutex::new(String::new()));
@@ -53,7 +60,7 @@ impl Gateway {
                 copy.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         });
-        let mut gateway = Gateway { port: 0, child, config, stderr };
+        let mut gateway = Gateway { port: 0, child, config, stderr, data };
         let line = gateway.wait_for_line("listening on ");
         let address = line.split("://").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
         gateway.port = address.parse::<SocketAddr>().expect("an address").port();
@@ -131,6 +138,25 @@ pub fn temp_file(text: &str) -> PathBuf {
     path
 }
 
+/// A folder that goes with the value.
+pub struct TempFolder(pub PathBuf);
+
+impl TempFolder {
+    pub fn new() -> TempFolder {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("ringway-e2e-{}-data-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a temporary folder");
+        TempFolder(path)
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// Waits until the condition holds; the bound only keeps a failing test from hanging.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -201,7 +227,10 @@ impl Answer {
 
 impl Link {
     pub fn to(port: u16) -> Link {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        Link::over(TcpStream::connect(("127.0.0.1", port)).expect("a connection"))
+    }
+
+    pub fn over(stream: TcpStream) -> Link {
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         stream.set_nodelay(true).unwrap();
         Link { stream, tls: None, is_cut: false, rest: Vec::new() }

@@ -25,6 +25,7 @@ pub struct Stream {
     /// The provider's terminal was there, or an error in its place.
     pub has_ended: bool,
     pub has_error: bool,
+    pub events_count: u64,
     /// The first error, for the status of an answer of which nothing has left.
     pub error: Option<Box<ProviderError>>,
 }
@@ -61,6 +62,7 @@ impl Stream {
             usage_rules: rules.usage,
             has_ended: false,
             has_error: false,
+            events_count: 0,
             error: None,
         }
     }
@@ -154,6 +156,7 @@ impl Stream {
 
     /// Reads something, and writes what it means.
     fn read(&mut self, out: &mut Vec<u8>, read: impl FnOnce(&mut Ear, &mut dyn FnMut(Event<'_>))) {
+        self.events_count += 1;
         let Stream { ear, filter, voice, usage, usage_rules, has_ended, has_error, error, .. } = self;
         read(ear, &mut |mut event| {
             if *has_error {

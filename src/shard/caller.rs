@@ -1,0 +1,129 @@
+//! Who asks: the key, its place in the tree of users, and the labels. Found out once, before the body is read.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use super::Shard;
+use super::client::Client;
+use super::exchange::{Stop, stop_before_body};
+use super::route::Asked;
+use super::work::Work;
+use crate::base::limits::MANAGED_WAIT_MS_MAX;
+use crate::base::{Refusal, RefusalKind};
+use crate::config::Snapshot;
+use crate::identity::UserPath;
+use crate::ledger::record::Auth;
+use crate::policy::key::Key;
+use crate::policy::keyring::Found;
+use crate::policy::{admit, caller};
+
+/// A caller that was let in.
+pub struct Caller {
+    pub auth: Auth,
+    pub key: Option<Arc<Key>>,
+    pub path: UserPath,
+    pub labels: Vec<Box<str>>,
+}
+
+impl Default for Caller {
+    fn default() -> Self {
+        Caller { auth: Auth::NoKey, key: None, path: UserPath::root(), labels: Vec::new() }
+    }
+}
+
+impl Caller {
+    pub fn key_id(&self) -> &str {
+        self.key.as_ref().map_or("", |key| key.id.as_str())
+    }
+
+    /// The labels as a JSON array; empty without any.
+    pub fn labels_json(&self) -> String {
+        if self.labels.is_empty() {
+            return String::new();
+        }
+        serde_json::to_string(&self.labels).unwrap_or_default()
+    }
+}
+
+/// Lets the caller in, or says why not. Health is for everybody; metrics when the settings say so.
+pub async fn admit(
+    shard: &Shard,
+    snapshot: &Snapshot,
+    client: &mut Client,
+    work: &mut Work,
+    head_len: usize,
+    asked: Asked,
+) -> Result<(), Stop> {
+    work.caller = Caller::default();
+    let is_free = match asked {
+        Asked::Health | Asked::Ready | Asked::Hello | Asked::Options => true,
+        Asked::Metrics => !snapshot.metrics.needs_key,
+        _ => false,
+    };
+    if is_free {
+        return Ok(());
+    }
+    let head = &client.input.filled()[..head_len];
+    let presented = admit::presented_key(head, &work.request.headers);
+    if !snapshot.keys.is_open() && presented.is_some_and(|key| snapshot.keys.admits(key)) {
+        work.caller.auth = Auth::MasterKey;
+    } else if let Some(key) = of_keyring(shard, client, presented.map(<[u8]>::to_vec)).await? {
+        let now_ms = shard.wall_ms();
+        let checked = key.check(now_ms).and_then(|()| key.check_endpoint(asked.endpoint_name()));
+        checked.map_err(|refusal| stop_before_body(work, refusal))?;
+        (work.caller.auth, work.caller.key) = (Auth::ApiKey, Some(key));
+    } else if !(snapshot.keys.is_open() && shard.managed.borrow().keyring.is_empty()) {
+        return Err(stop_before_body(work, refusal(presented_any(client, work, head_len))));
+    }
+    let head = &client.input.filled()[..head_len];
+    let header = USER_PATH_HEADERS.iter().find_map(|name| work.request.headers.get(head, name));
+    let header = header.map(|value| value.of(head));
+    let path = caller::user_path(work.caller.key.as_deref(), header);
+    work.caller.path = path.map_err(|refusal| stop_before_body(work, refusal))?;
+    let labels = caller::labels(work.caller.key.as_deref(), []);
+    work.caller.labels = labels.into_iter().map(Box::from).collect();
+    Ok(())
+}
+
+fn presented_any(client: &Client, work: &Work, head_len: usize) -> bool {
+    admit::presented_key(&client.input.filled()[..head_len], &work.request.headers).is_some()
+}
+
+/// Whose key it is. Right after a start the keys may still be on their way from the store.
+async fn of_keyring(
+    shard: &Shard,
+    client: &mut Client,
+    presented: Option<Vec<u8>>,
+) -> Result<Option<Arc<Key>>, Stop> {
+    let Some(presented) = presented else { return Ok(None) };
+    let look = || {
+        let managed = shard.managed.borrow();
+        match managed.keyring.find(&presented, shard.wall_ms()) {
+            Found::Key(key) => Poll::Ready(Some(key)),
+            Found::Unknown if managed.is_settled => Poll::Ready(None),
+            Found::Unknown => Poll::Pending,
+        }
+    };
+    if let Poll::Ready(found) = look() {
+        return Ok(found);
+    }
+    let alarm = shard.alarms.alarm();
+    alarm.set_after(MANAGED_WAIT_MS_MAX);
+    let waiting = poll_fn(|cx| match look() {
+        Poll::Pending => alarm.poll_late_listening(cx).map(|()| None),
+        ready => ready,
+    });
+    client.unless_gone(shard, Box::pin(waiting)).await.map_err(|_| Stop::Gone)
+}
+
+fn refusal(was_presented: bool) -> Refusal {
+    let (code, message) = match was_presented {
+        true => ("invalid_api_key", "The API key is not valid here."),
+        false => ("missing_api_key", "An API key is needed: send it as `Authorization: Bearer KEY`."),
+    };
+    Refusal::new(401, RefusalKind::Authentication, code, message)
+}
+
+/// In lower case; the first that is there counts.
+const USER_PATH_HEADERS: [&str; 2] = ["x-ringway-user-path", "x-gomodel-user-path"];

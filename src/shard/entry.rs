@@ -1,0 +1,248 @@
+//! What the journal and the accounts get of one exchange: a beginning before a provider is asked, and the end before the
+//! last byte of the answer leaves, once each. An exchange that nobody ends, because it panicked, gives back what it had
+//! reserved, and its record says that its end is unknown.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::Shard;
+use super::active::Active;
+use super::body::Body;
+use super::call::Call;
+use super::caller::Caller;
+use super::client::Client;
+use super::tally::Tally;
+use super::work::Work;
+use crate::base::{Pico, Refusal, RefusalKind};
+use crate::journal::{Full, Need};
+use crate::ledger::cost::{self, Cost, Unpriced};
+use crate::ledger::price::{Named, Price};
+use crate::ledger::record::{self, Begun, Ended, RecordId};
+use crate::ledger::usage::{Mode, Usage};
+use crate::policy::access::Asked;
+use crate::policy::hold::{Ask, Hold, Used};
+use crate::policy::reserve::{Size, Strictness, Tokens};
+use crate::provider::Provider;
+use crate::wire::json::{self, Kind, Node};
+
+/// The part of one exchange that outlives it.
+#[derive(Default)]
+pub struct Entry {
+    id: Option<RecordId>,
+    is_ended: bool,
+    hold: Option<Hold>,
+    price: Option<Rc<Price>>,
+    size: Size,
+}
+
+/// Prices that were looked up, of one version of what is managed.
+#[derive(Default)]
+pub struct Priced {
+    known: RefCell<HashMap<(Box<str>, Box<str>), Option<Rc<Price>>>>,
+    version: std::cell::Cell<u64>,
+}
+
+/// Opens the entry of an exchange whose target is known: may the caller use the model, is there room in its accounts and in
+/// the journal?
+#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
+pub fn open(
+    shard: &Shard,
+    active: &Active,
+    client: &Client,
+    work: &Work,
+    tally: &mut Tally,
+    call: &Call,
+    head_len: usize,
+    body: &Body,
+) -> Result<(), Refusal> {
+    let (caller, target) = (&work.caller, &call.target);
+    let (provider, model) = (&*target.upstream.provider, target.model.as_str());
+    let alias = call.requested.as_deref();
+    let asked = Asked { provider: &provider.name, model, alias };
+    shard.managed.borrow().access.check(caller.key.as_deref(), &caller.path, asked)?;
+    tally.entry.reserve(shard, caller, provider, model, || size(client, work, body))?;
+    let head = &client.input.filled()[..head_len];
+    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+    let user_agent = work.request.headers.get(head, "user-agent").unwrap_or_default();
+    let labels = caller.labels_json();
+    let begun = Begun {
+        at_ms: shard.wall_ms(),
+        request_id: text(work.request_id.as_bytes()),
+        key_id: caller.key_id(),
+        auth: caller.auth,
+        user_path: caller.path.as_str(),
+        labels: &labels,
+        method: work.request.method.as_str(),
+        path: text(work.request.path.of(head)),
+        endpoint: call.endpoint.name(),
+        requested_model: alias.unwrap_or(model),
+        provider: &provider.name,
+        model,
+        workflow: "",
+        client_ip: &client.address,
+        user_agent: text(user_agent.of(head)),
+        is_stream: call.wants_stream,
+    };
+    tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)
+}
+
+/// What the body says of its own size.
+fn size(client: &Client, work: &Work, body: &Body) -> Size {
+    let document = body.held(&client.input);
+    let number = |name: &str| {
+        let member =
+            json::find(&work.members, document, name).filter(|member| member.kind == Kind::Number)?;
+        std::str::from_utf8(member.value.of(document)).ok()?.parse::<u64>().ok()
+    };
+    let in_config = || {
+        let config = json::find(&work.members, document, "generationConfig")?;
+        let limit = Node::scanned(config.value.of(document)).get("maxOutputTokens")?;
+        limit.u64()
+    };
+    let names = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
+    Size {
+        body_bytes: document.len() as u64,
+        output_tokens_max: names.into_iter().filter_map(number).max().or_else(in_config),
+        choices: number("n").unwrap_or(1),
+    }
+}
+
+impl Entry {
+    /// Reserves in the accounts of this caller and target, or refuses.
+    pub fn reserve(
+        &mut self,
+        shard: &Shard,
+        caller: &Caller,
+        provider: &Provider,
+        model: &str,
+        size: impl FnOnce() -> Size,
+    ) -> Result<(), Refusal> {
+        self.size = size();
+        self.price = price_of(shard, provider, model);
+        let managed = shard.managed.borrow().clone();
+        let labels: Vec<&str> = caller.labels.iter().map(|label| &**label).collect();
+        let target = Some((provider.name.as_str(), model));
+        let applicable = managed.book.applicable(caller.key.as_deref(), &caller.path, &labels, target);
+        if applicable.accounts().is_empty() {
+            return Ok(());
+        }
+        let tokens = shard.observed.borrow().reserve(model, self.size, Strictness::Bound);
+        let cost = self.price.as_ref().and_then(|price| worst_cost(price, tokens));
+        let ask = Ask { requests: 1, tokens: tokens.input.saturating_add(tokens.output), cost };
+        let hold = applicable.admit(shard.wall_ms(), ask).map_err(|rejected| rejected.refusal())?;
+        self.hold = Some(hold);
+        Ok(())
+    }
+
+    /// Writes that the exchange has begun. The refusal is for a journal that is full and may not be gone without.
+    pub fn begin(&mut self, shard: &Shard, begun: &Begun<'_>, fails_closed: bool) -> Result<(), Refusal> {
+        let mut journal = shard.journal.borrow_mut();
+        let Some(journal) = &mut *journal else { return Ok(()) };
+        let id = RecordId(shard.ids.next_number(begun.at_ms));
+        let mut bytes = shard.buffers.lend();
+        record::write_begun(&mut bytes, id, begun);
+        let written = journal.append(&bytes, Need::Begin);
+        shard.buffers.give_back(bytes);
+        match written {
+            Ok(()) => self.id = Some(id),
+            Err(Full) if fails_closed => {
+                let message = "The journal of usage is full: nothing is served that could not be recorded.";
+                return Err(Refusal::new(503, RefusalKind::Server, "journal_full", message));
+            }
+            Err(Full) => journal.lose(),
+        }
+        Ok(())
+    }
+
+    pub fn is_open(&self) -> bool {
+        !self.is_ended && (self.id.is_some() || self.hold.is_some())
+    }
+
+    /// Settles the accounts and writes the end, once; later calls change nothing. Usage and cost are put into `ended`.
+    pub fn end(&mut self, shard: &Shard, model: &str, usage: Usage, ended: Ended<'_>) {
+        if std::mem::replace(&mut self.is_ended, true) {
+            return;
+        }
+        let cost = self.cost(&usage);
+        if let Some(hold) = self.hold.take() {
+            let tokens = usage.input.zip(usage.output).map(|(input, output)| input.saturating_add(output));
+            // What reached no provider used nothing; of anything else nobody knows better than what was reserved.
+            let used = match ended.outcome {
+                record::Outcome::Refused => Used { tokens: Some(0), cost: Some(Pico::ZERO) },
+                _ => Used { tokens, cost: cost.as_ref().ok().map(|cost| cost.total) },
+            };
+            hold.settle(used);
+        }
+        if let (Some(input), Some(output), false) = (usage.input, usage.output, usage.is_estimated) {
+            shard.observed.borrow_mut().observe(model, self.size, Tokens { input, output });
+        }
+        let Some(id) = self.id else { return };
+        let caveat = match &cost {
+            Ok(cost) => cost.remark.map(|remark| remark.sentence().to_owned()),
+            Err(unpriced) => usage.is_known().then(|| unpriced.to_string()),
+        };
+        let parts = cost.as_ref().ok().and_then(|cost| cost.parts.as_ref());
+        let ended = Ended {
+            usage,
+            cost: cost.as_ref().ok().map(|cost| cost.total),
+            input_cost: parts.and_then(|parts| sum([parts.input, parts.cache_read, parts.cache_write])),
+            output_cost: parts.and_then(|parts| sum([parts.output, parts.reasoning])),
+            cost_source: cost.as_ref().map_or("", |cost| cost.source.name()),
+            cost_caveat: caveat.as_deref().unwrap_or_default(),
+            ..ended
+        };
+        let mut bytes = shard.buffers.lend();
+        record::write_ended(&mut bytes, id, &ended);
+        if let Some(journal) = &mut *shard.journal.borrow_mut()
+            && journal.append(&bytes, Need::End).is_err()
+        {
+            journal.lose();
+        }
+        shard.buffers.give_back(bytes);
+    }
+
+    fn cost(&self, usage: &Usage) -> Result<Cost, Unpriced> {
+        cost::cost(usage, self.price.as_deref(), usage.mode.unwrap_or(Mode::Standard))
+    }
+
+    pub fn body_bytes(&self) -> u64 {
+        self.size.body_bytes
+    }
+}
+
+fn sum(parts: impl IntoIterator<Item = Pico>) -> Option<Pico> {
+    parts.into_iter().try_fold(Pico::ZERO, Pico::checked_add)
+}
+
+/// What that many tokens cost at most, at this price.
+fn worst_cost(price: &Price, tokens: Tokens) -> Option<Pico> {
+    let Tokens { input, output } = tokens;
+    let plain = Usage { input: Some(input), output: Some(output), ..Usage::default() };
+    // Writing to a cache may cost more than reading afresh, and thoughts more than words.
+    let written = Usage { cache_write: Some(input), cache_write_1h: Some(input), ..plain };
+    let ways = [plain, written]
+        .into_iter()
+        .flat_map(|way| [0, output].map(|reasoning| Usage { reasoning: Some(reasoning), ..way }));
+    ways.filter_map(|way| cost::cost(&way, Some(price), Mode::Standard).ok()).map(|cost| cost.total).max()
+}
+
+/// The price of a model, looked up once for each version of what is managed.
+fn price_of(shard: &Shard, provider: &Provider, model: &str) -> Option<Rc<Price>> {
+    let managed = shard.managed.borrow();
+    let priced = &shard.prices;
+    let mut known = priced.known.borrow_mut();
+    if priced.version.replace(managed.version) != managed.version || known.len() >= PRICES_KEPT_MAX {
+        known.clear();
+    }
+    let key = (provider.name.as_str().into(), model.into());
+    let find = || {
+        let priced_as = provider.name.as_str();
+        let named = Named { provider: &provider.name, priced_as, asked: model, answered: None };
+        managed.prices.find(named, shard.wall_ms() / 1000).map(Rc::new)
+    };
+    known.entry(key).or_insert_with(find).clone()
+}
+
+/// Models whose prices are at hand; clients can name any number of them.
+const PRICES_KEPT_MAX: usize = 1024;

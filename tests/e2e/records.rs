@@ -1,0 +1,208 @@
+//! Records of usage: every exchange has one in the store, whatever happens to the process or the store meanwhile.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::support::*;
+
+/// What the store has of one exchange.
+#[derive(Debug, PartialEq)]
+struct Stored {
+    source: String,
+    status: Option<u16>,
+    input: Option<u64>,
+    output: Option<u64>,
+    model: String,
+}
+
+/// The rows of the table `usage` by request id. Each request id stands for one exchange in these tests.
+fn stored(data: &Path) -> HashMap<String, Vec<Stored>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let Ok(store) = Connection::open_with_flags(data.join("ringway.db"), flags) else {
+        return HashMap::new();
+    };
+    let sql = "SELECT request_id, usage_source, status_code, input_uncached, output_total, model FROM usage";
+    let Ok(mut rows) = store.prepare(sql) else { return HashMap::new() };
+    let rows = rows.query_map([], |row| {
+        let id: String = row.get(0)?;
+        let (status, input, output): (Option<i64>, Option<i64>, Option<i64>) =
+            (row.get(2)?, row.get(3)?, row.get(4)?);
+        let count = |count: Option<i64>| count.map(|count| count as u64);
+        let (status, input, output) = (status.map(|status| status as u16), count(input), count(output));
+        let model: Option<String> = row.get(5)?;
+        Ok((id, Stored { source: row.get(1)?, status, input, output, model: model.unwrap_or_default() }))
+    });
+    let mut found: HashMap<String, Vec<Stored>> = HashMap::new();
+    for (id, row) in rows.expect("a table of usage").flatten() {
+        found.entry(id).or_default().push(row);
+    }
+    found
+}
+
+fn start(data: &Path, provider: &str, settings: &str) -> Gateway {
+    let settings = format!("providers:\n  up: {{{provider}}}\n{settings}");
+    let config = temp_file(&settings);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    command.args(["serve", "--config"]).arg(&config).env("RINGWAY_SERVER_LISTEN", "127.0.0.1:0");
+    command.env("RINGWAY_MASTER_KEY", KEY).env("RINGWAY_DATA_DIR", data);
+    Gateway::from(command, config)
+}
+
+fn provider_at(port: u16) -> String {
+    format!("type: openai, base_url: 'http://127.0.0.1:{port}/v1', api_key: sk-up")
+}
+
+#[test]
+fn an_answer_a_stream_a_refusal_of_the_provider_and_a_cut_each_have_one_row() {
+    let data = TempFolder::new();
+    let upstream = Upstream::start(|_, seen, stream| {
+        let id = seen.header("x-test").unwrap_or_default();
+        let event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
+        let answer = match id.as_str() {
+            "json" => json_answer(200, "", CHAT),
+            "refused" => json_answer(400, "", r#"{"error":{"message":"no"}}"#),
+            "cut" => stream_answer(event.repeat(3).as_bytes(), &[1000]),
+            _ => stream_answer(STREAM.as_bytes(), &[9]),
+        };
+        // Without its end, and then a close.
+        let end = if id == "cut" { answer.len() - 5 } else { answer.len() };
+        let _ = stream.write_all(&answer[..end]);
+        if id == "cut" { After::Close } else { After::KeepAlive }
+    });
+    let gateway = start(&data.0, &provider_at(upstream.port), "retry: {max_retries: 0}");
+    for (id, body) in [("json", ASK), ("stream", ASK_STREAM), ("refused", ASK), ("cut", ASK_STREAM)] {
+        let lines = format!("x-request-id: {id}\r\nx-test: {id}\r\n");
+        let answer = gateway.call(&post_with("/v1/chat/completions", &lines, body.as_bytes()));
+        assert_eq!(answer.is_whole, id != "cut", "{id}: {}", answer.text());
+    }
+    eventually("four rows", || stored(&data.0).len() == 4);
+    let rows = stored(&data.0);
+    let check = |id: &str, source: &str, status: u16, input: Option<u64>, output: Option<u64>| {
+        let want =
+            Stored { source: source.to_owned(), status: Some(status), input, output, model: "m".to_owned() };
+        assert_eq!(rows[id], [want], "{id}");
+    };
+    check("json", "measured", 200, Some(3), Some(4));
+    // The provider stated nothing although it was asked to.
+    check("stream", "unknown", 200, None, None);
+    check("refused", "unknown", 400, None, None);
+    // Three events were seen.
+    check("cut", "estimated", 200, Some(ASK_STREAM.len() as u64 / 4 + 1), Some(3));
+}
+
+/// What a client knows of its request.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    Answered,
+    Cut,
+}
+
+/// An answer whose counts tell the request, slow enough to be in the middle of many when the process goes.
+fn counted(number: usize, seen: &Seen, stream: &mut TcpStream) -> After {
+    let of: u64 = seen.header("x-number").and_then(|number| number.parse().ok()).expect("its number");
+    let usage = format!("{{\"prompt_tokens\":{of},\"completion_tokens\":{}}}", of + 1);
+    let answer = if seen.body.windows(8).any(|part| part == b"\"stream\"") {
+        let event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n".repeat(8);
+        let end = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}],\"usage\":{usage}}}\n\ndata: [DONE]\n\n"
+        );
+        stream_answer((event + &end).as_bytes(), &[40])
+    } else {
+        json_answer(200, "", &format!("{{\"choices\":[],\"usage\":{usage}}}"))
+    };
+    for piece in answer.chunks(answer.len() / 4 + 1) {
+        // Only to be in the middle of something.
+        thread::sleep(Duration::from_millis(number as u64 % 7));
+        if stream.write_all(piece).is_err() {
+            return After::Reset;
+        }
+    }
+    After::KeepAlive
+}
+
+/// Clients that ask until the gateway is gone; what each knows at the end.
+fn ask_until_gone(port: u16, numbers: &AtomicUsize, answered: &AtomicUsize) -> Vec<(usize, Fate)> {
+    let mut fates = Vec::new();
+    while let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
+        let mut link = Link::over(stream);
+        loop {
+            let number = numbers.fetch_add(1, Ordering::Relaxed);
+            let lines = format!("x-request-id: n{number}\r\nx-number: {number}\r\n");
+            let body = if number.is_multiple_of(2) { ASK } else { ASK_STREAM };
+            link.send(&post_with("/v1/chat/completions", &lines, body.as_bytes()));
+            let answer = link.answer(false);
+            let has_end = answer.is_whole || answer.text().contains("[DONE]");
+            if answer.status != 200 || !has_end {
+                fates.push((number, Fate::Cut));
+                break;
+            }
+            fates.push((number, Fate::Answered));
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    fates
+}
+
+/// The rounds of the next test; the whole claim is made with 50.
+fn rounds() -> usize {
+    std::env::var("CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3)
+}
+
+#[test]
+fn a_process_that_is_killed_loses_no_record_and_doubles_none() {
+    let data = TempFolder::new();
+    let upstream = Upstream::start(counted);
+    let (numbers, mut fates) = (AtomicUsize::new(1), Vec::new());
+    for round in 0..rounds() {
+        let mut gateway = start(&data.0, &provider_at(upstream.port), "retry: {max_retries: 0}");
+        let answered = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            let ask = || ask_until_gone(gateway.port, &numbers, &answered);
+            let clients: Vec<_> = (0..40).map(|_| scope.spawn(ask)).collect();
+            eventually("answers", || answered.load(Ordering::Relaxed) > 100 + 40 * (round % 5));
+            let mut child = std::process::Command::new("kill");
+            let killed = child.args(["-9", &gateway.child.id().to_string()]).status().expect("kill");
+            assert!(killed.success());
+            clients.into_iter().for_each(|client| fates.extend(client.join().expect("a client")));
+        });
+        let _ = gateway.child.wait();
+    }
+    // What the last one left is taken over by the next.
+    let mut gateway = start(&data.0, &provider_at(upstream.port), "");
+    gateway.wait_for_line("took over the journal");
+    let asked: std::collections::HashSet<String> =
+        upstream.requests().iter().filter_map(|seen| seen.header("x-number")).collect();
+    eventually("a row for everything that a provider was asked", || {
+        let rows = stored(&data.0);
+        asked.iter().all(|number| rows.contains_key(&format!("n{number}")))
+    });
+    let rows = stored(&data.0);
+    let doubled: Vec<_> = rows.iter().filter(|(_, rows)| rows.len() != 1).collect();
+    assert!(doubled.is_empty(), "{doubled:?}");
+    let (mut ends, mut unknown) = (0, 0);
+    for (number, fate) in fates {
+        let row = rows.get(&format!("n{number}"));
+        if fate == Fate::Answered {
+            let row = &row.unwrap_or_else(|| panic!("request {number} was answered and has no row"))[0];
+            let counts = (row.source.as_str(), row.input, row.output);
+            assert_eq!(
+                counts,
+                ("measured", Some(number as u64), Some(number as u64 + 1)),
+                "request {number}"
+            );
+            ends += 1;
+        } else if row.is_some_and(|row| row[0].source == "unknown") {
+            unknown += 1;
+        }
+    }
+    assert!(ends > 300 * rounds() / 3, "{ends} answers");
+    assert!(unknown > 0, "nothing was in the middle of its answer");
+}
