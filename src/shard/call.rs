@@ -134,7 +134,10 @@ fn behind_alias<'m>(
 ) -> (Option<Cow<'m, str>>, Option<Box<str>>) {
     let Some(name) = model else { return (None, None) };
     let managed = shard.managed.borrow();
-    let Some(alias) = managed.aliases.find(&name, &work.caller.path) else { return (Some(name), None) };
+    if managed.aliases.is_empty() {
+        return (Some(name), None);
+    }
+    let Some(alias) = managed.aliases.find(&name, &work.caller.path()) else { return (Some(name), None) };
     let target = alias.target(shard.ids.random());
     (Some(Cow::Owned(target.model.as_ref().to_owned())), Some(name.as_ref().into()))
 }
