@@ -9,6 +9,7 @@ pub mod fuzz;
 mod interpolate;
 mod mistake;
 mod plan;
+mod prices;
 mod provider_file;
 mod rules;
 mod service_account;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use mistake::Mistake;
+pub use prices::{PriceSettings, price_names, read_price_list};
 pub use snapshot::{ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot};
 
 /// Where settings come from. The environment is passed in, so that a test can make one up.

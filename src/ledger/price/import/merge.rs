@@ -74,7 +74,7 @@ fn agree(one: &Price, other: &Price) -> bool {
 }
 
 /// A name may stand for a model that is another name in the other catalogue: then it goes.
-fn drop_lost_names(entries: &mut Vec<Entry>) {
+pub(super) fn drop_lost_names(entries: &mut Vec<Entry>) {
     let prices: std::collections::BTreeSet<(String, String)> = entries
         .iter()
         .filter(|entry| price_of(entry).is_some())
