@@ -117,7 +117,8 @@ fn read_override(key: &Node, value: &Node, mistakes: &mut Mistakes) -> Option<Ov
         let near = nearest(&field.name, FIELDS.iter().map(|(name, _)| *name));
         let hint = near.filter(|near| *near != field.name).map(|near| format!("; `{near}` is near"));
         let expected = field.expected + &hint.unwrap_or_default();
-        mistakes.add(place, &format!("{setting}.{}", field.name), format!("`{}`", field.what), expected);
+        let setting = [&setting, &*field.name].join(".");
+        mistakes.add(place, setting.trim_end_matches('.'), format!("`{}`", field.what), expected);
     }
     None
 }

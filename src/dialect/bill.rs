@@ -28,6 +28,7 @@ impl Bill {
             self.carry.extend_from_slice(&input[..input.len().min(CARRY_BYTES)]);
             look(grammar, &self.carry, seen, usage);
             look(grammar, input, self.carry.len() - seen, usage);
+            self.carry.truncate(seen);
         }
         self.keep_end(input);
     }

@@ -106,11 +106,17 @@ fn of_two_catalogues_the_first_has_the_word_and_the_second_knows_the_past() {
         r#"{"provider":"p","model":"agreed","source":"1","prices":{"input":3,"output":15},"batch":{"input":1}}"#,
         "\n",
         r#"{"provider":"p","model":"dear","source":"1","prices":{"input":9,"output":15}}"#,
+        "\n",
+        r#"{"provider":"p","model":"behind","source":"1","prices":{"input":2,"output":10},"flex":{"input":1}}"#,
     ));
     let second = read(concat!(
         r#"{"provider":"p","model":"agreed","source":"2","prices":{"input":2,"output":10}}"#,
         "\n",
         r#"{"provider":"p","model":"agreed","from":"2026-09-01","dated":true,"source":"2","prices":{"input":3,"output":15}}"#,
+        "\n",
+        r#"{"provider":"p","model":"behind","source":"2","prices":{"input":2,"output":10}}"#,
+        "\n",
+        r#"{"provider":"p","model":"behind","from":"2026-09-01","source":"2","prices":{"input":3,"output":15}}"#,
         "\n",
         r#"{"provider":"p","model":"dear","source":"2","prices":{"input":8,"output":15}}"#,
         "\n",
@@ -137,6 +143,8 @@ fn of_two_catalogues_the_first_has_the_word_and_the_second_knows_the_past() {
         "agreed ever false 2 2",
         "agreed 2026-09-01 true 1 3",
         "alias = new",
+        "behind ever false 1 2",
+        "behind 2026-09-01 false 2 3",
         "dear ever false 1 9",
         "new ever false 2 1",
     ];
