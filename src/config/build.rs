@@ -172,6 +172,8 @@ fn hint(path: &str) -> String {
         "log",
         "providers",
         "server.tls",
+        "prices",
+        "prices.overrides",
     ];
     let known = SETTINGS.iter().map(|setting| setting.path).chain(groups);
     nearest(path, known).map_or(String::new(), |known| format!("`{known}`"))

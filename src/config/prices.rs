@@ -118,7 +118,7 @@ fn read_override(key: &Node, value: &Node, mistakes: &mut Mistakes) -> Option<Ov
         let hint = near.filter(|near| *near != field.name).map(|near| format!("; `{near}` is near"));
         let expected = field.expected + &hint.unwrap_or_default();
         let setting = [&setting, &*field.name].join(".");
-        mistakes.add(place, setting.trim_end_matches('.'), format!("`{}`", field.what), expected);
+        mistakes.add(place, setting.trim_end_matches('.'), field.what, expected);
     }
     None
 }

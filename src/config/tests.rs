@@ -460,11 +460,11 @@ fn prices_of_single_models_are_read_or_refused_with_their_place() {
         &[],
         &[
             "FILE:8:3: prices.fiel: is not a setting; expected `prices.file`",
-            "FILE:4:9: prices.overrides.m.input_per_mtoken: `is no price`",
-            "FILE:4:30: prices.overrides.m.per_image: `2`; expected a price per token",
+            "FILE:4:27: prices.overrides.m.input_per_mtoken: is no price; expected a price such as input_per_mtok; `input_per_mtok` is near",
+            "FILE:4:41: prices.overrides.m.per_image: `2` cannot be taken; expected a price per token",
             "FILE:5:8: prices.overrides.n: a single value stands here",
             "FILE:6:36: prices.overrides.o: this tier has no size",
-            "FILE:7:5: prices.overrides.p: `no price is set`",
+            "FILE:7:5: prices.overrides.p: no price is set",
         ],
     );
 }
