@@ -9,6 +9,7 @@ pub mod fuzz;
 mod interpolate;
 mod mistake;
 mod plan;
+mod prices;
 mod provider_file;
 mod rules;
 mod service_account;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use mistake::Mistake;
+pub use prices::{PriceSettings, price_names, read_price_list};
 pub use snapshot::{
     Audit, ConfiguredMode, DriverChoice, Engine, Journal, Keys, Log, LogLevel, Metrics, Models, Server,
     Snapshot, Storage,
