@@ -5,9 +5,13 @@ mod build;
 mod compile;
 mod credential;
 mod discover;
+mod entries;
 pub mod fuzz;
+mod grants;
+mod identity;
 mod interpolate;
 mod mistake;
+mod names;
 mod plan;
 mod provider_file;
 mod rules;
@@ -21,7 +25,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use mistake::Mistake;
-pub use snapshot::{ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot};
+pub use snapshot::{
+    ConfiguredMode, DriverChoice, Identity, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot,
+};
 
 /// Where settings come from. The environment is passed in, so that a test can make one up.
 #[derive(Clone, Debug, Default)]
