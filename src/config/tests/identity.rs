@@ -98,94 +98,93 @@ fn variables_set_budgets_and_limits_and_beat_the_file() {
 
 #[test]
 fn every_mistake_about_budgets_and_limits_is_told_with_its_place() {
-    let cases: &[(&str, Env<'_>, &[&str])] = &[
-        (
-            "budgets: {user_paths: 7}\n",
-            &[],
-            &["FILE:1:23: budgets.user_paths: a single value stands here; expected a list"],
-        ),
-        (
-            "budgets: {user_path: []}\n",
-            &[],
-            &["FILE:1:11: budgets.user_path: is not a setting; expected `budgets.user_paths`"],
-        ),
-        (
-            "budgets: {user_paths: [{path: /a/.., limits: [{period: daily, amount: 1}]}, {limits: []}, 7]}\n",
-            &[],
-            &[
-                "FILE:1:91: budgets.user_paths: a single value stands here",
-                "FILE:1:31: budgets.user_paths.path: `/a/..` is no user path: `.` and `..` are no segments",
-                "FILE:1:77: budgets.user_paths.path: is missing",
-            ],
-        ),
-        (
-            "budgets: {labels: [{label: x, limits: [{period: yearly, amount: -1}, {amount: 1e-13}, {period: daily}]}]}\n",
-            &[],
-            &[
-                "FILE:1:49: budgets.labels.limits.period: `yearly` cannot be used",
-                "FILE:1:65: budgets.labels.limits.amount: `-1` cannot be used; expected US dollars above 0",
-                "FILE:1:70: budgets.labels.limits.period: is missing",
-                "FILE:1:79: budgets.labels.limits.amount: `1e-13` cannot be used",
-                "FILE:1:87: budgets.labels.limits.amount: is missing",
-            ],
-        ),
-        (
-            "budgets: {labels: [{label: x, limits: [{period: daily, amount: 1}, {period: daily, amount: 2}]}, {label: x}]}\n",
-            &[],
-            &[
-                "FILE:1:68: budgets.labels.limits: cost:daily stands twice",
-                "FILE:1:98: budgets.labels.label: `x` stands twice",
-            ],
-        ),
-        (
-            "rate_limits: {providers: [{name: three, limits: []}]}\n",
-            &[],
-            &["FILE:1:34: rate_limits.providers.name: there is no provider `three`"],
-        ),
-        (
-            "rate_limits: {models: [{model: m, limits: [{period: concurrent, max_tokens: 1}, {period: minute, max_requests: 0}]}]}\n",
-            &[],
-            &[
-                "FILE:1:44: rate_limits.models.limits.max_tokens: means nothing for requests at a time",
-                "FILE:1:112: rate_limits.models.limits.max_requests: `0` cannot be used",
-            ],
-        ),
-        (
-            "",
-            &[
-                ("SET_BUDGET_A", "daily=x,yearly=1"),
-                ("SET_RATE_LIMIT_A", "rpm=1,rpm=2"),
-                ("SET_BUDGET_A%", "daily=1"),
-            ],
-            &[
-                "SET_BUDGET_A: budgets: `daily=x` cannot be used; expected `daily=10`",
-                "SET_BUDGET_A: budgets: `yearly=1` cannot be used",
-                "SET_BUDGET_A%: budgets: names no user path: it holds '%'",
-                "SET_RATE_LIMIT_A: rate_limits: `rpm=2` comes twice",
-            ],
-        ),
-        (
-            "budgets: {time_zone: Mars/Olympus, reset_hour: 24, reset_day: 32}\n",
-            &[],
-            &[
-                "FILE:1:22: budgets.time_zone: there is no time zone `Mars/Olympus`",
-                "FILE:1:48: budgets.reset_hour: `24` cannot be used; expected 23 at most",
-                "FILE:1:63: budgets.reset_day: `32` cannot be used; expected 31 at most",
-            ],
-        ),
-        (
-            "auth: {key_pepper: short, user_path_header: a b}\n",
-            &[],
-            &[
-                "FILE:1:45: auth.user_path_header: `a b` is no header",
-                "FILE:1:20: auth.key_pepper: is too short",
-            ],
-        ),
-    ];
-    for (text, env, want) in cases {
+    for (text, env, want) in MISTAKES {
         bad(text, env, want);
     }
 }
+
+/// A file, variables, and what is wrong with them.
+const MISTAKES: &[(&str, Env<'_>, &[&str])] = &[
+    (
+        "budgets: {user_paths: 7}\n",
+        &[],
+        &["FILE:1:23: budgets.user_paths: a single value stands here; expected a list"],
+    ),
+    (
+        "budgets: {user_path: []}\n",
+        &[],
+        &["FILE:1:11: budgets.user_path: is not a setting; expected `budgets.user_paths`"],
+    ),
+    (
+        "budgets: {user_paths: [{path: /a/.., limits: [{period: daily, amount: 1}]}, {limits: []}, 7]}\n",
+        &[],
+        &[
+            "FILE:1:91: budgets.user_paths: a single value stands here",
+            "FILE:1:31: budgets.user_paths.path: `/a/..` is no user path: `.` and `..` are no segments",
+            "FILE:1:77: budgets.user_paths.path: is missing",
+        ],
+    ),
+    (
+        "budgets: {labels: [{label: x, limits: [{period: yearly, amount: -1}, {amount: 1e-13}, {period: daily}]}]}\n",
+        &[],
+        &[
+            "FILE:1:49: budgets.labels.limits.period: `yearly` cannot be used",
+            "FILE:1:65: budgets.labels.limits.amount: `-1` cannot be used; expected US dollars above 0",
+            "FILE:1:70: budgets.labels.limits.period: is missing",
+            "FILE:1:79: budgets.labels.limits.amount: `1e-13` cannot be used",
+            "FILE:1:87: budgets.labels.limits.amount: is missing",
+        ],
+    ),
+    (
+        "budgets: {labels: [{label: x, limits: [{period: daily, amount: 1}, {period: daily, amount: 2}]}, {label: x}]}\n",
+        &[],
+        &[
+            "FILE:1:68: budgets.labels.limits: cost:daily stands twice",
+            "FILE:1:98: budgets.labels.label: `x` stands twice",
+        ],
+    ),
+    (
+        "rate_limits: {providers: [{name: three, limits: []}]}\n",
+        &[],
+        &["FILE:1:34: rate_limits.providers.name: there is no provider `three`"],
+    ),
+    (
+        "rate_limits: {models: [{model: m, limits: [{period: concurrent, max_tokens: 1}, {period: minute, max_requests: 0}]}]}\n",
+        &[],
+        &[
+            "FILE:1:44: rate_limits.models.limits.max_tokens: means nothing for requests at a time",
+            "FILE:1:112: rate_limits.models.limits.max_requests: `0` cannot be used",
+        ],
+    ),
+    (
+        "",
+        &[
+            ("SET_BUDGET_A", "daily=x,yearly=1"),
+            ("SET_RATE_LIMIT_A", "rpm=1,rpm=2"),
+            ("SET_BUDGET_A%", "daily=1"),
+        ],
+        &[
+            "SET_BUDGET_A: budgets: `daily=x` cannot be used; expected `daily=10`",
+            "SET_BUDGET_A: budgets: `yearly=1` cannot be used",
+            "SET_BUDGET_A%: budgets: names no user path: it holds '%'",
+            "SET_RATE_LIMIT_A: rate_limits: `rpm=2` comes twice",
+        ],
+    ),
+    (
+        "budgets: {time_zone: Mars/Olympus, reset_hour: 24, reset_day: 32}\n",
+        &[],
+        &[
+            "FILE:1:22: budgets.time_zone: there is no time zone `Mars/Olympus`",
+            "FILE:1:48: budgets.reset_hour: `24` cannot be used; expected 23 at most",
+            "FILE:1:63: budgets.reset_day: `32` cannot be used; expected 31 at most",
+        ],
+    ),
+    (
+        "auth: {key_pepper: short, user_path_header: a b}\n",
+        &[],
+        &["FILE:1:45: auth.user_path_header: `a b` is no header", "FILE:1:20: auth.key_pepper: is too short"],
+    ),
+];
 
 #[test]
 fn the_calendar_of_budgets_is_set() {
