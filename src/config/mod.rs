@@ -5,9 +5,13 @@ mod build;
 mod compile;
 mod credential;
 mod discover;
+mod entries;
 pub mod fuzz;
+mod grants;
+mod identity;
 mod interpolate;
 mod mistake;
+mod names;
 mod plan;
 mod prices;
 mod provider_file;
@@ -25,7 +29,7 @@ use std::path::PathBuf;
 pub use mistake::Mistake;
 pub use prices::{PriceSettings, price_names, read_price_list};
 pub use snapshot::{
-    Audit, ConfiguredMode, DriverChoice, Engine, Journal, Keys, Log, LogLevel, Metrics, Models, Server,
+    Audit, ConfiguredMode, DriverChoice, Engine, Identity, Journal, Keys, Log, LogLevel, Metrics, Models, Server,
     Snapshot, Storage,
 };
 
