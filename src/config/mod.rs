@@ -29,8 +29,8 @@ use std::path::PathBuf;
 pub use mistake::Mistake;
 pub use prices::{PriceSettings, price_names, read_price_list};
 pub use snapshot::{
-    Audit, ConfiguredMode, DriverChoice, Engine, Identity, Journal, Keys, Log, LogLevel, Metrics, Models, Server,
-    Snapshot, Storage,
+    Audit, ConfiguredMode, DriverChoice, Engine, Identity, Journal, Keys, Log, LogLevel, Metrics, Models,
+    Server, Snapshot, Storage,
 };
 
 /// Where settings come from. The environment is passed in, so that a test can make one up.

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::base::Secret;
 use crate::config::Snapshot;
-use crate::identity::Calendar;
 use crate::ledger::price::Prices;
 use crate::policy::access::Access;
 use crate::policy::alias::Aliases;
@@ -27,15 +27,18 @@ pub struct Managed {
 
 impl Managed {
     /// What the settings alone say.
-    pub fn of_settings(_snapshot: &Snapshot) -> Managed {
+    pub fn of_settings(snapshot: &Snapshot) -> Managed {
+        let identity = &snapshot.identity;
+        let pepper = identity.pepper.as_ref().map_or("", Secret::reveal);
+        let (lists, gates) = (identity.model_lists.clone(), identity.gates.clone());
         Managed {
             version: 0,
             is_settled: false,
-            keyring: Keyring::new(Arc::new(Pepper::new(b"")), []),
-            book: Book::new(&[], Calendar::default(), None),
-            access: Access::default(),
-            aliases: Aliases::default(),
-            prices: Prices::builtin(),
+            keyring: Keyring::new(Arc::new(Pepper::new(pepper.as_bytes())), []),
+            book: Book::new(&identity.allowances, identity.calendar.clone(), None),
+            access: Access::new(lists, gates, identity.models_enabled),
+            aliases: Aliases::new(identity.aliases.iter().cloned(), identity.lists_only_aliases),
+            prices: snapshot.prices.prices.clone(),
         }
     }
 }

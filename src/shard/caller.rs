@@ -95,14 +95,19 @@ pub async fn admit(
         return Err(stop_before_body(work, refusal(presented_any(client, work, head_len))));
     }
     let head = &client.input.filled()[..head_len];
-    let header = USER_PATH_HEADERS.iter().find_map(|name| work.request.headers.get(head, name));
+    let names = &snapshot.identity.user_path_headers;
+    let header = names.iter().find_map(|name| work.request.headers.get(head, name));
     let header = header.map(|value| value.of(head));
     let key = work.caller.key.as_deref();
     if header.is_some() || key.is_some_and(|key| key.path.is_some()) {
         let path = caller::user_path(key, header).map_err(|refusal| stop_before_body(work, refusal))?;
         work.caller.path = Some(path);
     }
-    let labels = caller::labels(work.caller.key.as_deref(), []);
+    let said = snapshot.identity.tagging.iter().flat_map(|tagging| {
+        let value = work.request.headers.get(head, &tagging.header).unwrap_or_default();
+        tagging.labels(std::str::from_utf8(value.of(head)).unwrap_or_default())
+    });
+    let labels = caller::labels(work.caller.key.as_deref(), said);
     work.caller.labels = labels.into_iter().map(Box::from).collect();
     Ok(())
 }
@@ -145,6 +150,3 @@ fn refusal(was_presented: bool) -> Refusal {
     };
     Refusal::new(401, RefusalKind::Authentication, code, message)
 }
-
-/// In lower case; the first that is there counts.
-const USER_PATH_HEADERS: [&str; 2] = ["x-ringway-user-path", "x-gomodel-user-path"];
