@@ -68,6 +68,7 @@ pub fn open(
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let user_agent = work.request.headers.get(head, "user-agent").unwrap_or_default();
     let labels = caller.labels_json();
+    let qualified = target.is_qualified.then(|| format!("{}/{model}", provider.name));
     let begun = Begun {
         at_ms: shard.wall_ms(),
         request_id: text(work.request_id.as_bytes()),
@@ -78,7 +79,7 @@ pub fn open(
         method: work.request.method.as_str(),
         path: text(work.request.path.of(head)),
         endpoint: call.endpoint.name(),
-        requested_model: alias.unwrap_or(model),
+        requested_model: alias.or(qualified.as_deref()).unwrap_or(model),
         provider: &provider.name,
         model,
         workflow: "",
