@@ -161,6 +161,7 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
         base_url: reader.text("base_url").map(str::to_owned),
         auth: reader.auth(),
         paths: reader.paths(),
+        collections_above: reader.text("collections_above").map(str::to_owned),
         messages_stream: reader
             .pairs("paths")
             .into_iter()
@@ -432,6 +433,7 @@ const KEYS: &[&str] = &[
     "base_url",
     "auth",
     "paths",
+    "collections_above",
     "api_version",
     "query",
     "query_when_base_has",

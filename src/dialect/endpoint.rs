@@ -22,6 +22,12 @@ pub enum Endpoint {
     /// Bedrock's Converse; the model stands in the path. Providers only.
     Converse,
     ConverseStream,
+    /// OpenAI's files and batches: collections of objects below one path.
+    Files,
+    Batches,
+    /// Anthropic's files and message batches.
+    MessageFiles,
+    MessageBatches,
     Other,
 }
 
@@ -37,7 +43,7 @@ pub enum Grammar {
 }
 
 impl Endpoint {
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 19;
     pub const ALL: [Endpoint; Endpoint::COUNT] = [
         Endpoint::Chat,
         Endpoint::Completions,
@@ -53,6 +59,10 @@ impl Endpoint {
         Endpoint::EmbedBatch,
         Endpoint::Converse,
         Endpoint::ConverseStream,
+        Endpoint::Files,
+        Endpoint::Batches,
+        Endpoint::MessageFiles,
+        Endpoint::MessageBatches,
         Endpoint::Other,
     ];
 
@@ -73,6 +83,10 @@ impl Endpoint {
             Endpoint::EmbedBatch => "embed_batch",
             Endpoint::Converse => "converse",
             Endpoint::ConverseStream => "converse_stream",
+            Endpoint::Files => "files",
+            Endpoint::Batches => "batches",
+            Endpoint::MessageFiles => "message_files",
+            Endpoint::MessageBatches => "message_batches",
             Endpoint::Other => "other",
         }
     }
@@ -88,6 +102,30 @@ impl Endpoint {
             b"/responses" => Endpoint::Responses,
             _ => Endpoint::Other,
         }
+    }
+
+    /// The collection that a path below `/v1` lies in, and how long the collection's own path is. Files have two owners who
+    /// share a path: the caller's dialect tells which one is meant.
+    pub fn of_collection(path: &[u8], caller: Grammar) -> Option<(Endpoint, usize)> {
+        let of_messages = caller == Grammar::Messages;
+        let files = if of_messages { Endpoint::MessageFiles } else { Endpoint::Files };
+        let collections: [(&[u8], Endpoint); 3] = [
+            (b"/files", files),
+            (b"/batches", Endpoint::Batches),
+            (b"/messages/batches", Endpoint::MessageBatches),
+        ];
+        collections.into_iter().find_map(|(own, endpoint)| {
+            let rest = path.strip_prefix(own)?;
+            (rest.is_empty() || rest.starts_with(b"/")).then_some((endpoint, own.len()))
+        })
+    }
+
+    /// Whether it is a collection of files or batches.
+    pub fn is_collection(self) -> bool {
+        matches!(
+            self,
+            Endpoint::Files | Endpoint::Batches | Endpoint::MessageFiles | Endpoint::MessageBatches
+        )
     }
 
     /// The endpoint that a method behind a model's name means (`/models/NAME:METHOD`), as Gemini's API spells it.
@@ -131,7 +169,7 @@ impl Endpoint {
     /// The grammar of its errors.
     pub fn error_grammar(self) -> Grammar {
         match self {
-            Endpoint::CountTokens => Grammar::Messages,
+            Endpoint::CountTokens | Endpoint::MessageFiles | Endpoint::MessageBatches => Grammar::Messages,
             Endpoint::GenerateCount | Endpoint::Embed | Endpoint::EmbedBatch => Grammar::Gemini,
             other => other.grammar().unwrap_or_default(),
         }

@@ -137,7 +137,7 @@ async fn straight(
         asked => asked,
     };
     match asked {
-        Asked::Api(..) | Asked::ApiOfModel(..) | Asked::Passthrough { .. } => {
+        Asked::Api(..) | Asked::ApiOfModel(..) | Asked::Collection(..) | Asked::Passthrough { .. } => {
             through_provider(shard, active, client, work, tally, head_len, asked).await
         }
         own => Box::pin(answer_own(shard, active, client, work, own)).await,
@@ -342,14 +342,16 @@ async fn take_body(
     let content_type = work.request.headers.find(Known::ContentType).unwrap_or_default().of(head);
     let is_encoded = work.request.headers.find(Known::ContentEncoding).is_some();
     let is_json = is_json(content_type) && !is_encoded;
+    let is_form = multipart::boundary(content_type).is_some();
     let is_known = match asked {
         Asked::Api(endpoint, _) => endpoint != Endpoint::Other,
         Asked::ApiOfModel(..) => true,
+        Asked::Collection(..) => !is_form,
         _ => false,
     };
     let is_signed = matches!(asked, Asked::Passthrough { provider, .. }
         if active.by_name(provider.of(head)).is_some_and(|upstream| upstream.provider.signs()));
-    if is_known && is_encoded {
+    if (is_known || matches!(asked, Asked::Collection(..))) && is_encoded {
         let message = "Compressed request bodies are not taken here.";
         let refusal = Refusal::new(415, RefusalKind::InvalidRequest, "content_encoding", message);
         return Err(stop_before_body(work, refusal.about("content-encoding")));
@@ -364,9 +366,13 @@ async fn take_body(
     if is_known || is_signed || (needs_model && is_json && !(is_long && names_itself())) {
         return body::read_held(shard, client, work, server, head_len).await;
     }
-    let mut search = multipart::boundary(content_type).map(|named| multipart::Search::new(named, "model"));
+    let mut search = multipart::boundary(content_type)
+        .filter(|_| needs_model)
+        .map(|named| multipart::Search::new(named, "model"));
     let is_enough = |peeked: &[u8]| match &mut search {
-        Some(search) if needs_model => search.look(peeked) != FieldSearch::NotYet,
+        Some(search) => search.look(peeked) != FieldSearch::NotYet,
+        // All that may be looked at: whose file it is may stand behind it.
+        None if matches!(asked, Asked::Collection(..)) => false,
         _ => true,
     };
     Box::pin(body::begin_streaming(shard, client, work, server, head_len, is_enough)).await

@@ -10,6 +10,7 @@ pub mod bench;
 mod body;
 mod call;
 mod client;
+mod collection;
 mod connection;
 mod count;
 mod credential;
@@ -30,6 +31,7 @@ mod stream;
 mod tally;
 mod tokens;
 mod transcode;
+mod upload;
 mod watch;
 mod work;
 

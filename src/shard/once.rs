@@ -14,6 +14,7 @@ use super::body::{Body, Inflow};
 use super::call::Call;
 use super::client::{Client, Gone, Peer};
 use super::credential::Shown;
+use super::exchange::Stop;
 use super::outgoing::{OutFraming, Outgoing};
 use super::reach;
 use super::tally::Tally;
@@ -65,14 +66,14 @@ impl One<'_> {
         let sent_ms = self.shard.alarms.now_ms();
         let sent = self.send(&mut conn, &mut buffer, token.as_deref(), body, head_len).await;
         self.tally.sent();
+        let request_is_whole = matches!(sent, Ok(Sent::Whole));
         let read = match sent {
             Ok(_) => self.read_head(&mut conn, &mut buffer).await,
             // The provider may have answered before it closed, as with a body that is too large.
             Err(Failed::Fault(fault)) if fault.kind == FaultKind::SendFailed => {
                 self.read_head(&mut conn, &mut buffer).await.map_err(|_| Failed::Fault(fault))
             }
-            Err(Failed::Fault(fault)) => Err(Failed::Fault(fault)),
-            Err(Failed::Gone) => Err(Failed::Gone),
+            Err(failed) => Err(failed),
         };
         let is_fresh_close = self.shard.alarms.now_ms().saturating_sub(sent_ms) <= STALE_MS_MAX;
         let may_be_stale = is_pooled && buffer.is_empty() && is_fresh_close && self.call.is_repeatable;
@@ -83,7 +84,6 @@ impl One<'_> {
             other => other,
         })?;
         self.tally.has_answer();
-        let request_is_whole = matches!(sent, Ok(Sent::Whole));
         let whole_len = None;
         let mut answered =
             Answered { upstream, conn, buffer, head_len, attempts, whole_len, request_is_whole, token, busy };
@@ -133,7 +133,8 @@ impl One<'_> {
             Body::Streaming(inflow) => &inflow.peeked,
             held => held.held(input),
         };
-        let credential = &upstream.provider.credentials[upstream.next_credential()];
+        let at = if self.call.keeps_credential { 0 } else { upstream.next_credential() };
+        let credential = &upstream.provider.credentials[at];
         let shown = Shown::new(credential, token, edits, bytes, self.shard.wall_ms());
         self.outgoing.write_head(head, self.work, self.call, &shown, &mut out);
         let mut sending = Sending { shard: self.shard, peer, alarm: upstream_alarm, conn, buffer, idle_ms };
@@ -191,6 +192,11 @@ impl One<'_> {
             }
             piece.clear();
             inflow.take(self.client, head_len, &mut piece).map_err(|_| FaultKind::ClientBody.fatal())?;
+            let is_ended = inflow.is_ended();
+            if let Some(lines) = &mut inflow.lines {
+                lines.pass(&mut piece, is_ended).map_err(Stop::refuse_and_close)?;
+                lines.count(self.shard, &self.active.snapshot().server)?;
+            }
             let sent = self.send_piece(conn, buffer, &piece, inflow.is_ended()).await?;
             if inflow.is_ended() || sent == Sent::Early {
                 return Ok(sent);
@@ -247,7 +253,7 @@ impl One<'_> {
         sending.all(&mut slices).await.map_err(|failed| match failed {
             // Part of the body has flowed: nothing is sent again.
             Failed::Fault(fault) => fault.kind.fatal().into(),
-            Failed::Gone => Failed::Gone,
+            other => other,
         })
     }
 
@@ -343,7 +349,15 @@ impl One<'_> {
 /// How a single attempt failed.
 pub enum Failed {
     Fault(Fault),
+    /// The client's own body ends the exchange.
+    Stopped(Stop),
     Gone,
+}
+
+impl From<Stop> for Failed {
+    fn from(stop: Stop) -> Failed {
+        Failed::Stopped(stop)
+    }
 }
 
 impl From<Gone> for Failed {

@@ -133,6 +133,7 @@ fn begin<'c>(
     // Where neither framing nor content tells a cut from the end, the client must not be told that it was the end.
     let tells_its_end = watch.tells_its_end();
     let outward = match (&inward, work.request.version) {
+        (Inward::None, _) if call.collection.is_some() => Outward::None,
         _ if watch.is_whole() => Outward::LengthAtEnd,
         (Inward::None, _) => Outward::None,
         (Inward::Length(_), _) if !watch.is_staged() => Outward::Length,
@@ -453,7 +454,7 @@ impl Passing<'_> {
 
     fn tell_usage(&mut self, tally: &mut Tally, status: u16) {
         self.watch.state_usage(&mut self.usage);
-        let is_read = self.watch.tells_its_end();
+        let is_read = self.watch.reads_usage();
         let is_expected = is_read && (200..300).contains(&status);
         tally.usage(self.usage, is_expected);
     }

@@ -2,6 +2,7 @@
 //! Chosen once for an answer. Never lets a cut answer look whole.
 
 use super::call::Call;
+use super::collection::Naming;
 use super::stream::{Tail, Watcher};
 use crate::base::Span;
 use crate::base::fault::FaultKind;
@@ -23,6 +24,8 @@ pub enum Watch {
     Translated(Box<translate::Stream>),
     /// A whole answer in another dialect, collected until it can be translated.
     Whole(Box<Whole>),
+    /// A whole answer about files or batches, collected until its ids can be named after their provider.
+    Named(Box<Named>),
     /// Where the lines of any other stream end.
     Tail(Tail),
     /// The usage in a JSON answer.
@@ -35,6 +38,28 @@ pub struct Whole {
     body: Vec<u8>,
     /// The provider answered with an error, or with what is no answer.
     pub error: Option<Box<ProviderError>>,
+}
+
+/// A whole answer about files or batches.
+pub struct Named {
+    body: Vec<u8>,
+    naming: Naming,
+    is_json: bool,
+}
+
+impl Named {
+    fn new(naming: Naming) -> Named {
+        Named { body: Vec::new(), naming, is_json: false }
+    }
+
+    /// Writes the answer with our ids. What is no JSON has none in it.
+    fn finish(&mut self, members: &mut Vec<json::Member>, stage: &mut Vec<u8>) {
+        self.is_json = json::scan_object(&self.body, members).is_ok();
+        match self.is_json {
+            true => self.naming.write_answer(&self.body, stage),
+            false => stage.append(&mut self.body),
+        }
+    }
 }
 
 /// The data of one turn.
@@ -56,6 +81,13 @@ impl Watch {
                 false => Watch::Whole(Box::default()),
             };
         }
+        if let Some(collection) = &call.collection {
+            return if is_success && !collection.is_content {
+                Watch::Named(Box::new(Named::new(collection.naming.clone())))
+            } else {
+                Watch::Nothing
+            };
+        }
         let streams = call.endpoint.streams() || call.endpoint == Endpoint::GenerateStream;
         match (is_stream, is_known) {
             (true, true) if streams => {
@@ -69,17 +101,22 @@ impl Watch {
 
     /// What leaves stands in the stage, not in the provider's bytes.
     pub fn is_staged(&self) -> bool {
-        matches!(self, Watch::Events(_) | Watch::Translated(_) | Watch::Whole(_))
+        matches!(self, Watch::Events(_) | Watch::Translated(_) | Watch::Whole(_) | Watch::Named(_))
     }
 
     /// The whole answer leaves at once, when it is complete.
     pub fn is_whole(&self) -> bool {
-        matches!(self, Watch::Whole(_))
+        matches!(self, Watch::Whole(_) | Watch::Named(_))
     }
 
     /// The content tells a cut from the end, where the framing does not.
     pub fn tells_its_end(&self) -> bool {
         !matches!(self, Watch::Nothing | Watch::Tail(_))
+    }
+
+    /// The body states usage.
+    pub fn reads_usage(&self) -> bool {
+        self.tells_its_end() && !matches!(self, Watch::Named(_))
     }
 
     /// Takes the data of one turn; what leaves for it goes to the stage.
@@ -113,6 +150,15 @@ impl Watch {
                 }
                 if turn.is_end {
                     stream.finish(stage);
+                }
+            }
+            Watch::Named(named) => {
+                data().for_each(|data| named.body.extend_from_slice(data));
+                if named.body.len() > TRANSLATED_BYTES_MAX {
+                    return Err(FaultKind::EventTooLarge);
+                }
+                if turn.is_end {
+                    named.finish(members, stage);
                 }
             }
             Watch::Whole(whole) => {
@@ -149,6 +195,7 @@ impl Watch {
             Watch::Translated(stream) => stream.has_ended,
             // What is no JSON has no answer in it, and that is told as an error.
             Watch::Whole(_) => true,
+            Watch::Named(named) => named.is_json || !is_until_close,
             // Without a length, the end of the connection may be a cut: the JSON tells.
             Watch::Json(_, capture) => {
                 let is_whole = capture.as_ref().is_none_or(|capture| capture.ended_well());
