@@ -104,7 +104,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "metrics.require_key" Kind::Bool, "false", [], "Whether they need a key like the API.";
     "usage.ask_in_streams" Kind::Bool, "true", ["ENFORCE_RETURNING_USAGE_DATA"], "Asks providers to state usage at the end of streams, and hides that event from clients that did not ask.";
     "translation.on_unsupported" Kind::Choice(&["refuse", "drop"]), "refuse", [], "What becomes of a request with a field that the provider's dialect cannot say: 400 that names it, or sent without it, with the header `x-ringway-dropped`.";
-    "responses.memory_max" Kind::Bytes, "64M", [], "Memory for responses and conversations of the Responses API, kept for providers that have no such API; what was unused for longest goes first. 0 keeps none.";
+    "responses.memory_max" Kind::Bytes, "64M", [], "Memory for responses and conversations of the Responses API, and for files that batches are made of, kept for providers that have no such API; what was unused for longest goes first. 0 keeps none.";
     "models.default_provider" Kind::Text, "", [], "The provider of requests that name neither a provider nor a known model. With one provider it is that one.";
     "models.configured_mode" Kind::Choice(&["fallback", "allowlist", "merge"]), "fallback", ["CONFIGURED_PROVIDER_MODELS_MODE"], "What `models` of a provider means: used when its own list cannot be had; instead of it; or beside it.";
     "models.refresh_interval" Kind::Seconds(1), "3600", ["CACHE_REFRESH_INTERVAL"], "How often the providers' model lists are read again.";

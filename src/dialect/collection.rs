@@ -68,10 +68,11 @@ pub fn file_ids<'d>(value: Node<'d>, found: &mut Vec<Node<'d>>) {
     }
 }
 
-/// The model of each request of a batch of messages: `requests[].params.model`.
+/// The model of each request that a batch brings with it: `requests[].params.model` of messages, `requests[].body.model` of
+/// others.
 pub fn batch_models(request: Node<'_>) -> Vec<Node<'_>> {
     let requests = request.get("requests").into_iter().flat_map(Node::items);
-    let models = requests.filter_map(|one| one.get("params")?.get("model"));
+    let models = requests.filter_map(|one| one.get("params").or_else(|| one.get("body"))?.get("model"));
     models.filter(|model| model.kind() == Kind::String).collect()
 }
 

@@ -85,6 +85,17 @@ pub fn request(asked: Asked<'_>, report: &mut Report, out: &mut Vec<u8>) -> Resu
 }
 
 impl Translation {
+    /// The way back alone, for answers of which the request is not here.
+    pub fn of_answers(client: Grammar, provider: Grammar, rules: Rules, told: Told) -> Translation {
+        let (wants_stream, as_array, written) = (false, false, Written::default());
+        Translation { client, provider, wants_stream, as_array, told, written, rules }
+    }
+
+    /// Whether the way back must know what this request was written as.
+    pub fn needs_request(&self) -> bool {
+        self.written != Written::default()
+    }
+
     /// Writes a whole answer in the client's grammar, and gives the usage that it states. `Err` is an error that the
     /// provider answered with a good status.
     pub fn answer(&self, body: &[u8], out: &mut Vec<u8>) -> Result<Usage, Box<ProviderError>> {

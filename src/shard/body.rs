@@ -202,6 +202,36 @@ pub async fn begin_streaming(
     }
 }
 
+/// Takes all that is still to come of a body behind what was peeked at, as far as bodies may be held.
+pub async fn collect(
+    shard: &Shard,
+    client: &mut Client,
+    work: &mut Work,
+    server: &Server,
+    head_len: usize,
+    inflow: &mut Inflow,
+) -> Result<(), Stop> {
+    if inflow.length.is_some_and(|length| length > server.body_bytes_max as u64) {
+        return Err(too_large(server.body_bytes_max));
+    }
+    let mut pace = Pace::begin(shard, server.body_timeout_ms);
+    let mut counted = 0;
+    loop {
+        let mut fresh = Vec::new();
+        inflow.take(client, head_len, &mut fresh)?;
+        inflow.peeked.extend_from_slice(&fresh);
+        if inflow.peeked.len() > server.body_bytes_max {
+            return Err(too_large(server.body_bytes_max));
+        }
+        hold(shard, server, work, inflow.peeked.len() - counted)?;
+        counted = inflow.peeked.len();
+        if inflow.is_ended() {
+            return Ok(());
+        }
+        pace.more(shard, client, BODY_READ_BYTES).await?;
+    }
+}
+
 impl Inflow {
     pub fn is_ended(&self) -> bool {
         matches!(self.framing, Framing::Ended)

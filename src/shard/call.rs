@@ -59,6 +59,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// The provider speaks another dialect than the client.
+    pub fn is_translated(&self) -> bool {
+        self.translation.is_some() || self.egress != self.endpoint
+    }
+
     /// A call that is passed on to this endpoint of the target in its own dialect.
     pub fn to(endpoint: Endpoint, target: Target) -> Call {
         Call {

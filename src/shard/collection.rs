@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::active::{Active, Upstream};
+use super::batch::{self, Wish};
 use super::body::Body;
 use super::call::{self, Call};
 use super::client::Client;
@@ -14,9 +15,10 @@ use super::route::{self, Target};
 use super::upload::{self, Lines};
 use super::work::Work;
 use crate::base::{Refusal, RefusalKind, Span};
+use crate::dialect::batches::{self, Form};
 use crate::dialect::collection;
 use crate::dialect::endpoint::Endpoint;
-use crate::provider::ids;
+use crate::provider::{Provider, ids};
 use crate::wire::head::Known;
 use crate::wire::json::{self, Node};
 use crate::wire::multipart;
@@ -29,9 +31,21 @@ pub struct Collection {
     /// The provider's own id, and what stands behind it in the path.
     id: Option<String>,
     action: Vec<u8>,
-    /// The answer is the content of a file or of results, and passes as it is.
-    pub is_content: bool,
+    pub reads: Reads,
     pub naming: Naming,
+}
+
+/// How an answer is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Content of a file or of results, which passes as it is.
+    Content,
+    /// Objects of the caller's own API, in which ids are named.
+    Objects,
+    /// A batch of messages that is shown as one of this form; a list of them; the lines of its results.
+    Batch(Form),
+    Batches,
+    Results(Form),
 }
 
 /// How the ids of an answer are spelled for the client.
@@ -87,10 +101,17 @@ pub async fn understand(
     call.is_repeatable = call::is_repeatable(client, work, head_len);
     // A file is visible to the key that brought it.
     call.keeps_credential = true;
-    splice_body(active, client, work, body, &call)?;
-    let is_content = matches!(&action[..], b"/content" | b"/results");
     let naming = Naming { ending: ids::ending(&provider.name), results_base };
-    call.collection = Some(Box::new(Collection { id: own_id, action, is_content, naming }));
+    call.egress = egress(&provider, endpoint).unwrap_or(endpoint);
+    let reads = if call.egress != endpoint {
+        let (id, action, ending) = (own_id.as_deref(), &action[..], &naming.ending[..]);
+        let wish = Wish { provider: &provider, endpoint, method, id, action, ending };
+        Box::pin(batch::prepare(shard, active, client, work, head_len, &wish, body)).await?
+    } else {
+        splice_body(active, client, work, body, &call)?;
+        if matches!(&action[..], b"/content" | b"/results") { Reads::Content } else { Reads::Objects }
+    };
+    call.collection = Some(Box::new(Collection { id: own_id, action, reads, naming }));
     Ok(call)
 }
 
@@ -135,10 +156,10 @@ impl Wanted {
     }
 
     /// The provider: the one that is named, that of the model, the default one if it has the endpoint, or the only one that
-    /// has it.
+    /// has it, before those that have it by another's API.
     async fn target(self, shard: &Shard, active: &Rc<Active>, client: &mut Client) -> Result<Target, Stop> {
         let endpoint = self.endpoint;
-        let has = |upstream: &&Rc<Upstream>| upstream.provider.route(endpoint).is_some();
+        let has = |upstream: &&Rc<Upstream>| egress(&upstream.provider, endpoint).is_some();
         if let Some(upstream) = self.upstream {
             return if has(&&upstream) {
                 Ok(plain(&upstream))
@@ -159,13 +180,24 @@ impl Wanted {
         if let Some(upstream) = default.filter(has) {
             return Ok(plain(upstream));
         }
-        let mut all = active.upstreams.iter().filter(has);
-        match (all.next(), all.next()) {
-            (Some(only), None) => Ok(plain(only)),
-            (None, _) => Err(nobody(endpoint).into()),
+        let has_own = |upstream: &&Rc<Upstream>| upstream.provider.route(endpoint).is_some();
+        let mut own: Vec<_> = active.upstreams.iter().filter(has_own).collect();
+        if own.is_empty() {
+            own = active.upstreams.iter().filter(has).collect();
+        }
+        match own[..] {
+            [only] => Ok(plain(only)),
+            [] => Err(nobody(endpoint).into()),
             _ => Err(which_provider(active, endpoint).into()),
         }
     }
+}
+
+/// The provider's endpoint for a collection: its own, or Anthropic's batches for OpenAI's and for the files they are made of.
+fn egress(provider: &Provider, endpoint: Endpoint) -> Option<Endpoint> {
+    let has = |endpoint: &Endpoint| provider.route(*endpoint).is_some();
+    let is_openais = matches!(endpoint, Endpoint::Files | Endpoint::Batches);
+    Some(endpoint).filter(has).or(Some(Endpoint::MessageBatches).filter(|other| is_openais && has(other)))
 }
 
 /// The model of such a request is not what it is counted under.
@@ -205,21 +237,22 @@ fn read_body(
         refusal.param = fault.field().map(str::to_owned);
         refusal
     })?;
-    if is_new && wanted.endpoint == Endpoint::Batches && document.get("requests").is_some() {
-        return Err(no_inline_requests().into());
-    }
     let mut found = Vec::new();
     collection::file_ids(document, &mut found);
     for id in found.into_iter().filter_map(Node::text) {
         wanted.id(active, &id)?;
     }
-    wanted.model =
-        collection::batch_models(document).first().and_then(|model| model.text()).map(Cow::into_owned);
+    let models = if is_new { collection::batch_models(document) } else { Vec::new() };
+    wanted.model = models.first().and_then(|model| model.text()).map(Cow::into_owned);
     Ok(())
 }
 
-fn no_inline_requests() -> Refusal {
-    let message = "Upload the requests as a file of purpose `batch` and name it in `input_file_id`.";
+fn no_inline_requests(provider: &Provider) -> Refusal {
+    let message = format!(
+        "The provider `{}` makes batches of files: upload the requests as one of purpose `batch` and name it in \
+         `input_file_id`.",
+        provider.name
+    );
     Refusal::invalid("unsupported_field", message).about("requests")
 }
 
@@ -252,6 +285,9 @@ fn splice_body(
         return Ok(());
     }
     let document = Node::scanned(held);
+    if call.endpoint == Endpoint::Batches && document.get("requests").is_some() {
+        return Err(no_inline_requests(provider).into());
+    }
     splice_ids(active, &call.target.upstream, held, &mut work.edits)?;
     for model in collection::batch_models(document) {
         let Some(text) = model.text() else { continue };
@@ -331,13 +367,16 @@ fn foreign(active: &Active, id: &str, name: &str, provider: &str) -> Refusal {
 
 /// Writes the path and the query of the request to the provider.
 pub fn write_target(call: &Call, collection: &Collection, query: &[u8], out: &mut Vec<u8>) {
+    let is_foreign = call.egress != call.endpoint;
     let route = call.target.upstream.provider.route(call.egress).map_or("", |route| &route.target);
     let (path, own_query) = route.split_once('?').unwrap_or((route, ""));
     out.extend_from_slice(path.as_bytes());
     if let Some(id) = &collection.id {
         out.push(b'/');
+        let id = if is_foreign { batches::own_id(id).1 } else { id };
         percent_encode(id.as_bytes(), out);
-        out.extend_from_slice(&collection.action);
+        let is_results = matches!(collection.reads, Reads::Results(_));
+        out.extend_from_slice(if is_results { b"/results" } else { &collection.action });
     }
     let mut mark = b'?';
     let mut add = |pair: &[u8]| {
@@ -353,20 +392,33 @@ pub fn write_target(call: &Call, collection: &Collection, query: &[u8], out: &mu
             continue;
         }
         if !CURSORS.iter().any(|cursor| cursor.as_bytes() == name) {
-            add(pair);
+            if !is_foreign || name == b"limit" {
+                add(pair);
+            }
             continue;
         }
         let text =
             String::from_utf8_lossy(&percent_decoded(value.strip_prefix(b"=").unwrap_or(value))).into_owned();
+        let own = ids::split(&text).0;
+        let (name, own) = if is_foreign { (&b"after_id"[..], batches::own_id(own).1) } else { (name, own) };
         let mut named = [name, b"="].concat();
-        percent_encode(ids::split(&text).0.as_bytes(), &mut named);
+        percent_encode(own.as_bytes(), &mut named);
         add(&named);
     }
 }
 
 impl Naming {
+    /// Writes a scanned answer as the caller's API has it.
+    pub fn write(&self, reads: Reads, document: &[u8], out: &mut Vec<u8>) {
+        match reads {
+            Reads::Batch(form) => batches::write_batch(Node::scanned(document), form, &self.ending, out),
+            Reads::Batches => batches::write_list(Node::scanned(document), &self.ending, out),
+            _ => self.write_answer(document, out),
+        }
+    }
+
     /// Writes a scanned answer with our ids in the place of the provider's.
-    pub fn write_answer(&self, document: &[u8], out: &mut Vec<u8>) {
+    fn write_answer(&self, document: &[u8], out: &mut Vec<u8>) {
         let places = collection::places(document);
         let mut edits = Edits::default();
         for id in &places.ids {
@@ -415,7 +467,7 @@ fn nobody(endpoint: Endpoint) -> Refusal {
 }
 
 fn which_provider(active: &Active, endpoint: Endpoint) -> Refusal {
-    let all = active.upstreams.iter().filter(|upstream| upstream.provider.route(endpoint).is_some());
+    let all = active.upstreams.iter().filter(|upstream| egress(&upstream.provider, endpoint).is_some());
     let names: Vec<String> = all.map(|upstream| format!("`{}`", upstream.provider.name)).collect();
     let message = format!(
         "The request does not say whose {} it means. Name one of {} with `?provider=`, or set models.default_provider.",

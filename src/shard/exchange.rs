@@ -45,6 +45,11 @@ pub enum Stop {
     },
     /// The answer is an estimate of the gateway's own: this JSON document.
     Estimated(Vec<u8>),
+    /// The answer is what is kept here.
+    Answer {
+        body: Vec<u8>,
+        content_type: &'static str,
+    },
     /// Nobody is there to answer.
     Gone,
 }
@@ -73,14 +78,12 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
         Ok(next) => next,
         Err(Stop::Gone) => Next::Abort,
         Err(Stop::Estimated(document)) => {
-            work.request.keep_alive &= !shard.is_draining.get();
-            let timeout_ms = active.snapshot().server.write_timeout_ms;
             let answer = Answer { header_lines: count::HEADER, ..Answer::json(&document) };
-            match Box::pin(answer::send(shard, client, &mut work, &answer, timeout_ms)).await {
-                Err(_) => Next::Abort,
-                Ok(()) if work.request.keep_alive => Next::KeepAlive,
-                Ok(()) => Next::Linger,
-            }
+            send_own(shard, &active, client, &mut work, &answer).await
+        }
+        Err(Stop::Answer { body, content_type }) => {
+            let answer = Answer { content_type, ..Answer::json(&body) };
+            send_own(shard, &active, client, &mut work, &answer).await
         }
         Err(Stop::Refuse { refusal, closes }) => {
             work.request.keep_alive &= !closes && !shard.is_draining.get();
@@ -98,6 +101,23 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
     tally.settle(shard, client);
     shard.works.give_back(work);
     next
+}
+
+/// Sends an answer of our own to a request that was read whole.
+async fn send_own(
+    shard: &Shard,
+    active: &Active,
+    client: &mut Client,
+    work: &mut Work,
+    answer: &Answer<'_>,
+) -> Next {
+    work.request.keep_alive &= !shard.is_draining.get();
+    let timeout_ms = active.snapshot().server.write_timeout_ms;
+    match Box::pin(answer::send(shard, client, work, answer, timeout_ms)).await {
+        Err(_) => Next::Abort,
+        Ok(()) if work.request.keep_alive => Next::KeepAlive,
+        Ok(()) => Next::Linger,
+    }
 }
 
 /// Gives the request's bytes and memory back, once: what follows them is the next request.

@@ -5,6 +5,7 @@ mod accept;
 mod active;
 mod answer;
 mod attempt;
+mod batch;
 #[doc(hidden)]
 pub mod bench;
 mod body;

@@ -44,7 +44,7 @@ impl Outgoing {
                 true => passes_through(field.known, name),
                 false => {
                     is_forwarded(field.known, name)
-                        || (call.translation.is_none() && is_listed(&provider.forward_headers, name))
+                        || (!call.is_translated() && is_listed(&provider.forward_headers, name))
                 }
             };
             let is_own = || provider.own_headers.iter().any(|own| is_read_as(name, own.as_bytes()));
@@ -52,7 +52,7 @@ impl Outgoing {
                 writer.checked_header(name, field.value.of(head));
             }
         }
-        let is_given = |name: &str| headers.get(head, name).is_some() && call.translation.is_none();
+        let is_given = |name: &str| headers.get(head, name).is_some() && !call.is_translated();
         for (name, value) in provider.default_headers.iter().filter(|(name, _)| !is_given(name)) {
             writer.checked_header(name.as_bytes(), value.as_bytes());
         }

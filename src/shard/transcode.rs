@@ -102,7 +102,8 @@ pub fn transcode(
     Ok(())
 }
 
-fn unsupported(provider: &Provider, fields: &[String]) -> Refusal {
+/// The refusal of fields that the provider's dialect cannot say.
+pub fn unsupported(provider: &Provider, fields: &[String]) -> Refusal {
     let names: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
     let message = format!(
         "The provider `{}` has no way to say {}. Leave it out, choose another provider, or set \

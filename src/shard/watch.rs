@@ -2,12 +2,13 @@
 //! Chosen once for an answer. Never lets a cut answer look whole.
 
 use super::call::Call;
-use super::collection::Naming;
+use super::collection::{Collection, Naming, Reads};
 use super::stream::{Tail, Watcher};
 use crate::base::Span;
 use crate::base::fault::FaultKind;
 use crate::base::limits::TRANSLATED_BYTES_MAX;
 use crate::config::Server;
+use crate::dialect::batches::Results;
 use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::dialect::middle::ProviderError;
 use crate::dialect::translate::{self, StreamFault, Translation};
@@ -26,6 +27,8 @@ pub enum Watch {
     Whole(Box<Whole>),
     /// A whole answer about files or batches, collected until its ids can be named after their provider.
     Named(Box<Named>),
+    /// The lines of a batch's results in another dialect.
+    Results(Box<Results>),
     /// Where the lines of any other stream end.
     Tail(Tail),
     /// The usage in a JSON answer.
@@ -44,19 +47,20 @@ pub struct Whole {
 pub struct Named {
     body: Vec<u8>,
     naming: Naming,
+    reads: Reads,
     is_json: bool,
 }
 
 impl Named {
-    fn new(naming: Naming) -> Named {
-        Named { body: Vec::new(), naming, is_json: false }
+    fn new(naming: Naming, reads: Reads) -> Named {
+        Named { body: Vec::new(), naming, reads, is_json: false }
     }
 
     /// Writes the answer with our ids. What is no JSON has none in it.
     fn finish(&mut self, members: &mut Vec<json::Member>, stage: &mut Vec<u8>) {
         self.is_json = json::scan_object(&self.body, members).is_ok();
         match self.is_json {
-            true => self.naming.write_answer(&self.body, stage),
+            true => self.naming.write(self.reads, &self.body, stage),
             false => stage.append(&mut self.body),
         }
     }
@@ -82,11 +86,7 @@ impl Watch {
             };
         }
         if let Some(collection) = &call.collection {
-            return if is_success && !collection.is_content {
-                Watch::Named(Box::new(Named::new(collection.naming.clone())))
-            } else {
-                Watch::Nothing
-            };
+            return Watch::of_collection(collection, call, server, is_success);
         }
         let streams = call.endpoint.streams() || call.endpoint == Endpoint::GenerateStream;
         match (is_stream, is_known) {
@@ -99,9 +99,24 @@ impl Watch {
         }
     }
 
+    fn of_collection(collection: &Collection, call: &Call, server: &Server, is_success: bool) -> Watch {
+        match collection.reads {
+            _ if !is_success => Watch::Nothing,
+            Reads::Content => Watch::Nothing,
+            Reads::Results(form) => {
+                let rules = call.target.upstream.provider.rules.clone();
+                Watch::Results(Box::new(Results::new(form, rules, server.event_bytes_max)))
+            }
+            reads => Watch::Named(Box::new(Named::new(collection.naming.clone(), reads))),
+        }
+    }
+
     /// What leaves stands in the stage, not in the provider's bytes.
     pub fn is_staged(&self) -> bool {
-        matches!(self, Watch::Events(_) | Watch::Translated(_) | Watch::Whole(_) | Watch::Named(_))
+        matches!(
+            self,
+            Watch::Events(_) | Watch::Translated(_) | Watch::Whole(_) | Watch::Named(_) | Watch::Results(_)
+        )
     }
 
     /// The whole answer leaves at once, when it is complete.
@@ -111,7 +126,7 @@ impl Watch {
 
     /// The content tells a cut from the end, where the framing does not.
     pub fn tells_its_end(&self) -> bool {
-        !matches!(self, Watch::Nothing | Watch::Tail(_))
+        !matches!(self, Watch::Nothing | Watch::Tail(_) | Watch::Results(_))
     }
 
     /// The body states usage.
@@ -150,6 +165,14 @@ impl Watch {
                 }
                 if turn.is_end {
                     stream.finish(stage);
+                }
+            }
+            Watch::Results(results) => {
+                for data in data() {
+                    results.take(data, stage).map_err(|_| FaultKind::EventTooLarge)?;
+                }
+                if turn.is_end {
+                    results.finish(stage);
                 }
             }
             Watch::Named(named) => {
@@ -195,7 +218,9 @@ impl Watch {
             Watch::Translated(stream) => stream.has_ended,
             // What is no JSON has no answer in it, and that is told as an error.
             Watch::Whole(_) => true,
-            Watch::Named(named) => named.is_json || !is_until_close,
+            // In another dialect there is nothing to show of what is no JSON.
+            Watch::Named(named) => named.is_json || (!is_until_close && named.reads == Reads::Objects),
+            Watch::Results(results) => results.is_good(),
             // Without a length, the end of the connection may be a cut: the JSON tells.
             Watch::Json(_, capture) => {
                 let is_whole = capture.as_ref().is_none_or(|capture| capture.ended_well());

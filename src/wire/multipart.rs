@@ -92,6 +92,14 @@ impl Part {
         is_field(self.headers.of(body), name)
     }
 
+    /// The name of the file in it, when it is spelled plainly.
+    pub fn file_name(&self, body: &[u8]) -> Option<String> {
+        let disposition = disposition(self.headers.of(body))?;
+        let mut parts = disposition.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+        let name = parts.find_map(|part| parameter(part, b"filename"))?;
+        std::str::from_utf8(name).ok().map(str::to_owned)
+    }
+
     /// Whether it has a file name.
     pub fn is_file(&self, body: &[u8]) -> bool {
         let disposition = disposition(self.headers.of(body)).unwrap_or_default();

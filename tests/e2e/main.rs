@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod batches;
 mod commands;
 mod connections;
 mod counts;
