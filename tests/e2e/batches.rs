@@ -454,8 +454,8 @@ fn a_file_becomes_a_batch_and_its_results_at_every_kind_of_provider() {
     for (name, bad) in [("open", "error_file_id"), ("ant", "output_file_id")] {
         let model = format!("{name}/m");
         let lines = [
-            chat_request("a", &model, "say [[sim {\"content\": \"h\u{e9}llo\"}]]").to_string(),
-            chat_request("b", &model, "fail [[sim {\"status\": 429}]]").to_string(),
+            chat_request("a", &model, "say [[sim content=h\u{e9}llo]]").to_string(),
+            chat_request("b", &model, "fail [[sim status=429]]").to_string(),
         ]
         .join("\n");
         let file = gateway.call(&request("POST", "/v1/files", FORM, &form(&[("purpose", "batch")], &lines)));
@@ -503,7 +503,7 @@ fn requests_inline_become_messages_and_come_back_in_the_api_they_were_written_in
     let create = |requests: Value| {
         gateway.call(&request("POST", "/v1/batches", JSON, &json!({"requests": requests}).to_string()))
     };
-    let body = json!({"model": "ant/m", "input": "hi [[sim {\"content\": \"yes\"}]]"});
+    let body = json!({"model": "ant/m", "input": "hi [[sim content=yes]]"});
     let batch = value(&create(json!([request_of("/v1/responses", body)])));
     let id = batch["id"].as_str().unwrap_or_else(|| panic!("{batch}"));
     assert_eq!((&batch["endpoint"], &batch["status"]), (&json!("/v1/responses"), &json!("in_progress")));
