@@ -1,6 +1,8 @@
-//! A batch of Anthropic's messages as OpenAI's API shows batches: the object, lists of it, and the lines of its results, each
-//! translated on its own. The way back must know nothing of the requests: which API the results are read in stands in the
+//! A batch of Anthropic's messages, or of Gemini's requests, as OpenAI's API shows batches: the object, lists of it, and the
+//! lines of its results, each translated on its own. The way back must know nothing of the requests: which API the results are read in stands in the
 //! batch's id.
+
+pub mod generate;
 
 use super::endpoint::Grammar;
 use super::errors;
@@ -69,74 +71,121 @@ pub fn is_results(id: &str) -> bool {
 pub const BATCH: &str = "batch_";
 pub const FILE: &str = "file-";
 
-/// Writes a scanned batch object. `ending` names its provider.
+/// A batch of any API, in the words of OpenAI's. Times are seconds since 1970.
+struct Shown<'s> {
+    own: &'s str,
+    status: &'static str,
+    created: Option<u64>,
+    expires: Option<u64>,
+    ended: Option<u64>,
+    cancelling: Option<u64>,
+    has_results: bool,
+    /// All requests, and those that ended well and badly; `None` where the provider has not said.
+    counts: Option<[u64; 3]>,
+}
+
+impl Shown<'_> {
+    fn write(&self, form: Form, ending: &str, out: &mut Vec<u8>) {
+        let of = |wanted: &str| if self.status == wanted { self.ended } else { None };
+        let mut members = Members::begin(out);
+        members.text("id", &(id(BATCH, form, self.own) + ending));
+        members.text("object", "batch");
+        members.text("endpoint", form.url());
+        members.null("errors");
+        members.null("input_file_id");
+        members.text("completion_window", "24h");
+        members.text("status", self.status);
+        match self.has_results {
+            true => members.text("output_file_id", &(id(FILE, form, self.own) + ending)),
+            false => members.null("output_file_id"),
+        }
+        members.null("error_file_id");
+        for (name, at) in [
+            ("created_at", self.created),
+            ("in_progress_at", self.created),
+            ("expires_at", self.expires),
+            ("finalizing_at", None),
+            ("completed_at", of("completed")),
+            ("failed_at", of("failed")),
+            ("expired_at", of("expired")),
+            ("cancelling_at", self.cancelling),
+            ("cancelled_at", of("cancelled")),
+        ] {
+            match at {
+                Some(at) => members.raw(name, at.to_string().as_bytes()),
+                None => members.null(name),
+            }
+        }
+        match self.counts {
+            Some([total, good, bad]) => {
+                let counts = format!("{{\"total\":{total},\"completed\":{good},\"failed\":{bad}}}");
+                members.raw("request_counts", counts.as_bytes());
+            }
+            None => members.null("request_counts"),
+        }
+        members.null("metadata");
+        members.end();
+    }
+}
+
+/// Writes a scanned batch of messages. `ending` names its provider.
 pub fn write_batch(batch: Node<'_>, form: Form, ending: &str, out: &mut Vec<u8>) {
     let own = batch.get("id").and_then(Node::text).unwrap_or_default();
     let counts = batch.get("request_counts");
     let count = |name: &str| counts.and_then(|counts| counts.get(name)?.u64()).unwrap_or(0);
     let [good, bad, gone, late] = ["succeeded", "errored", "canceled", "expired"].map(count);
-    let total = good + bad + gone + late + count("processing");
     let time = |name: &str| batch.get(name).and_then(Node::text).and_then(|text| seconds(&text));
-    let (created, ended, cancelled) = (time("created_at"), time("ended_at"), time("cancel_initiated_at"));
+    let cancelling = time("cancel_initiated_at");
     let status = match batch.get("processing_status").and_then(Node::text).as_deref() {
-        Some("ended") if cancelled.is_some() => "cancelled",
+        Some("ended") if cancelling.is_some() => "cancelled",
         Some("ended") if late > 0 => "expired",
         Some("ended") => "completed",
         Some("canceling") => "cancelling",
         _ => "in_progress",
     };
     let is_over = ["cancelled", "expired", "completed"].contains(&status);
-    let of = |wanted: &str| if status == wanted { ended } else { None };
-    let mut members = Members::begin(out);
-    members.text("id", &(id(BATCH, form, &own) + ending));
-    members.text("object", "batch");
-    members.text("endpoint", form.url());
-    members.null("errors");
-    members.null("input_file_id");
-    members.text("completion_window", "24h");
-    members.text("status", status);
-    match is_over && batch.get("results_url").is_some() {
-        true => members.text("output_file_id", &(id(FILE, form, &own) + ending)),
-        false => members.null("output_file_id"),
-    }
-    members.null("error_file_id");
-    let cancelling = cancelled.filter(|_| status == "cancelling" || status == "cancelled");
-    for (name, at) in [
-        ("created_at", created),
-        ("in_progress_at", created),
-        ("expires_at", time("expires_at")),
-        ("finalizing_at", None),
-        ("completed_at", of("completed")),
-        ("failed_at", None),
-        ("expired_at", of("expired")),
-        ("cancelling_at", cancelling),
-        ("cancelled_at", of("cancelled")),
-    ] {
-        match at {
-            Some(at) => members.raw(name, at.to_string().as_bytes()),
-            None => members.null(name),
-        }
-    }
-    let counts = format!("{{\"total\":{total},\"completed\":{good},\"failed\":{}}}", bad + gone + late);
-    members.raw("request_counts", counts.as_bytes());
-    members.null("metadata");
-    members.end();
+    let failed = bad + gone + late;
+    let shown = Shown {
+        own: &own,
+        status,
+        created: time("created_at"),
+        expires: time("expires_at"),
+        ended: time("ended_at"),
+        cancelling,
+        has_results: is_over && batch.get("results_url").is_some(),
+        counts: Some([good + failed + count("processing"), good, failed]),
+    };
+    shown.write(form, ending, out);
 }
 
 /// Writes a scanned list of batches.
 pub fn write_list(list: Node<'_>, ending: &str, out: &mut Vec<u8>) {
+    let has_more = list.get("has_more").and_then(Node::bool) == Some(true);
+    let items = list.get("data").into_iter().flat_map(Node::items);
+    let items =
+        items.map(|batch| (batch.get("id").and_then(Node::text).unwrap_or_default().into_owned(), batch));
+    write_items(items, has_more, ending, out, write_batch);
+}
+
+type WriteBatch = fn(Node<'_>, Form, &str, &mut Vec<u8>);
+
+fn write_items<'d>(
+    items: impl Iterator<Item = (String, Node<'d>)>,
+    has_more: bool,
+    ending: &str,
+    out: &mut Vec<u8>,
+    write: WriteBatch,
+) {
     let mut data = b"[".to_vec();
     let mut ids = Vec::new();
-    for batch in list.get("data").into_iter().flat_map(Node::items) {
+    for (own, batch) in items {
         if data.len() > 1 {
             data.push(b',');
         }
-        write_batch(batch, Form::Chat, ending, &mut data);
-        let own = batch.get("id").and_then(Node::text).unwrap_or_default();
+        write(batch, Form::Chat, ending, &mut data);
         ids.push(id(BATCH, Form::Chat, &own) + ending);
     }
     data.push(b']');
-    let has_more = list.get("has_more").and_then(Node::bool) == Some(true);
     let mut members = Members::begin(out);
     members.text("object", "list");
     members.raw("data", &data);
@@ -250,69 +299,80 @@ impl Results {
         let result = line.get("result");
         let kind = result.and_then(|result| result.get("type")?.text()).unwrap_or_default();
         let message = result.and_then(|result| result.get("message")).filter(|_| kind == "succeeded");
-        let mut members = Members::begin(out);
-        members.text("id", &format!("batch_req_{}", self.count));
-        members.raw(
-            "custom_id",
-            line.get("custom_id").filter(|id| id.kind() == Kind::String).map_or(b"null", Node::raw),
-        );
-        let answer = match message {
-            Some(message) => Some(self.answer(message)),
-            None if kind == "expired" || kind == "canceled" => None,
-            None => Some(refused(result.and_then(|result| result.get("error")).map_or(b"", Node::raw))),
+        let outcome = match message {
+            Some(message) => {
+                let text = |key: &str| message.get(key).and_then(Node::text).unwrap_or_default().into_owned();
+                let id = text("id");
+                let id = id.strip_prefix("msg_").unwrap_or(&id).to_owned();
+                let told = Told { id, model: text("model"), ..Told::default() };
+                answer(self.form, Grammar::Messages, &self.rules, told, message.raw())
+            }
+            None if kind == "expired" => EXPIRED,
+            None if kind == "canceled" => CANCELLED,
+            None => refused(0, result.and_then(|result| result.get("error")).map_or(b"", Node::raw)),
         };
-        match answer {
-            Some((status, body)) => {
-                let body = String::from_utf8_lossy(&body).into_owned();
-                let response = format!("{{\"status_code\":{status},\"request_id\":null,\"body\":{body}}}");
-                members.raw("response", response.as_bytes());
-                members.null("error");
-            }
-            None => {
-                let (code, sentence) = match &*kind {
-                    "canceled" => {
-                        ("batch_cancelled", "The batch was cancelled before this request was executed.")
-                    }
-                    _ => ("batch_expired", "The batch expired before this request was executed."),
-                };
-                members.null("response");
-                let error = format!("{{\"code\":\"{code}\",\"message\":\"{sentence}\"}}");
-                members.raw("error", error.as_bytes());
-            }
-        }
-        members.end();
-        out.push(b'\n');
+        write_result(self.count, line.get("custom_id"), &outcome, out);
     }
+}
 
-    fn answer(&self, message: Node<'_>) -> (u16, Vec<u8>) {
-        let text = |key: &str| message.get(key).and_then(Node::text).unwrap_or_default().into_owned();
-        let id = text("id");
-        let told = Told {
-            id: id.strip_prefix("msg_").unwrap_or(&id).to_owned(),
-            model: text("model"),
-            ..Told::default()
-        };
-        let translation =
-            Translation::of_answers(self.form.grammar(), Grammar::Messages, self.rules.clone(), told);
-        let mut body = Vec::new();
-        match translation.answer(message.raw(), &mut body) {
-            Ok(_) => (200, body),
-            Err(error) => {
-                body.clear();
-                let refusal = errors::to_refusal(&error);
-                openai::write_error(&refusal, &mut body);
-                (refusal.status, body)
-            }
+/// What became of one request.
+enum Outcome {
+    /// An answer or an error, with its status.
+    Answered(u16, Vec<u8>),
+    /// Nobody answered it, for this reason: a code and a sentence.
+    Lapsed(&'static str, &'static str),
+}
+
+const EXPIRED: Outcome =
+    Outcome::Lapsed("batch_expired", "The batch expired before this request was executed.");
+const CANCELLED: Outcome =
+    Outcome::Lapsed("batch_cancelled", "The batch was cancelled before this request was executed.");
+
+/// Writes one line of results.
+fn write_result(number: u64, custom_id: Option<Node<'_>>, outcome: &Outcome, out: &mut Vec<u8>) {
+    let mut members = Members::begin(out);
+    members.text("id", &format!("batch_req_{number}"));
+    members.raw("custom_id", custom_id.filter(|id| id.kind() == Kind::String).map_or(b"null", Node::raw));
+    match outcome {
+        Outcome::Answered(status, body) => {
+            let mut response =
+                format!("{{\"status_code\":{status},\"request_id\":null,\"body\":").into_bytes();
+            response.extend_from_slice(body);
+            response.push(b'}');
+            members.raw("response", &response);
+            members.null("error");
+        }
+        Outcome::Lapsed(code, sentence) => {
+            members.null("response");
+            let error = format!("{{\"code\":\"{code}\",\"message\":\"{sentence}\"}}");
+            members.raw("error", error.as_bytes());
+        }
+    }
+    members.end();
+    out.push(b'\n');
+}
+
+/// The provider's answer to one request, translated.
+fn answer(form: Form, provider: Grammar, rules: &Rules, told: Told, document: &[u8]) -> Outcome {
+    let translation = Translation::of_answers(form.grammar(), provider, rules.clone(), told);
+    let mut body = Vec::new();
+    match translation.answer(document, &mut body) {
+        Ok(_) => Outcome::Answered(200, body),
+        Err(error) => {
+            body.clear();
+            let refusal = errors::to_refusal(&error);
+            openai::write_error(&refusal, &mut body);
+            Outcome::Answered(refusal.status, body)
         }
     }
 }
 
-/// An error of the provider as a status and a body.
-fn refused(error: &[u8]) -> (u16, Vec<u8>) {
-    let refusal = errors::to_refusal(&errors::read(0, error, None));
+/// An error of the provider; `status` is 0 where it has said none.
+fn refused(status: u16, error: &[u8]) -> Outcome {
+    let refusal = errors::to_refusal(&errors::read(status, error, None));
     let mut body = Vec::new();
     openai::write_error(&refusal, &mut body);
-    (refusal.status, body)
+    Outcome::Answered(refusal.status, body)
 }
 
 /// The seconds since 1970 of a time in UTC (RFC 3339), without its fraction; `None` for all else.

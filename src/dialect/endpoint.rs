@@ -28,6 +28,9 @@ pub enum Endpoint {
     /// Anthropic's files and message batches.
     MessageFiles,
     MessageBatches,
+    /// Gemini's batches, and what makes one, where the model stands in the path. Providers only.
+    GenerateBatches,
+    GenerateBatch,
     Other,
 }
 
@@ -43,7 +46,7 @@ pub enum Grammar {
 }
 
 impl Endpoint {
-    pub const COUNT: usize = 19;
+    pub const COUNT: usize = 21;
     pub const ALL: [Endpoint; Endpoint::COUNT] = [
         Endpoint::Chat,
         Endpoint::Completions,
@@ -63,6 +66,8 @@ impl Endpoint {
         Endpoint::Batches,
         Endpoint::MessageFiles,
         Endpoint::MessageBatches,
+        Endpoint::GenerateBatches,
+        Endpoint::GenerateBatch,
         Endpoint::Other,
     ];
 
@@ -87,6 +92,8 @@ impl Endpoint {
             Endpoint::Batches => "batches",
             Endpoint::MessageFiles => "message_files",
             Endpoint::MessageBatches => "message_batches",
+            Endpoint::GenerateBatches => "generate_batches",
+            Endpoint::GenerateBatch => "generate_batch",
             Endpoint::Other => "other",
         }
     }

@@ -1,5 +1,5 @@
-//! Batches at a provider whose own API for them is Anthropic's: OpenAI's requests become its messages when the batch is made,
-//! and the file with them is kept here until then. Everything else about such a batch stands in its id.
+//! Batches at a provider whose own API for them is Anthropic's or Gemini's: OpenAI's requests become its own when the batch is
+//! made, and the file with them is kept here until then. Everything else about such a batch stands in its id.
 
 use super::Shard;
 use super::active::Active;
@@ -21,18 +21,27 @@ use crate::provider::Provider;
 use crate::wire::head::Known;
 use crate::wire::json::{self, Kind, Member, Node};
 use crate::wire::multipart;
+use crate::wire::path::query_value;
 use crate::wire::request::Method;
 
 /// What is asked of such a provider.
 pub struct Wish<'w> {
     pub provider: &'w Provider,
     pub endpoint: Endpoint,
+    /// The provider's endpoint for it.
+    pub egress: Endpoint,
     pub method: Method,
     /// The id in the path, without the provider's name.
     pub id: Option<&'w str>,
     pub action: &'w [u8],
     /// The provider's name as it stands behind ids.
     pub ending: &'w str,
+}
+
+/// How the answer is read, and the model that the path of a new batch names.
+pub struct Prepared {
+    pub reads: Reads,
+    pub model: String,
 }
 
 /// Prepares the request to the provider and says how its answer is read; what is kept here is answered here.
@@ -44,30 +53,45 @@ pub async fn prepare(
     head_len: usize,
     wish: &Wish<'_>,
     body: &mut Body,
-) -> Result<Reads, Stop> {
-    let form = wish.id.map(|id| batches::own_id(id).0);
-    match (wish.endpoint, wish.method, wish.id, wish.action) {
+) -> Result<Prepared, Stop> {
+    let form = wish.id.map_or(Form::Chat, |id| batches::own_id(id).0);
+    let is_messages = wish.egress == Endpoint::MessageBatches;
+    let results = if is_messages { Reads::Results(form) } else { Reads::GenerateResults(form) };
+    let reads = match (wish.endpoint, wish.method, wish.id, wish.action) {
         (Endpoint::Batches, Method::Post, None, b"") => {
-            let (form, made) = make(shard, active, client, work, head_len, wish.provider, body).await?;
+            let made = make(shard, active, client, work, head_len, wish, body).await?;
             work.members.clear();
-            body::hold(shard, &active.snapshot().server, work, made.len())?;
-            *body = Body::Decoded(made);
-            Ok(Reads::Batch(form))
+            body::hold(shard, &active.snapshot().server, work, made.body.len())?;
+            *body = Body::Decoded(made.body);
+            let reads = if is_messages { Reads::Batch(made.form) } else { Reads::Generate(made.form) };
+            return Ok(Prepared { reads, model: made.model });
         }
-        (Endpoint::Batches, Method::Get, None, b"") => Ok(Reads::Batches),
-        (Endpoint::Batches, Method::Get, Some(_), b"/results") => {
-            Ok(Reads::Results(form.unwrap_or(Form::Chat)))
+        (Endpoint::Batches, Method::Get, None, b"") if is_messages => Reads::Batches,
+        (Endpoint::Batches, Method::Get, None, b"") => {
+            let head = &client.input.filled()[..head_len];
+            if query_value(work.request.query.of(head), "after").is_some() {
+                return Err(no_cursor(wish).into());
+            }
+            Reads::Generates
         }
-        (Endpoint::Batches, Method::Get, Some(_), b"")
-        | (Endpoint::Batches, Method::Post, Some(_), b"/cancel") => {
-            Ok(Reads::Batch(form.unwrap_or(Form::Chat)))
-        }
-        (Endpoint::Files, Method::Get, Some(id), b"/content") if batches::is_results(id) => {
-            Ok(Reads::Results(form.unwrap_or(Form::Chat)))
-        }
-        (Endpoint::Files, ..) => Err(kept(shard, active, client, work, head_len, wish, body).await?),
-        _ => Err(not_here(wish).into()),
-    }
+        (Endpoint::Batches, Method::Get, Some(_), b"/results") => results,
+        (Endpoint::Batches, Method::Get, Some(_), b"") if is_messages => Reads::Batch(form),
+        (Endpoint::Batches, Method::Get, Some(_), b"") => Reads::Generate(form),
+        (Endpoint::Batches, Method::Post, Some(_), b"/cancel") if is_messages => Reads::Batch(form),
+        (Endpoint::Batches, Method::Post, Some(_), b"/cancel") => Reads::GenerateCancelled(form),
+        (Endpoint::Files, Method::Get, Some(id), b"/content") if batches::is_results(id) => results,
+        (Endpoint::Files, ..) => return Err(kept(shard, active, client, work, head_len, wish, body).await?),
+        _ => return Err(not_here(wish).into()),
+    };
+    Ok(Prepared { reads, model: String::new() })
+}
+
+fn no_cursor(wish: &Wish<'_>) -> Refusal {
+    let message = format!(
+        "The lists of `{}` cannot begin behind a batch: ask for more with `limit`.",
+        wish.provider.name
+    );
+    Refusal::invalid("unsupported_field", message).about("after")
 }
 
 /// What is asked of a file that is kept here, answered.
@@ -147,6 +171,13 @@ async fn keep(
     Ok(Question::KeepFile { id, object: object.into_bytes(), bytes })
 }
 
+/// The body of a new batch.
+struct Made {
+    form: Form,
+    model: String,
+    body: Vec<u8>,
+}
+
 /// The requests of a new batch as its provider takes them.
 async fn make(
     shard: &Shard,
@@ -154,11 +185,11 @@ async fn make(
     client: &Client,
     work: &mut Work,
     head_len: usize,
-    provider: &Provider,
+    wish: &Wish<'_>,
     body: &Body,
-) -> Result<(Form, Vec<u8>), Stop> {
+) -> Result<Made, Stop> {
     let document = Node::scanned(body.held(&client.input));
-    let mut making = Making::begin(active, provider);
+    let mut making = Making::begin(active, wish);
     if let Some(requests) = document.get("requests") {
         if document.get("input_file_id").is_some() {
             let message = "`requests` and `input_file_id` cannot stand together.";
@@ -194,21 +225,30 @@ async fn make(
     {
         return Err(endpoints_differ(&endpoint, form.url()).into());
     }
-    making.out.extend_from_slice(b"]}");
-    Ok((form, making.out))
+    making.out.extend_from_slice(if making.is_messages { b"]}" } else { b"]}}}}" });
+    Ok(Made { form, model: making.model, body: making.out })
 }
 
 /// A batch as it is being written.
 struct Making<'m> {
     active: &'m Active,
     provider: &'m Provider,
+    is_messages: bool,
     form: Option<Form>,
+    /// The model of a batch that has one for all of its requests.
+    model: String,
     out: Vec<u8>,
 }
 
 impl<'m> Making<'m> {
-    fn begin(active: &'m Active, provider: &'m Provider) -> Making<'m> {
-        Making { active, provider, form: None, out: b"{\"requests\":[".to_vec() }
+    fn begin(active: &'m Active, wish: &Wish<'m>) -> Making<'m> {
+        let is_messages = wish.egress == Endpoint::MessageBatches;
+        let head: &[u8] = match is_messages {
+            true => b"{\"requests\":[",
+            false => b"{\"batch\":{\"displayName\":\"batch\",\"inputConfig\":{\"requests\":{\"requests\":[",
+        };
+        let (form, model, out) = (None, String::new(), head.to_vec());
+        Making { active, provider: wish.provider, is_messages, form, model, out }
     }
 
     fn add(&mut self, request: Node<'_>) -> Result<(), Refusal> {
@@ -230,21 +270,35 @@ impl<'m> Making<'m> {
             let message = format!("The file `{own}` cannot be named in a batch of another dialect.");
             return Err(Refusal::invalid("unsupported_field", message).about("file_id"));
         }
+        if self.model.is_empty() {
+            self.model.clone_from(&model);
+        }
+        if !self.is_messages && self.model != model {
+            let message = format!(
+                "The batch is for the models `{}` and `{model}`: the provider `{}` takes one for all requests.",
+                self.model, self.provider.name
+            );
+            return Err(Refusal::invalid("models_differ", message).about("model"));
+        }
         if !self.out.ends_with(b"[") {
             self.out.push(b',');
         }
-        self.out.extend_from_slice(b"{\"custom_id\":");
+        let (head, middle, end): (&[u8], &[u8], &[u8]) = match self.is_messages {
+            true => (b"{\"custom_id\":", b",\"params\":", b"}"),
+            false => (b"{\"metadata\":{\"key\":", b"},\"request\":", b"}"),
+        };
+        self.out.extend_from_slice(head);
         self.out.extend_from_slice(id.raw());
-        self.out.extend_from_slice(b",\"params\":");
+        self.out.extend_from_slice(middle);
         self.params(form, body, &model, &shown)?;
-        self.out.push(b'}');
+        self.out.extend_from_slice(end);
         Ok(())
     }
 
     fn params(&mut self, form: Form, body: Node<'_>, model: &str, id: &str) -> Result<(), Refusal> {
         let asked = translate::Asked {
             client: form.grammar(),
-            provider: Grammar::Messages,
+            provider: if self.is_messages { Grammar::Messages } else { Grammar::Gemini },
             body,
             original: body,
             model,

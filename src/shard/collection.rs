@@ -15,7 +15,7 @@ use super::route::{self, Target};
 use super::upload::{self, Lines};
 use super::work::Work;
 use crate::base::{Refusal, RefusalKind, Span};
-use crate::dialect::batches::{self, Form};
+use crate::dialect::batches::{self, Form, generate};
 use crate::dialect::collection;
 use crate::dialect::endpoint::Endpoint;
 use crate::provider::{Provider, ids};
@@ -46,6 +46,11 @@ pub enum Reads {
     Batch(Form),
     Batches,
     Results(Form),
+    /// The same of Gemini's, whose results come in the batch itself; and the answer to cancelling one, which is empty.
+    Generate(Form),
+    Generates,
+    GenerateResults(Form),
+    GenerateCancelled(Form),
 }
 
 /// How the ids of an answer are spelled for the client.
@@ -53,6 +58,8 @@ pub enum Reads {
 pub struct Naming {
     /// What stands behind every id.
     ending: String,
+    /// The id in the path, for an answer that says none.
+    own_id: String,
     /// What stands before the id in the URL of results: this gateway, as the client calls it.
     results_base: String,
 }
@@ -101,12 +108,16 @@ pub async fn understand(
     call.is_repeatable = call::is_repeatable(client, work, head_len);
     // A file is visible to the key that brought it.
     call.keeps_credential = true;
-    let naming = Naming { ending: ids::ending(&provider.name), results_base };
+    let own = own_id.as_deref().map(|id| batches::own_id(id).1.to_owned());
+    let naming =
+        Naming { ending: ids::ending(&provider.name), own_id: own.unwrap_or_default(), results_base };
     call.egress = egress(&provider, endpoint).unwrap_or(endpoint);
     let reads = if call.egress != endpoint {
         let (id, action, ending) = (own_id.as_deref(), &action[..], &naming.ending[..]);
-        let wish = Wish { provider: &provider, endpoint, method, id, action, ending };
-        Box::pin(batch::prepare(shard, active, client, work, head_len, &wish, body)).await?
+        let wish = Wish { provider: &provider, endpoint, egress: call.egress, method, id, action, ending };
+        let prepared = Box::pin(batch::prepare(shard, active, client, work, head_len, &wish, body)).await?;
+        call.target.model = prepared.model;
+        prepared.reads
     } else {
         splice_body(active, client, work, body, &call)?;
         if matches!(&action[..], b"/content" | b"/results") { Reads::Content } else { Reads::Objects }
@@ -193,11 +204,13 @@ impl Wanted {
     }
 }
 
-/// The provider's endpoint for a collection: its own, or Anthropic's batches for OpenAI's and for the files they are made of.
+/// The provider's endpoint for a collection: its own, or Anthropic's or Gemini's batches for OpenAI's and for the files they
+/// are made of.
 fn egress(provider: &Provider, endpoint: Endpoint) -> Option<Endpoint> {
     let has = |endpoint: &Endpoint| provider.route(*endpoint).is_some();
     let is_openais = matches!(endpoint, Endpoint::Files | Endpoint::Batches);
-    Some(endpoint).filter(has).or(Some(Endpoint::MessageBatches).filter(|other| is_openais && has(other)))
+    let others = [Endpoint::MessageBatches, Endpoint::GenerateBatches];
+    Some(endpoint).filter(has).or_else(|| others.into_iter().find(|other| is_openais && has(other)))
 }
 
 /// The model of such a request is not what it is counted under.
@@ -368,15 +381,25 @@ fn foreign(active: &Active, id: &str, name: &str, provider: &str) -> Refusal {
 /// Writes the path and the query of the request to the provider.
 pub fn write_target(call: &Call, collection: &Collection, query: &[u8], out: &mut Vec<u8>) {
     let is_foreign = call.egress != call.endpoint;
-    let route = call.target.upstream.provider.route(call.egress).map_or("", |route| &route.target);
+    let provider = &call.target.upstream.provider;
+    if let (Reads::Generate(_), None, Some(route)) =
+        (collection.reads, &collection.id, provider.route(Endpoint::GenerateBatch))
+    {
+        return route.write(&call.target.model, out);
+    }
+    let route = provider.route(call.egress).map_or("", |route| &route.target);
     let (path, own_query) = route.split_once('?').unwrap_or((route, ""));
     out.extend_from_slice(path.as_bytes());
     if let Some(id) = &collection.id {
         out.push(b'/');
         let id = if is_foreign { batches::own_id(id).1 } else { id };
         percent_encode(id.as_bytes(), out);
-        let is_results = matches!(collection.reads, Reads::Results(_));
-        out.extend_from_slice(if is_results { b"/results" } else { &collection.action });
+        out.extend_from_slice(match collection.reads {
+            Reads::Results(_) => b"/results",
+            Reads::GenerateResults(_) => b"",
+            Reads::GenerateCancelled(_) => b":cancel",
+            _ => &collection.action,
+        });
     }
     let mut mark = b'?';
     let mut add = |pair: &[u8]| {
@@ -392,7 +415,9 @@ pub fn write_target(call: &Call, collection: &Collection, query: &[u8], out: &mu
             continue;
         }
         if !CURSORS.iter().any(|cursor| cursor.as_bytes() == name) {
-            if !is_foreign || name == b"limit" {
+            if collection.reads == Reads::Generates && name == b"limit" {
+                add(&[b"pageSize", value].concat());
+            } else if !is_foreign || name == b"limit" {
                 add(pair);
             }
             continue;
@@ -413,6 +438,11 @@ impl Naming {
         match reads {
             Reads::Batch(form) => batches::write_batch(Node::scanned(document), form, &self.ending, out),
             Reads::Batches => batches::write_list(Node::scanned(document), &self.ending, out),
+            Reads::Generate(form) => generate::write_batch(Node::scanned(document), form, &self.ending, out),
+            Reads::Generates => generate::write_list(Node::scanned(document), &self.ending, out),
+            Reads::GenerateCancelled(form) => {
+                generate::write_cancelled(&self.own_id, form, &self.ending, out);
+            }
             _ => self.write_answer(document, out),
         }
     }
@@ -496,7 +526,7 @@ mod tests {
     #[test]
     fn an_answer_keeps_every_byte_but_ids_and_the_url_of_results() {
         let results_base = "http://h/v1/messages/batches/".to_owned();
-        let naming = Naming { ending: "~own".to_owned(), results_base };
+        let naming = Naming { ending: "~own".to_owned(), own_id: String::new(), results_base };
         let check = |document: &str, want: &str| {
             let mut out = Vec::new();
             naming.write_answer(document.as_bytes(), &mut out);

@@ -389,6 +389,7 @@ impl Passing<'_> {
     fn replacement(&self) -> Option<&ProviderError> {
         match &self.watch {
             Watch::Whole(whole) => whole.error.as_deref(),
+            Watch::Named(named) => named.error.as_deref(),
             Watch::Translated(stream) if !self.has_begun => stream.error.as_deref(),
             _ => None,
         }

@@ -8,13 +8,13 @@ use crate::base::Span;
 use crate::base::fault::FaultKind;
 use crate::base::limits::TRANSLATED_BYTES_MAX;
 use crate::config::Server;
-use crate::dialect::batches::Results;
+use crate::dialect::batches::{Results, generate};
 use crate::dialect::endpoint::{Endpoint, Grammar};
-use crate::dialect::middle::ProviderError;
+use crate::dialect::middle::{ErrorKind, ProviderError, Rules};
 use crate::dialect::translate::{self, StreamFault, Translation};
 use crate::dialect::{errors, facts};
 use crate::ledger::usage::Usage;
-use crate::wire::json::{self, Capture, Kind};
+use crate::wire::json::{self, Capture, Kind, Node};
 
 /// What is learnt from a body on its way, or made of it.
 pub enum Watch {
@@ -48,21 +48,40 @@ pub struct Named {
     body: Vec<u8>,
     naming: Naming,
     reads: Reads,
+    rules: Rules,
     is_json: bool,
+    /// The batch has no results that could be shown.
+    pub error: Option<Box<ProviderError>>,
 }
 
 impl Named {
-    fn new(naming: Naming, reads: Reads) -> Named {
-        Named { body: Vec::new(), naming, reads, is_json: false }
+    fn new(naming: Naming, reads: Reads, rules: &Rules) -> Named {
+        Named { body: Vec::new(), naming, reads, rules: rules.clone(), is_json: false, error: None }
     }
 
     /// Writes the answer with our ids. What is no JSON has none in it.
     fn finish(&mut self, members: &mut Vec<json::Member>, stage: &mut Vec<u8>) {
         self.is_json = json::scan_object(&self.body, members).is_ok();
-        match self.is_json {
-            true => self.naming.write(self.reads, &self.body, stage),
-            false => stage.append(&mut self.body),
+        match (self.is_json, self.reads) {
+            (false, _) => stage.append(&mut self.body),
+            (true, Reads::GenerateResults(form)) => {
+                let operation = Node::scanned(&self.body);
+                if !generate::write_results(operation, form, &self.rules, stage) {
+                    self.error = Some(Box::new(no_results()));
+                }
+            }
+            (true, reads) => self.naming.write(reads, &self.body, stage),
         }
+    }
+}
+
+fn no_results() -> ProviderError {
+    ProviderError {
+        kind: ErrorKind::NotFound,
+        status: 404,
+        message: "The batch has no results: it is not over, or it has failed.".to_owned(),
+        code: Some("no_results".to_owned()),
+        param: None,
     }
 }
 
@@ -107,7 +126,10 @@ impl Watch {
                 let rules = call.target.upstream.provider.rules.clone();
                 Watch::Results(Box::new(Results::new(form, rules, server.event_bytes_max)))
             }
-            reads => Watch::Named(Box::new(Named::new(collection.naming.clone(), reads))),
+            reads => {
+                let rules = &call.target.upstream.provider.rules;
+                Watch::Named(Box::new(Named::new(collection.naming.clone(), reads, rules)))
+            }
         }
     }
 

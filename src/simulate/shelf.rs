@@ -1,5 +1,5 @@
-//! Files and batches, in memory and in two forms: OpenAI's, whose batches are made of files, and Anthropic's, whose batches
-//! bring their requests. A batch is done at its first poll, or after as many as it asks for: `metadata.sim_polls`, or
+//! Files and batches, in memory and in three forms: OpenAI's, whose batches are made of files, Anthropic's and Gemini's, whose
+//! batches bring their requests. A batch is done at its first poll, or after as many as it asks for: `metadata.sim_polls`, or
 //! the id `sim_polls_N` of its first request. Bounded: what is oldest goes.
 
 #![expect(
@@ -43,7 +43,7 @@ struct File {
 /// A batch of either form.
 struct Batch {
     id: String,
-    is_message: bool,
+    kind: Kind,
     endpoint: String,
     input_file_id: String,
     metadata: Value,
@@ -57,6 +57,14 @@ struct Batch {
     counts: [u64; 2],
 }
 
+/// Whose API it is a batch of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    OfFile,
+    Messages,
+    Generate,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Running,
@@ -66,6 +74,9 @@ enum State {
 
 /// Whether a path is one of these, so that its body is kept whole.
 pub fn is_path(path: &[u8]) -> bool {
+    if path.ends_with(MAKE.as_bytes()) || path.starts_with(b"/v1beta/batches") {
+        return true;
+    }
     let rest = path.strip_prefix(b"/v1").unwrap_or(path);
     [&b"/files"[..], b"/batches", b"/messages/batches"].iter().any(|own| {
         rest.strip_prefix(*own).is_some_and(|behind| behind.is_empty() || behind.starts_with(b"/"))
@@ -81,10 +92,14 @@ impl Shelf {
         content_type: &[u8],
         request: &Request,
     ) -> Option<Answer> {
-        let path =
-            String::from_utf8_lossy(&percent_decoded(path.strip_prefix(b"/v1").unwrap_or(path))).into_owned();
+        let is_generate = path.starts_with(b"/v1beta/");
+        let rest = path.strip_prefix(b"/v1beta").or(path.strip_prefix(b"/v1")).unwrap_or(path);
+        let path = String::from_utf8_lossy(&percent_decoded(rest)).into_owned();
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let Ok(mut kept) = self.kept.lock() else { return None };
+        if is_generate {
+            return kept.generate(method, &parts, &request.body);
+        }
         Some(match (method, &parts[..]) {
             (Method::Post, ["files"]) => kept.upload(content_type, &request.body),
             (Method::Get, ["files"]) => list(kept.files.iter().map(File::page).collect()),
@@ -96,16 +111,12 @@ impl Shelf {
                 found(is_here.then(|| json!({"id": id, "object": "file", "deleted": true})))
             }
             (Method::Post, ["batches"]) => kept.create(&request.body),
-            (Method::Get, ["batches"]) => {
-                list(kept.batches.iter().filter(|b| !b.is_message).map(Batch::page).collect())
-            }
-            (Method::Get, ["batches", id]) => found(kept.poll(id, false)),
+            (Method::Get, ["batches"]) => list(kept.pages(Kind::OfFile)),
+            (Method::Get, ["batches", id]) => found(kept.poll(id, Kind::OfFile)),
             (Method::Post, ["batches", id, "cancel"]) => found(kept.cancel(id)),
             (Method::Post, ["messages", "batches"]) => kept.create_messages(&request.body),
-            (Method::Get, ["messages", "batches"]) => {
-                list(kept.batches.iter().filter(|b| b.is_message).map(Batch::page).collect())
-            }
-            (Method::Get, ["messages", "batches", id]) => found_message(kept.poll(id, true)),
+            (Method::Get, ["messages", "batches"]) => list(kept.pages(Kind::Messages)),
+            (Method::Get, ["messages", "batches", id]) => found_message(kept.poll(id, Kind::Messages)),
             (Method::Post, ["messages", "batches", id, "cancel"]) => found_message(kept.cancel(id)),
             (Method::Get, ["messages", "batches", id, "results"]) => kept.results(id),
             (Method::Delete, ["messages", "batches", id]) => {
@@ -130,6 +141,10 @@ impl Kept {
 
     fn batch(&mut self, id: &str) -> Option<&mut Batch> {
         self.batches.iter_mut().find(|batch| batch.id == id)
+    }
+
+    fn pages(&self, kind: Kind) -> Vec<Value> {
+        self.batches.iter().filter(|batch| batch.kind == kind).map(Batch::page).collect()
     }
 
     fn add_file(&mut self, purpose: &str, name: &str, bytes: Vec<u8>) -> String {
@@ -190,7 +205,7 @@ impl Kept {
         };
         let polls_left = asked["metadata"]["sim_polls"].as_str().and_then(|polls| polls.parse().ok());
         let id = self.next_id("batch_");
-        let mut batch = Batch::new(id, false, requests, polls_left);
+        let mut batch = Batch::new(id, Kind::OfFile, requests, polls_left);
         (batch.endpoint, batch.input_file_id) = (text("endpoint"), text("input_file_id"));
         batch.metadata = asked["metadata"].clone();
         self.add_batch(batch)
@@ -210,18 +225,49 @@ impl Kept {
         let requests: Vec<_> = requests.iter().map(one).collect();
         let polls = requests[0].0.strip_prefix("sim_polls_").and_then(|polls| polls.parse().ok());
         let id = self.next_id("msgbatch_");
-        self.add_batch(Batch::new(id, true, requests, polls))
+        self.add_batch(Batch::new(id, Kind::Messages, requests, polls))
+    }
+
+    /// Gemini's: what makes a batch, and what is asked of one.
+    fn generate(&mut self, method: Method, parts: &[&str], body: &[u8]) -> Option<Answer> {
+        let page = match (method, parts) {
+            (Method::Post, ["models", model]) => self.create_generate(model.strip_suffix(MAKE)?, body),
+            (Method::Get, ["batches"]) => Some(json!({"operations": self.pages(Kind::Generate)})),
+            (Method::Get, ["batches", id]) => self.poll(id, Kind::Generate),
+            (Method::Post, ["batches", id]) => self.cancel(id.strip_suffix(":cancel")?).map(|_| json!({})),
+            _ => return None,
+        };
+        let missing = || refused(Dialect::Gemini, 400, "There is no such batch, or no request in it.");
+        Some(page.map_or_else(missing, |page| Answer::json(page.to_string().into_bytes())))
+    }
+
+    fn create_generate(&mut self, model: &str, body: &[u8]) -> Option<Value> {
+        let asked: Value = serde_json::from_slice(body).ok()?;
+        let ask = Ask::of(format!("/v1beta/models/{model}:generateContent").as_bytes(), b"")?;
+        let requests = asked["batch"]["inputConfig"]["requests"]["requests"].as_array()?;
+        let one = |request: &Value| {
+            let id = request["metadata"]["key"].as_str().unwrap_or_default().to_owned();
+            (id, ask.clone(), request["request"].to_string().into_bytes())
+        };
+        let requests: Vec<_> = requests.iter().map(one).collect();
+        let polls = requests.first()?.0.strip_prefix("sim_polls_").and_then(|polls| polls.parse().ok());
+        let id = self.next_id("b");
+        let mut batch = Batch::new(id, Kind::Generate, requests, polls);
+        batch.endpoint = format!("models/{model}");
+        let page = batch.page();
+        self.add_batch(batch);
+        Some(page)
     }
 
     /// The state of a batch, which goes on by being asked for.
-    fn poll(&mut self, id: &str, is_message: bool) -> Option<Value> {
-        let batch = self.batch(id).filter(|batch| batch.is_message == is_message)?;
+    fn poll(&mut self, id: &str, kind: Kind) -> Option<Value> {
+        let batch = self.batch(id).filter(|batch| batch.kind == kind)?;
         let is_due = batch.state == State::Running && batch.polls_left == 0;
         batch.polls_left = batch.polls_left.saturating_sub(1);
         if is_due {
             batch.state = State::Done;
             let (good, bad) = batch.run();
-            if !is_message {
+            if kind == Kind::OfFile {
                 let output = (!good.is_empty()).then(|| self.add_file("batch_output", "output.jsonl", good));
                 let errors = (!bad.is_empty()).then(|| self.add_file("batch_output", "errors.jsonl", bad));
                 let batch = self.batch(id)?;
@@ -255,10 +301,10 @@ impl File {
 }
 
 impl Batch {
-    fn new(id: String, is_message: bool, requests: Vec<(String, Ask, Vec<u8>)>, polls: Option<u64>) -> Batch {
+    fn new(id: String, kind: Kind, requests: Vec<(String, Ask, Vec<u8>)>, polls: Option<u64>) -> Batch {
         Batch {
             id,
-            is_message,
+            kind,
             endpoint: String::new(),
             input_file_id: String::new(),
             metadata: Value::Null,
@@ -281,31 +327,65 @@ impl Batch {
             let is_good = answer.status == 200;
             self.counts[usize::from(!is_good)] += 1;
             let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let line = match (self.is_message, is_good) {
-                (true, true) => {
+            let line = match (self.kind, is_good) {
+                (Kind::Messages, true) => {
                     json!({"custom_id": custom_id, "result": {"type": "succeeded", "message": body}})
                 }
-                (true, false) => {
+                (Kind::Messages, false) => {
                     json!({"custom_id": custom_id, "result": {"type": "errored", "error": body}})
                 }
-                (false, _) => json!({"id": format!("batch_req_{at}"), "custom_id": custom_id, "error": null,
-                    "response": {"status_code": answer.status, "request_id": format!("req_{at}"), "body": body}}),
+                (Kind::Generate, true) => json!({"metadata": {"key": custom_id}, "response": body}),
+                // The code of an RPC: 3 is an invalid argument.
+                (Kind::Generate, false) => {
+                    json!({"metadata": {"key": custom_id}, "error": {"code": 3, "message": body["error"]["message"]}})
+                }
+                (Kind::OfFile, _) => {
+                    json!({"id": format!("batch_req_{at}"), "custom_id": custom_id, "error": null,
+                    "response": {"status_code": answer.status, "request_id": format!("req_{at}"), "body": body}})
+                }
             };
             let out = if is_good { &mut good } else { &mut bad };
             out.extend_from_slice(line.to_string().as_bytes());
             out.push(b'\n');
         }
-        if self.is_message {
+        if self.kind != Kind::OfFile {
             // In no particular order, as the API says.
             self.results = [&bad[..], &good[..]].concat();
         }
         (good, bad)
     }
 
+    /// Gemini's batch, with its answers when it is done.
+    fn operation(&self) -> Value {
+        let [good, bad] = self.counts.map(|count| count.to_string());
+        let state = match self.state {
+            State::Running => "BATCH_STATE_RUNNING",
+            State::Done => "BATCH_STATE_SUCCEEDED",
+            State::Cancelled => "BATCH_STATE_CANCELLED",
+        };
+        let name = format!("batches/{}", self.id);
+        let mut page = json!({"name": name, "done": self.state != State::Running, "metadata": {"name": name,
+            "model": self.endpoint, "state": state, "createTime": "2026-01-01T00:00:00.5Z", "batchStats":
+            {"requestCount": self.requests.len().to_string(), "successfulRequestCount": good, "failedRequestCount": bad}}});
+        if self.state == State::Done {
+            let answers: Vec<Value> = self
+                .results
+                .split(|&b| b == b'\n')
+                .filter_map(|line| serde_json::from_slice(line).ok())
+                .collect();
+            page["metadata"]["endTime"] = json!("2026-01-01T00:00:10Z");
+            page["response"] = json!({"inlinedResponses": {"inlinedResponses": answers}});
+        }
+        page
+    }
+
     fn page(&self) -> Value {
         let [good, bad] = self.counts;
         let total = self.requests.len() as u64;
-        if self.is_message {
+        if self.kind == Kind::Generate {
+            return self.operation();
+        }
+        if self.kind == Kind::Messages {
             let left = if self.state == State::Running { total } else { 0 };
             let is_over = self.state != State::Running;
             let cancelled = if self.state == State::Cancelled { total } else { 0 };
@@ -357,6 +437,8 @@ fn refused(dialect: Dialect, status: u16, message: &str) -> Answer {
     answer::error(dialect, status, message, None)
 }
 
+/// The method that makes a batch of Gemini's.
+const MAKE: &str = ":batchGenerateContent";
 /// Files and batches that are kept, each.
 const KEPT_MAX: usize = 1000;
 /// All files together.

@@ -416,7 +416,9 @@ impl Simulated {
                 self.port
             )
         };
-        let providers = format!("providers:\n  open: {}\n  ant: {}\n", at("openai"), at("anthropic"));
+        let google = at("gemini").replace("/v1'", "/v1beta'");
+        let providers =
+            format!("providers:\n  open: {}\n  ant: {}\n  goo: {google}\n", at("openai"), at("anthropic"));
         Gateway::start_with(&(providers + settings), &[])
     }
 }
@@ -451,11 +453,11 @@ fn a_file_becomes_a_batch_and_its_results_at_every_kind_of_provider() {
     let simulated = Simulated::start();
     let gateway = simulated.gateway("");
     let get = |target: &str| gateway.call(&request("GET", target, "", ""));
-    for (name, bad) in [("open", "error_file_id"), ("ant", "output_file_id")] {
+    for (name, bad) in [("open", "error_file_id"), ("ant", "output_file_id"), ("goo", "output_file_id")] {
         let model = format!("{name}/m");
         let lines = [
             chat_request("a", &model, "say [[sim content=h\u{e9}llo]]").to_string(),
-            chat_request("b", &model, "fail [[sim status=429]]").to_string(),
+            chat_request("b", &model, "fail [[sim status=400]]").to_string(),
         ]
         .join("\n");
         let file = gateway.call(&request("POST", "/v1/files", FORM, &form(&[("purpose", "batch")], &lines)));
@@ -488,7 +490,7 @@ fn a_file_becomes_a_batch_and_its_results_at_every_kind_of_provider() {
         );
         assert_eq!(good["response"]["body"]["choices"][0]["message"]["content"], "h\u{e9}llo");
         let bad = content(bad).into_iter().find(|line| line["custom_id"] == "b").expect("the other one");
-        assert_eq!(bad["response"]["status_code"], 429, "{bad}");
+        assert_eq!(bad["response"]["status_code"], 400, "{bad}");
         let list = value(&get(&format!("/v1/batches?provider={name}&limit=5")));
         assert!(list["data"][0]["id"].as_str().is_some_and(|id| id.ends_with(&format!("~{name}"))), "{list}");
     }
@@ -599,4 +601,26 @@ fn results_that_are_cut_never_look_whole() {
         let answer = gateway.call(&request("GET", &format!("/v1/batches/{id}~ant/results"), "", ""));
         assert!(!answer.is_whole || answer.status >= 500, "{} {}", answer.head, answer.text());
     }
+}
+
+#[test]
+fn a_batch_of_geminis_has_one_model_no_early_results_and_can_be_cancelled() {
+    let simulated = Simulated::start();
+    let gateway = simulated.gateway("");
+    let create = |requests: Value| {
+        gateway.call(&request("POST", "/v1/batches", JSON, &json!({"requests": requests}).to_string()))
+    };
+    let two = create(json!([chat_request("a", "goo/m", "x"), chat_request("b", "goo/n", "x")]));
+    assert_eq!((two.status, two.error_code().as_str()), (400, "models_differ"));
+    let batch = value(&create(json!([chat_request("sim_polls_9", "goo/m", "x")])));
+    let id = batch["id"].as_str().unwrap_or_else(|| panic!("{batch}"));
+    assert_eq!((&batch["status"], &batch["request_counts"]["total"]), (&json!("in_progress"), &json!(1)));
+    let early = gateway.call(&request("GET", &format!("/v1/batches/{id}/results"), "", ""));
+    assert_eq!(early.status, 404, "{}", early.text());
+    let cancelled = value(&gateway.call(&request("POST", &format!("/v1/batches/{id}/cancel"), JSON, "")));
+    assert_eq!((&cancelled["id"], &cancelled["status"]), (&json!(id), &json!("cancelling")));
+    let after = value(&gateway.call(&request("GET", &format!("/v1/batches/{id}"), "", "")));
+    assert_eq!(after["status"], "cancelled");
+    let list = gateway.call(&request("GET", &format!("/v1/batches?after={id}"), "", ""));
+    assert_eq!(list.error_code(), "unsupported_field");
 }

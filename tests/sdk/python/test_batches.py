@@ -1,4 +1,4 @@
-"""Files and batches through the SDKs of OpenAI and Anthropic, at a provider of either API."""
+"""Files and batches through the SDKs of OpenAI and Anthropic, at providers of three APIs."""
 
 import io
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from support import KEY, told
 
-NAMES = {"openai": "openai/simulated-chat", "anthropic": "anthropic/simulated-chat"}
+NAMES = {"openai": "openai/simulated-chat", "anthropic": "anthropic/simulated-chat", "gemini": "gemini/simulated-chat"}
 
 
 @pytest.fixture(scope="module")
