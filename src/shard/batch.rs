@@ -150,7 +150,7 @@ async fn keep(
     }
     let file = multipart::parts(form, &boundary).into_iter().find(|part| part.is_file(form));
     let Some(file) = file.filter(|part| part.is_complete) else {
-        return Err(Refusal::invalid("invalid_form", "The form has no whole file in it.")
+        return Err(Refusal::invalid("missing_required_parameter", "The form has no whole file in it.")
             .about("file")
             .into());
     };
@@ -219,7 +219,7 @@ async fn make(
             making.add(request)?;
         }
     }
-    let form = making.form.ok_or_else(|| Refusal::invalid("empty_batch", "The batch has no requests."))?;
+    let form = making.form.ok_or_else(|| Refusal::invalid("invalid_value", "The batch has no requests."))?;
     if let Some(endpoint) = document.get("endpoint").and_then(Node::text)
         && endpoint != form.url()
     {
@@ -328,7 +328,7 @@ fn of_request(mut refusal: Refusal, id: &str) -> Refusal {
 
 fn missing(field: &'static str, id: &str) -> Refusal {
     let message = format!("`{field}` is missing in the batch's request `{id}`, or is of another type.");
-    Refusal::invalid("missing_field", message).about(field)
+    Refusal::invalid("missing_required_parameter", message).about(field)
 }
 
 fn endpoints_differ(one: &str, other: &str) -> Refusal {

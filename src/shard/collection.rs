@@ -11,6 +11,7 @@ use super::body::Body;
 use super::call::{self, Call};
 use super::client::Client;
 use super::exchange::Stop;
+use super::inline::Inline;
 use super::route::{self, Target};
 use super::upload::{self, Lines};
 use super::work::Work;
@@ -33,6 +34,8 @@ pub struct Collection {
     action: Vec<u8>,
     pub reads: Reads,
     pub naming: Naming,
+    /// Requests that have to become a file first.
+    pub inline: Option<Inline>,
 }
 
 /// How an answer is read.
@@ -112,6 +115,7 @@ pub async fn understand(
     let naming =
         Naming { ending: ids::ending(&provider.name), own_id: own.unwrap_or_default(), results_base };
     call.egress = egress(&provider, endpoint).unwrap_or(endpoint);
+    let mut inline = None;
     let reads = if call.egress != endpoint {
         let (id, action, ending) = (own_id.as_deref(), &action[..], &naming.ending[..]);
         let wish = Wish { provider: &provider, endpoint, egress: call.egress, method, id, action, ending };
@@ -119,10 +123,13 @@ pub async fn understand(
         call.target.model = prepared.model;
         prepared.reads
     } else {
-        splice_body(active, client, work, body, &call)?;
+        inline = self::inline(active, client, work, body, &call)?;
+        if inline.is_none() {
+            splice_body(active, client, work, body, &call)?;
+        }
         if matches!(&action[..], b"/content" | b"/results") { Reads::Content } else { Reads::Objects }
     };
-    call.collection = Some(Box::new(Collection { id: own_id, action, reads, naming }));
+    call.collection = Some(Box::new(Collection { id: own_id, action, reads, naming, inline }));
     Ok(call)
 }
 
@@ -260,13 +267,24 @@ fn read_body(
     Ok(())
 }
 
-fn no_inline_requests(provider: &Provider) -> Refusal {
-    let message = format!(
-        "The provider `{}` makes batches of files: upload the requests as one of purpose `batch` and name it in \
-         `input_file_id`.",
-        provider.name
-    );
-    Refusal::invalid("unsupported_field", message).about("requests")
+/// The requests that a new batch brings with it, where its provider makes batches of files.
+fn inline(
+    active: &Rc<Active>,
+    client: &Client,
+    work: &Work,
+    body: &Body,
+    call: &Call,
+) -> Result<Option<Inline>, Refusal> {
+    let provider = &call.target.upstream.provider;
+    let document = Node::scanned(body.held(&client.input));
+    let is_inline = call.endpoint == Endpoint::Batches && document.get("requests").is_some();
+    if work.members.is_empty() || !is_inline {
+        return Ok(None);
+    }
+    if provider.route(Endpoint::Files).is_none() {
+        return Err(unsupported(&call.target.upstream, Endpoint::Files));
+    }
+    Inline::read(active, &provider.name, document).map(Some)
 }
 
 /// Puts the provider's ids and models into the body.
@@ -298,9 +316,6 @@ fn splice_body(
         return Ok(());
     }
     let document = Node::scanned(held);
-    if call.endpoint == Endpoint::Batches && document.get("requests").is_some() {
-        return Err(no_inline_requests(provider).into());
-    }
     splice_ids(active, &call.target.upstream, held, &mut work.edits)?;
     for model in collection::batch_models(document) {
         let Some(text) = model.text() else { continue };

@@ -313,8 +313,11 @@ async fn ask_and_relay(
     asked: Asked,
     body: &mut Body,
 ) -> Result<Next, Stop> {
-    let call = understand(shard, active, client, work, head_len, asked, body).await?;
+    let mut call = understand(shard, active, client, work, head_len, asked, body).await?;
     tally.names(&call);
+    if let Some(inline) = call.collection.as_mut().and_then(|collection| collection.inline.take()) {
+        Box::pin(inline.upload(shard, active, client, work, tally, &call, body, head_len)).await?;
+    }
     let outgoing = prepare_outgoing(client, work, head_len, asked, &call, body)?;
     let asking = attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len);
     let answered = match asking.await {

@@ -56,7 +56,7 @@ fn is_json(content_type: &[u8]) -> bool {
 }
 
 /// The body of an answer, as far as it is here.
-fn held_body(work: &Work, answered: &Answered) -> Vec<u8> {
+pub fn held_body(work: &Work, answered: &Answered) -> Vec<u8> {
     let rest = &answered.buffer.filled()[answered.head_len..];
     let mut spans = Vec::new();
     match work.response.body {

@@ -145,6 +145,14 @@ pub struct Target {
     pub is_known: bool,
 }
 
+impl Target {
+    /// The same provider, for a request of the gateway's own.
+    pub fn plain_copy(&self) -> Target {
+        let upstream = self.upstream.clone();
+        Target { upstream, model: String::new(), is_qualified: false, is_known: false }
+    }
+}
+
 /// Finds the provider: by the name in front of the model, by the hint in the query, by the lists, or the default one.
 /// `None` when the lists are not complete yet and might still know the model.
 pub fn target(

@@ -238,7 +238,7 @@ fn what_a_provider_does_not_have_and_whom_nobody_named_is_told() {
         ("GET", "/v1/files/file-1~nobody", "", String::new(), 404, "provider_not_found"),
         ("GET", "/v1/files/file-1~one?provider=two", "", String::new(), 400, "providers_differ"),
         ("POST", "/v1/batches?provider=one", JSON, create("file-1~two"), 400, "providers_differ"),
-        ("POST", "/v1/batches?provider=one", JSON, r#"{"requests":[]}"#.to_owned(), 400, "unsupported_field"),
+        ("POST", "/v1/batches?provider=one", JSON, r#"{"requests":[]}"#.to_owned(), 400, "invalid_value"),
         ("HEAD", "/v1/files", "", String::new(), 405, ""),
     ];
     for (method, target, lines, body, status, code) in cases {
@@ -544,7 +544,7 @@ fn requests_inline_become_messages_and_come_back_in_the_api_they_were_written_in
     );
     check(
         json!([{"method": "POST", "url": "/v1/chat/completions", "body": {"model": "ant/m"}}]),
-        "missing_field",
+        "missing_required_parameter",
         "custom_id",
     );
     let mut two = chat("seven");
@@ -623,4 +623,50 @@ fn a_batch_of_geminis_has_one_model_no_early_results_and_can_be_cancelled() {
     assert_eq!(after["status"], "cancelled");
     let list = gateway.call(&request("GET", &format!("/v1/batches?after={id}"), "", ""));
     assert_eq!(list.error_code(), "unsupported_field");
+}
+
+#[test]
+fn requests_inline_become_a_file_of_the_provider_and_a_batch_of_it() {
+    let (one, two) = (upstream(), upstream());
+    let gateway = gateway(&one, &two);
+    let a = r#"{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"model":"two/m","x":1.0e0,"u":"\u00e9"}}"#;
+    let b = r#"{"custom_id":"b", "method":"POST","url":"/v1/embeddings","body":{"model":"m","input":[
+        "x"]}}"#;
+    let create = format!(r#"{{"requests":[{a}, {b}],"metadata":{{"k": "v"}}}}"#);
+    let batch = gateway.call(&request("POST", "/v1/batches", JSON, &create));
+    assert_eq!((batch.status, value(&batch)["id"].as_str()), (200, Some("batch_1~two")), "{}", batch.text());
+    let [(upload, form), (made, body)] = &asked(&two)[..] else { panic!("{:?}", asked(&two)) };
+    assert_eq!((upload.as_str(), made.as_str()), ("POST /v1/files", "POST /v1/batches"));
+    let lines = format!("{}\n{}\n", a.replace("\"two/m\"", "\"m\"    "), b.replace('\n', " "));
+    assert!(form.contains(&lines) && form.contains("name=\"purpose\"\r\n\r\nbatch\r\n"), "{form}");
+    let head = two.requests()[0].header("content-type").expect("a type");
+    let boundary = head.strip_prefix("multipart/form-data; boundary=").expect("a form");
+    assert!(
+        form.starts_with(&format!("--{boundary}\r\n")) && form.ends_with(&format!("\r\n--{boundary}--\r\n"))
+    );
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    let want = json!({"input_file_id": "file-1", "endpoint": "/v1/embeddings", "completion_window": "24h", "metadata": {"k": "v"}});
+    assert_eq!(body, want);
+    assert_eq!(two.requests()[1].header("content-type").as_deref(), Some("application/json"));
+    let mixed = create.replacen("embeddings", "responses", 1);
+    let refused = gateway.call(&request("POST", "/v1/batches", JSON, &mixed));
+    assert_eq!((refused.status, refused.error_code().as_str()), (400, "endpoints_differ"));
+    assert_eq!(asked(&two).len(), 2);
+}
+
+#[test]
+fn an_upload_of_inline_requests_that_fails_makes_no_batch() {
+    let up = Upstream::answering(
+        json_answer(
+            400,
+            "",
+            r#"{"error":{"message":"too many","type":"invalid_request_error","param":null,"code":"full"}}"#,
+        ),
+        After::KeepAlive,
+    );
+    let gateway = Gateway::start(up.port, "");
+    let create = json!({"requests": [chat_request("a", "up/m", "x")]}).to_string();
+    let answer = gateway.call(&request("POST", "/v1/batches", JSON, &create));
+    assert_eq!((answer.status, value(&answer)["error"]["message"].as_str()), (400, Some("too many")));
+    assert_eq!(asked(&up).len(), 1);
 }
