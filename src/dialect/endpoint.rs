@@ -113,18 +113,17 @@ impl Endpoint {
 
     /// The collection that a path below `/v1` lies in, and how long the collection's own path is. Files have two owners who
     /// share a path: the caller's dialect tells which one is meant.
-    pub fn of_collection(path: &[u8], caller: Grammar) -> Option<(Endpoint, usize)> {
-        let of_messages = caller == Grammar::Messages;
-        let files = if of_messages { Endpoint::MessageFiles } else { Endpoint::Files };
-        let collections: [(&[u8], Endpoint); 3] = [
-            (b"/files", files),
+    pub fn of_collection(path: &[u8], caller: impl FnOnce() -> Grammar) -> Option<(Endpoint, usize)> {
+        const COLLECTIONS: [(&[u8], Endpoint); 3] = [
+            (b"/files", Endpoint::Files),
             (b"/batches", Endpoint::Batches),
             (b"/messages/batches", Endpoint::MessageBatches),
         ];
-        collections.into_iter().find_map(|(own, endpoint)| {
-            let rest = path.strip_prefix(own)?;
-            (rest.is_empty() || rest.starts_with(b"/")).then_some((endpoint, own.len()))
-        })
+        let is_below =
+            |own: &[u8]| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+        let (own, endpoint) = COLLECTIONS.into_iter().find(|(own, _)| is_below(own))?;
+        let is_messages = endpoint == Endpoint::Files && caller() == Grammar::Messages;
+        Some((if is_messages { Endpoint::MessageFiles } else { endpoint }, own.len()))
     }
 
     /// Whether it is a collection of files or batches.

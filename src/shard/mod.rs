@@ -20,6 +20,7 @@ mod exchange;
 pub mod fuzz;
 mod inline;
 mod inward;
+mod naming;
 mod once;
 mod outgoing;
 mod question;

@@ -102,8 +102,7 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
         return Ok(Asked::Model(of_caller(head, request), behind(11)));
     }
     if path.starts_with(b"/v1/") && path.len() > 4 {
-        let caller = of_caller(head, request);
-        if let Some((endpoint, own)) = Endpoint::of_collection(&path[3..], caller) {
+        if let Some((endpoint, own)) = Endpoint::of_collection(&path[3..], || of_caller(head, request)) {
             // An answer to HEAD would state the length of the provider's own.
             let is_served = request.method != Method::Head;
             return if is_served {

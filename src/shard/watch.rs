@@ -2,7 +2,8 @@
 //! Chosen once for an answer. Never lets a cut answer look whole.
 
 use super::call::Call;
-use super::collection::{Collection, Naming, Reads};
+use super::collection::{Collection, Reads};
+use super::naming::Naming;
 use super::stream::{Tail, Watcher};
 use crate::base::Span;
 use crate::base::fault::FaultKind;
