@@ -11,6 +11,7 @@ mod api;
 mod commands;
 mod connections;
 mod counts;
+mod edges;
 mod fairness;
 mod fidelity;
 mod hostile;

@@ -15,7 +15,7 @@ mod messages;
 mod neutral;
 mod responses;
 mod thoughts;
-mod world;
+pub mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
