@@ -2,6 +2,7 @@
 
 pub mod chat;
 pub mod converse;
+pub mod embed;
 pub mod endpoint;
 pub mod errors;
 pub mod estimate;
@@ -12,5 +13,6 @@ pub mod messages;
 pub mod middle;
 pub mod openai;
 pub mod responses;
+pub mod sweep;
 pub mod translate;
 mod words;

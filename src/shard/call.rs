@@ -116,6 +116,9 @@ pub async fn understand(
         call.recalled = Some(Box::pin(recall::recall(shard, active, client, work, head_len, body)).await?);
     }
     transcode::transcode(shard, active, client, work, head_len, body, &mut call)?;
+    if call.translation.is_none() {
+        transcode::sweep(body.held(&client.input), work, &mut call);
+    }
     if endpoint != Endpoint::Other {
         prepare_edits(active, client, work, body, &mut call);
     }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod bytes;
+mod embeddings;
 mod peers;
 mod requests;
 mod thoughts;
@@ -27,11 +28,11 @@ pub struct Desk {
 
 impl Desk {
     pub fn new() -> Desk {
-        Desk::set("")
+        Desk::with("vllm", "")
     }
 
-    /// The same with further settings.
-    pub fn set(settings: &str) -> Desk {
+    /// The same with another provider of chat and further settings.
+    pub fn with(chat: &str, settings: &str) -> Desk {
         let next = Arc::new(Mutex::new(Vec::new()));
         let said = next.clone();
         let upstream = Upstream::start(move |_, _, stream| {
@@ -45,7 +46,7 @@ impl Desk {
             )
         };
         let kinds = [
-            ("chat", "vllm", "/v1"),
+            ("chat", chat, "/v1"),
             ("oai", "openai", "/v1"),
             ("ant", "anthropic", "/v1"),
             ("gem", "gemini", "/v1beta"),
