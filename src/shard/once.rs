@@ -84,9 +84,19 @@ impl One<'_> {
         })?;
         self.tally.has_answer();
         let request_is_whole = matches!(sent, Ok(Sent::Whole));
-        let whole_len = None;
-        let mut answered =
-            Answered { upstream, conn, buffer, head_len, attempts, whole_len, request_is_whole, token, busy };
+        let (whole_len, is_silent) = (None, false);
+        let mut answered = Answered {
+            upstream,
+            conn,
+            buffer,
+            head_len,
+            attempts,
+            whole_len,
+            is_silent,
+            request_is_whole,
+            token,
+            busy,
+        };
         if !self.call.is_passthrough {
             self.hold_small(&mut answered).await?;
         }
@@ -295,7 +305,10 @@ impl One<'_> {
         let (head_len, framing) = (answered.head_len, response.body);
         let content_type = response.headers.find(Known::ContentType).unwrap_or_default();
         let is_stream = is_event_stream(content_type.of(&answered.buffer.filled()[..head_len]));
-        if is_stream || matches!(framing, ResponseBody::Length(l) if l > ANSWER_HELD_BYTES_MAX as u64) {
+        if is_stream {
+            return self.hold_silent(answered).await;
+        }
+        if matches!(framing, ResponseBody::Length(l) if l > ANSWER_HELD_BYTES_MAX as u64) {
             return Ok(());
         }
         let (mut decoder, mut looked_at) = (Chunked::default(), head_len);
@@ -335,6 +348,48 @@ impl One<'_> {
                 Turn::Bytes(_) => return Err(FaultKind::ClosedInAnswer.retryable().into()),
                 Turn::Gone => return Err(Failed::Gone),
                 Turn::Late => return Err(FaultKind::IdleTimeout.fatal().into()),
+            }
+        }
+    }
+
+    /// Waits for the first byte of a stream: when it is cut before, it can be tried again. A provider that is silent for
+    /// longer than callers may be left without a sign is not waited for.
+    async fn hold_silent(&mut self, answered: &mut Answered) -> Result<(), Failed> {
+        let (status, framing) = (self.work.response.status, self.work.response.body);
+        if status == 204 || !(200..300).contains(&status) {
+            return Ok(());
+        }
+        let idle_ms = answered.upstream.provider.limits.idle_timeout_ms;
+        let alive_ms = self.active.snapshot().server.keep_alive_ms;
+        let wait_ms = if alive_ms == 0 { idle_ms } else { alive_ms.min(idle_ms) };
+        self.client.upstream_alarm.set_after(wait_ms);
+        loop {
+            let body = &answered.buffer.filled()[answered.head_len..];
+            let is_over = match framing {
+                ResponseBody::None => true,
+                ResponseBody::Chunked => body.starts_with(b"0\r\n"),
+                ResponseBody::Length(_) | ResponseBody::UntilClose => false,
+            };
+            if is_over {
+                return Err(FaultKind::ClosedInAnswer.retryable().into());
+            }
+            // The first three bytes of a chunked body may be its end.
+            if body.len() >= if framing == ResponseBody::Chunked { 3 } else { 1 } {
+                return Ok(());
+            }
+            match fill(self.shard, self.client, &mut answered.conn, &mut answered.buffer, BUFFER_BYTES).await
+            {
+                Turn::Bytes(Ok(count)) if count > 0 => {
+                    self.tally.upstream_in(count);
+                    self.tally.has_more_of_answer();
+                }
+                Turn::Bytes(_) => return Err(FaultKind::ClosedInAnswer.retryable().into()),
+                Turn::Gone => return Err(Failed::Gone),
+                Turn::Late if wait_ms == idle_ms => return Err(FaultKind::IdleTimeout.fatal().into()),
+                Turn::Late => {
+                    answered.is_silent = true;
+                    return Ok(());
+                }
             }
         }
     }
