@@ -123,3 +123,32 @@ fn edge_43_a_call_without_the_signature_that_is_demanded_gets_the_one_for_none()
     let part = &sent["contents"][1]["parts"][0];
     assert_eq!(part["thoughtSignature"], "skip_thought_signature_validator", "{sent}");
 }
+
+/// A server of chat whose content begins with its thoughts; MiniMax is asked in another dialect by those who do not speak
+/// chat.
+#[test]
+fn edge_39_thoughts_between_tags_are_thoughts_for_callers_of_other_dialects() {
+    let folder = std::env::temp_dir().join(format!("ringway-think-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file =
+        "paths: {chat: /chat/completions}\nbase_url: http://127.0.0.1:1/v1\nrules: {think_tags: true}\n";
+    std::fs::write(folder.join("tagged.yaml"), file).expect("a file");
+    let desk = Desk::with("tagged", &format!("providers_dir: '{}'\n", folder.display()));
+    let pieces = ["\n<th", "ink>H", "m. <", "/th", "ink>\n\n", "Yes <think>", "."];
+    let events = chat(pieces.iter().map(|piece| json!({"content": piece})).collect(), "stop");
+    let parts = json!([{"thought": "Hm. "}, {"text": "Yes <think>."}]);
+    for client in others(Provider::Chat) {
+        said(&desk.says(Provider::Chat, &events, client), parts.clone(), "stop");
+        desk.whole(&whole_chat(json!({"role": "assistant", "content": pieces.concat()}), "stop"));
+        said(&desk.hears(client, Provider::Chat, How::Whole), parts.clone(), "stop");
+    }
+    desk.stream(&events);
+    assert_eq!(desk.ask(Client::Chat, Provider::Chat, How::Stream, &hi()).text(), sse(&events));
+    desk.whole(&whole_chat(json!({"role": "assistant", "content": "ok"}), "stop"));
+    let body = json!({"model": "chat/m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": ""}, {"type": "text", "text": "Yes."}]},
+        {"role": "user", "content": "And?"}]});
+    let sent = desk.carries("/v1/messages", &body);
+    assert_eq!(sent["messages"][1]["content"], "<think>\nHm.\n</think>\n\nYes.");
+    std::fs::remove_dir_all(&folder).expect("the folder");
+}
