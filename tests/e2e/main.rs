@@ -7,7 +7,9 @@
     reason = "tests use threads, files and clocks"
 )]
 
+mod agents;
 mod api;
+mod beginnings;
 mod commands;
 mod connections;
 mod counts;
