@@ -95,10 +95,13 @@ impl Vector<'_> {
             Vector::Base64(text) => {
                 let bytes = unbase64(std::str::from_utf8(text).ok()?)?;
                 let (numbers, rest) = bytes.as_chunks::<4>();
+                if !rest.is_empty() {
+                    return None;
+                }
                 out.push(b'[');
                 for (index, number) in numbers.iter().enumerate() {
                     let number = f32::from_le_bytes(*number);
-                    if !number.is_finite() || !rest.is_empty() {
+                    if !number.is_finite() {
                         return None;
                     }
                     if index > 0 {

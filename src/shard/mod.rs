@@ -16,6 +16,7 @@ mod credential;
 mod discover;
 mod exchange;
 pub mod fuzz;
+mod hold;
 mod inward;
 mod once;
 mod outgoing;

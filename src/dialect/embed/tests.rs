@@ -1,3 +1,5 @@
+//! The two forms against each other: what crosses over, and what does not.
+
 use super::*;
 
 fn asked(client: Endpoint, provider: Endpoint, body: &str) -> (Way, Report, String) {

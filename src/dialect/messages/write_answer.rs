@@ -128,11 +128,12 @@ impl AnswerWriter {
                 block.beside.clear();
                 signature.write_for_client(&mut block.beside);
             }
-            // It stands behind the text in a thought without words: the dialect has no other place for it.
+            // It stands in front of the text in a thought without words: the dialect has no other place for it, and agents
+            // take the last block for the answer. That is why a stream, where it comes behind the text, cannot carry it.
             (CollectedKind::Text, Delta::Signature(signature)) => {
                 let (kind, content, mut beside) = (CollectedKind::Thinking, Vec::new(), Vec::new());
                 signature.write_for_client(&mut beside);
-                self.blocks.insert(place + 1, Collected { block: u32::MAX, kind, content, beside });
+                self.blocks.insert(place, Collected { block: u32::MAX, kind, content, beside });
             }
             (CollectedKind::Text, Delta::Citation { url: Some(url), title, cited }) => {
                 write_citation(url, title.as_ref(), cited.as_ref(), &mut block.beside);

@@ -29,8 +29,6 @@ struct OpenBlock {
     kind: BlockKind,
     /// What waits until the blocks in front are closed.
     waiting: Vec<u8>,
-    /// The signature of a text as a JSON string, which gets a block of its own behind it.
-    signature: Vec<u8>,
     is_closed: bool,
 }
 
@@ -110,17 +108,12 @@ impl StreamWriter {
         if kind == BlockKind::CustomCall {
             write_custom_edge(index, br#"{\"input\":\""#, out);
         }
-        let signature = Vec::new();
-        self.blocks.push(OpenBlock { block: at.block, index, kind, waiting, signature, is_closed: false });
+        self.blocks.push(OpenBlock { block: at.block, index, kind, waiting, is_closed: false });
     }
 
     fn delta(&mut self, at: Place, delta: &Delta<'_>, out: &mut Vec<u8>) {
         let Some(position) = self.position(at) else { return };
         let block = &mut self.blocks[position];
-        if let (BlockKind::Text, Delta::Signature(signature)) = (block.kind, delta) {
-            block.signature.clear();
-            return signature.write_for_client(&mut block.signature);
-        }
         let out = if position == 0 { out } else { &mut block.waiting };
         write_delta(block.index, block.kind, delta, out);
     }
@@ -131,31 +124,13 @@ impl StreamWriter {
         let block = &mut self.blocks[position];
         block.is_closed = true;
         let (index, kind) = (block.index, block.kind);
-        let signature = std::mem::take(&mut block.signature);
         write_stop(index, kind, if position == 0 { &mut *out } else { &mut block.waiting });
-        if !signature.is_empty() {
-            self.add_signature(&signature);
-        }
         while self.blocks.first().is_some_and(|block| block.is_closed) {
             self.blocks.remove(0);
             if let Some(next) = self.blocks.first_mut() {
                 out.append(&mut next.waiting);
             }
         }
-    }
-
-    /// The signature of a text stands behind it in a thought without words: the dialect has no other place for it.
-    fn add_signature(&mut self, signature: &[u8]) {
-        let (index, kind, mut waiting) = (self.next_index, BlockKind::Thinking, Vec::new());
-        self.next_index += 1;
-        begin(b"content_block_start", index, &mut waiting);
-        waiting.extend_from_slice(b"\"content_block\":");
-        write_block_start(&Block::Thinking, &mut waiting);
-        waiting.extend_from_slice(b"}\n\n");
-        write_signature_delta(index, signature, &mut waiting);
-        write_stop(index, kind, &mut waiting);
-        let (block, signature) = (u32::MAX, Vec::new());
-        self.blocks.push(OpenBlock { block, index, kind, waiting, signature, is_closed: true });
     }
 
     fn position(&self, at: Place) -> Option<usize> {
@@ -302,9 +277,10 @@ fn write_delta(index: u32, kind: BlockKind, delta: &Delta<'_>, out: &mut Vec<u8>
             out.extend_from_slice(b"\"}}\n\n");
         }
         (BlockKind::Thinking, Delta::Signature(signature)) => {
-            let mut quoted = Vec::new();
-            signature.write_for_client(&mut quoted);
-            write_signature_delta(index, &quoted, out);
+            begin(b"content_block_delta", index, out);
+            out.extend_from_slice(b"\"delta\":{\"type\":\"signature_delta\",\"signature\":");
+            signature.write_for_client(out);
+            out.extend_from_slice(b"}}\n\n");
         }
         (BlockKind::Text, Delta::Citation { url: Some(url), title, cited }) => {
             begin(b"content_block_delta", index, out);
@@ -314,13 +290,6 @@ fn write_delta(index: u32, kind: BlockKind, delta: &Delta<'_>, out: &mut Vec<u8>
         }
         _ => {}
     }
-}
-
-fn write_signature_delta(index: u32, quoted: &[u8], out: &mut Vec<u8>) {
-    begin(b"content_block_delta", index, out);
-    out.extend_from_slice(b"\"delta\":{\"type\":\"signature_delta\",\"signature\":");
-    out.extend_from_slice(quoted);
-    out.extend_from_slice(b"}}\n\n");
 }
 
 fn write_text_delta(index: u32, kind: &str, member: &str, text: &Text<'_>, out: &mut Vec<u8>) {

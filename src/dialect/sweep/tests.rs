@@ -1,3 +1,5 @@
+//! What is taken out of a body and what stays, for each dialect.
+
 use super::*;
 use crate::wire::splice::Edits;
 

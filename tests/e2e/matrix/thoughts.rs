@@ -118,6 +118,11 @@ impl Thought {
         let want = match (self.maker, self.kind) {
             (Provider::Chat, _) => (Value::Null, Value::Null),
             (Provider::Gemini, _) if has_call => (Value::Null, json!(SIGNATURE)),
+            // The signature of a text comes behind it, where a stream of messages has no place for it. Google demands only
+            // those of calls.
+            (Provider::Gemini, _) if self.client == Client::Messages && self.how == How::Stream => {
+                (Value::Null, Value::Null)
+            }
             (Provider::Gemini, _) => (json!(SIGNATURE), Value::Null),
             (Provider::Messages | Provider::Converse, "redacted") => (json!(REDACTED), Value::Null),
             _ => (json!(SIGNATURE), Value::Null),

@@ -197,6 +197,7 @@ def test_codex_runs_a_command_with_its_own_settings_where_tools_may_be_dropped(d
 
 
 def test_codex_is_told_what_a_chat_provider_cannot_do_where_nothing_may_be_dropped(translator, scripted, run, tmp_path):
-    told = json.dumps(codex(translator, run, tmp_path, ""))
-    assert "tools.web_search" in told and "translation.on_unsupported" in told
-    assert not scripted.requests
+    scripted.will_answer()
+    with pytest.raises(AssertionError, match="tools.web_search.*translation.on_unsupported"):
+        codex(translator, run, tmp_path, "")
+    assert not bodies_of(scripted)
