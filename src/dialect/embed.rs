@@ -4,10 +4,9 @@
 
 use super::endpoint::Endpoint;
 use super::middle::{ProviderError, Report, Text};
-use crate::base::Refusal;
-use crate::base::{base64, unbase64};
+use crate::base::{Refusal, Span, base64, unbase64};
 use crate::ledger::usage::Usage;
-use crate::wire::json::{Kind, Node};
+use crate::wire::json::{self, Kind, Node};
 
 mod gemini;
 mod openai;
@@ -65,6 +64,20 @@ pub fn request(
     }
     let (texts_count, as_base64) = (asked.texts.len(), asked.as_base64);
     Ok(Way { client, provider, model: model.to_owned(), texts_count, as_base64 })
+}
+
+/// Where a request of Gemini's form names its model in the body, and the name that the provider knows, for a request that
+/// passes: the names in path and body must be one.
+pub fn renamed(document: &[u8], model: &str) -> Vec<(Span, Vec<u8>)> {
+    let body = Node::scanned(document);
+    let requests = body.get("requests").into_iter().flat_map(Node::items);
+    let names = std::iter::once(body).chain(requests).filter_map(|holder| holder.get("model"));
+    let mut name = Vec::new();
+    json::write_string(&format!("models/{model}"), &mut name);
+    let strings = names.filter(|name| name.kind() == Kind::String);
+    let mut places: Vec<_> = strings.map(|value| (value.place_in(document), name.clone())).collect();
+    places.sort_by_key(|(place, _)| place.start);
+    places
 }
 
 impl Way {

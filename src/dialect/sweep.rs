@@ -33,7 +33,7 @@ pub fn sweep(grammar: Grammar, document: &[u8], rules: &Rules) -> Swept {
     if let Some(turns) = Node::scanned(document).get(key)
         && sweep.items(turns, Sweep::turn) == Fate::Goes
     {
-        let place = sweep.place(turns.raw());
+        let place = turns.place_in(sweep.document);
         sweep.swept.changes.push((place, b"[]".to_vec()));
     }
     sweep.swept.changes.sort_by_key(|(place, _)| place.start);
@@ -112,7 +112,7 @@ impl<'d> Sweep<'d> {
             return fate;
         }
         if part.get("functionCall").is_some() && self.rules.reasoning == ReasoningStyle::Effort {
-            let place = self.place(signature.raw());
+            let place = signature.place_in(self.document);
             self.swept.changes.push((place, gemini::NO_SIGNATURE.to_vec()));
         } else {
             return self.members(part, |_, key, _| match key {
@@ -153,7 +153,7 @@ impl<'d> Sweep<'d> {
         }
         let mut text = Vec::new();
         signature.value.write(&mut text);
-        let place = self.place(value.raw());
+        let place = value.place_in(self.document);
         self.swept.changes.push((place, text));
         Fate::Stays
     }
@@ -162,7 +162,7 @@ impl<'d> Sweep<'d> {
     fn items(&mut self, array: Node<'d>, mut judge: impl FnMut(&mut Self, Node<'d>) -> Fate) -> Fate {
         let mut elements = Vec::new();
         for item in array.items() {
-            let place = self.place(item.raw());
+            let place = item.place_in(self.document);
             elements.push((place, judge(self, item)));
         }
         self.take_out(&elements)
@@ -178,7 +178,7 @@ impl<'d> Sweep<'d> {
         if object.kind() != Kind::Object || json::scan_object(object.raw(), &mut members).is_err() {
             return Fate::Stays;
         }
-        let start = self.place(object.raw()).start as usize;
+        let start = object.place_in(self.document).start as usize;
         let mut elements = Vec::new();
         for member in members {
             let (key, value) = (member.key.of(object.raw()), Node::scanned(member.value.of(object.raw())));
@@ -203,12 +203,6 @@ impl<'d> Sweep<'d> {
             self.swept.changes.push((Span::new(start as usize, end as usize), Vec::new()));
         }
         Fate::Stays
-    }
-
-    /// Where a part of the document stands in it.
-    fn place(&self, part: &[u8]) -> Span {
-        let start = part.as_ptr() as usize - self.document.as_ptr() as usize;
-        Span::new(start, start + part.len())
     }
 }
 

@@ -150,8 +150,13 @@ fn unsupported(provider: &Provider, fields: &[String]) -> Refusal {
     Refusal::invalid("unsupported_field", message).about(fields[0].clone())
 }
 
-/// Takes out of a request that passes what is another vendor's, and gives this one its own back.
+/// What must change in a request that passes, beside its model: what is another vendor's goes, and this one gets its own back.
 pub fn sweep(document: &[u8], work: &mut Work, call: &mut Call) {
+    if matches!(call.egress, Endpoint::Embed | Endpoint::EmbedBatch) && call.target.is_qualified {
+        let names = embed::renamed(document, &call.target.model);
+        names.iter().for_each(|(place, text)| work.edits.replace(*place, text));
+        return;
+    }
     let Some(grammar) = call.egress.grammar().or(call.egress.counted()) else { return };
     let swept = sweep::sweep(grammar, document, call.target.upstream.provider.rules_for(&call.target.model));
     swept.changes.iter().for_each(|(place, text)| work.edits.replace(*place, text));

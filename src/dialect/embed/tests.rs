@@ -84,3 +84,14 @@ fn what_has_no_place_is_named_as_the_caller_spells_it() {
     let both = r#"{"requests":[{"content":{"parts":[{"text":"a"}]},"outputDimensionality":1},{"content":{"parts":[{"text":"a"}]},"outputDimensionality":2}]}"#;
     assert_eq!(unsupported(MANY, both), ["requests[1].outputDimensionality"]);
 }
+
+#[test]
+fn a_request_that_passes_names_its_model_as_the_provider_does() {
+    let body = r#"{"model":"models/x/m", "requests":[ {"content":{"parts":[{"text":"model"}]},"model":"x/m"},{"model":7}]}"#;
+    let mut edits = crate::wire::splice::Edits::default();
+    renamed(body.as_bytes(), "m").iter().for_each(|(place, text)| edits.replace(*place, text));
+    let mut out = Vec::new();
+    edits.append_to(body.as_bytes(), &mut out);
+    let want = r#"{"model":"models/m", "requests":[ {"content":{"parts":[{"text":"model"}]},"model":"models/m"},{"model":7}]}"#;
+    assert_eq!(String::from_utf8_lossy(&out), want);
+}

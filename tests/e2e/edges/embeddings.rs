@@ -55,7 +55,11 @@ fn edge_56_vectors_come_as_base64_or_as_numbers_as_the_caller_asked() {
         );
         holds(&json!({"embeddings": [{"values": [1, -2.5]}]}), &got);
     }
-    // The same form on both sides: the very bytes.
+    // The same form on both sides: the very bytes, but for the model's name wherever it stands.
+    desk.whole(&json!({"embeddings": [{"values": [1]}]}));
+    let body = r#"{"requests": [{"model":"models/gem/m","content":{"parts":[{"text":"x"}]}, "x":1.50}]}"#;
+    desk.gateway.call(&post("/v1beta/models/gem/m:batchEmbedContents", body));
+    assert_eq!(desk.last().body, body.replace("gem/", "").as_bytes());
     let document = json!({"object": "list", "data": [{"embedding": CODED, "index": 0}], "usage": usage});
     desk.whole(&document);
     let body = r#"{"model":"chat/m","input":"x","encoding_format":"base64"}"#;

@@ -130,7 +130,7 @@ fn edge_07_a_call_without_arguments_gets_an_empty_object() {
 /// Which of the objects was meant nobody knows, so none is chosen: where an object must stand, one stands that no tool
 /// takes for its own, with all that was sent.
 #[test]
-fn edge_08_arguments_of_two_objects_are_never_cut_to_one() {
+fn edge_08_two_objects_in_one_text_are_not_cut_and_a_piece_behind_a_whole_one_is_a_repetition() {
     const TWO: &str = r#"{"x":1}{"y":2}"#;
     let desk = Desk::new();
     let message = json!({"role": "assistant", "content": null, "tool_calls":
@@ -145,6 +145,13 @@ fn edge_08_arguments_of_two_objects_are_never_cut_to_one() {
     }
     let text = desk.ask(Client::Responses, Provider::Chat, How::Whole, &hi()).text();
     assert!(text.contains(r#"{\"x\":1}{\"y\":2}"#), "{text}");
+    // Several providers say the whole once more behind its pieces.
+    let pieces = vec![
+        call(json!(0), json!("a"), json!("f"), json!("{\"x\":")),
+        call(json!(0), NULL, NULL, json!("1}")),
+        call(json!(0), NULL, NULL, json!("{\"x\":1}")),
+    ];
+    calls(pieces, "tool_calls", json!([args("f", json!({"x": 1}))]));
 }
 
 #[test]
