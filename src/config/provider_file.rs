@@ -30,6 +30,7 @@ builtin!(
     "vertex",
     "vertex-anthropic",
     "azure",
+    "azure-v1",
     "groq",
     "xai",
     "openrouter",

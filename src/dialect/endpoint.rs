@@ -15,7 +15,7 @@ pub enum Endpoint {
     Generate,
     /// The same as a stream, which has a path of its own.
     GenerateStream,
-    /// Gemini's countTokens, embedContent and batchEmbedContents; the model stands in the path. Nothing else can say them.
+    /// Gemini's countTokens, embedContent and batchEmbedContents; the model stands in the path.
     GenerateCount,
     Embed,
     EmbedBatch,
@@ -161,6 +161,11 @@ impl Endpoint {
             Endpoint::Converse | Endpoint::ConverseStream => Some(Grammar::Converse),
             _ => None,
         }
+    }
+
+    /// Whether it is one of those that make vectors of texts.
+    pub fn embeds(self) -> bool {
+        matches!(self, Endpoint::Embeddings | Endpoint::Embed | Endpoint::EmbedBatch)
     }
 
     /// The grammar of the request whose tokens it counts, where it does that.

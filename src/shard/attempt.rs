@@ -32,6 +32,8 @@ pub struct Answered {
     pub attempts: u32,
     /// The length of head and body, when all of it is in the buffer.
     pub whole_len: Option<usize>,
+    /// It is a stream that has said nothing for as long as a caller may be left without a sign.
+    pub is_silent: bool,
     /// The provider has the whole request. Otherwise what goes over the connection next would be taken for its rest.
     pub request_is_whole: bool,
     /// The access token that was shown, which no answer may hold.

@@ -145,6 +145,9 @@ pub async fn understand(
         call.keeps_credential =
             collection::splice_ids(active, &call.target.upstream, document, &mut work.edits)?;
     }
+    if call.translation.is_none() {
+        transcode::sweep(body.held(&client.input), work, &mut call);
+    }
     if endpoint != Endpoint::Other {
         prepare_edits(active, client, work, body, &mut call);
     }

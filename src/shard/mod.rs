@@ -18,6 +18,7 @@ mod credential;
 mod discover;
 mod exchange;
 pub mod fuzz;
+mod hold;
 mod inline;
 mod inward;
 mod naming;

@@ -23,15 +23,15 @@ use super::work::Work;
 use crate::base::clock;
 use crate::base::fault::{Fault, FaultKind, RetryRule};
 use crate::base::limits::{
-    ANSWER_HELD_BYTES_MAX, BUFFER_BYTES, COPIED_BYTES_MAX, HEAD_BYTES_MAX, INTERIM_ANSWERS_MAX, STALE_MS_MAX,
+    BUFFER_BYTES, COPIED_BYTES_MAX, HEAD_BYTES_MAX, INTERIM_ANSWERS_MAX, STALE_MS_MAX,
 };
 use crate::net::alarm::Alarm;
 use crate::net::buffer::Buffer;
 use crate::net::conn::Conn;
 use crate::offload::Token;
-use crate::wire::chunked::{Chunked, chunk_tail, write_chunk_head};
-use crate::wire::head::{EndOfHead, Known};
-use crate::wire::response::{ResponseBody, read_response};
+use crate::wire::chunked::{chunk_tail, write_chunk_head};
+use crate::wire::head::EndOfHead;
+use crate::wire::response::read_response;
 use crate::wire::{Malformed, Step};
 
 /// One attempt and all it works with.
@@ -84,9 +84,19 @@ impl One<'_> {
             other => other,
         })?;
         self.tally.has_answer();
-        let whole_len = None;
-        let mut answered =
-            Answered { upstream, conn, buffer, head_len, attempts, whole_len, request_is_whole, token, busy };
+        let (whole_len, is_silent) = (None, false);
+        let mut answered = Answered {
+            upstream,
+            conn,
+            buffer,
+            head_len,
+            attempts,
+            whole_len,
+            is_silent,
+            request_is_whole,
+            token,
+            busy,
+        };
         if !self.call.is_passthrough {
             self.hold_small(&mut answered).await?;
         }
@@ -291,56 +301,6 @@ impl One<'_> {
                 Turn::Bytes(_) => return Err(FaultKind::ClosedBeforeAnswer.retryable().into()),
                 Turn::Gone => return Err(Failed::Gone),
                 Turn::Late => return Err(FaultKind::FirstByteTimeout.fatal().into()),
-            }
-        }
-    }
-
-    /// Waits for the rest of an answer that is small and no stream: a cut in it can then still be told, or tried again.
-    async fn hold_small(&mut self, answered: &mut Answered) -> Result<(), Failed> {
-        let response = &self.work.response;
-        let (head_len, framing) = (answered.head_len, response.body);
-        let content_type = response.headers.find(Known::ContentType).unwrap_or_default();
-        let is_stream = is_event_stream(content_type.of(&answered.buffer.filled()[..head_len]));
-        if is_stream || matches!(framing, ResponseBody::Length(l) if l > ANSWER_HELD_BYTES_MAX as u64) {
-            return Ok(());
-        }
-        let (mut decoder, mut looked_at) = (Chunked::default(), head_len);
-        let idle_ms = answered.upstream.provider.limits.idle_timeout_ms;
-        loop {
-            answered.whole_len = match framing {
-                ResponseBody::None => Some(head_len),
-                ResponseBody::Length(length) => Some(head_len + length as usize),
-                ResponseBody::UntilClose => None,
-                ResponseBody::Chunked => {
-                    self.work.spans.clear();
-                    match decoder.step(&answered.buffer.filled()[looked_at..], &mut self.work.spans) {
-                        Step::Done { used } => Some(looked_at + used),
-                        Step::Bad(bad) => return Err(of_malformed(bad).retryable().into()),
-                        Step::More => None,
-                    }
-                }
-            };
-            looked_at = answered.buffer.len();
-            if answered.whole_len.is_some_and(|length| looked_at >= length) {
-                return Ok(());
-            }
-            let missing = answered.whole_len.take().map_or(BUFFER_BYTES, |length| length - looked_at);
-            if looked_at - head_len >= ANSWER_HELD_BYTES_MAX {
-                return Ok(());
-            }
-            self.client.upstream_alarm.set_after(idle_ms);
-            // A byte more than is missing would spoil the connection, and shows only when there is room for it.
-            let room = (missing + 1).min(BUFFER_BYTES);
-            match fill(self.shard, self.client, &mut answered.conn, &mut answered.buffer, room).await {
-                Turn::Bytes(Ok(count)) if count > 0 => {
-                    self.tally.upstream_in(count);
-                    self.tally.has_more_of_answer();
-                }
-                // Without a length the end is the end; the relay judges whether it is a good one.
-                Turn::Bytes(Ok(_)) if framing == ResponseBody::UntilClose => return Ok(()),
-                Turn::Bytes(_) => return Err(FaultKind::ClosedInAnswer.retryable().into()),
-                Turn::Gone => return Err(Failed::Gone),
-                Turn::Late => return Err(FaultKind::IdleTimeout.fatal().into()),
             }
         }
     }

@@ -6,9 +6,8 @@
 
 use std::borrow::Cow;
 
-use crate::base::Span;
-
 use super::{JsonFault, Kind, Member, is_space, scan_object, text, whole};
+use crate::base::Span;
 
 /// One value of a scanned document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
