@@ -9,9 +9,9 @@ mod identity;
 
 use super::table::{Kind, PROVIDER_SETTINGS, SETTINGS, Setting};
 use super::*;
+use crate::base::Secret;
 use crate::ledger::price::{Named, Rate};
 use crate::ledger::usage::Mode;
-use crate::base::Secret;
 
 /// Variables and their values.
 type Env<'e> = &'e [(&'e str, &'e str)];
