@@ -53,6 +53,20 @@ pub struct Counts {
     pub empty_at_ms: Cell<u64>,
 }
 
+/// How the records stand.
+pub struct OfRecords {
+    pub journal_bytes: u64,
+    pub appended: u64,
+    pub lost: u64,
+    pub failures: u64,
+    pub open: u64,
+    pub stored: u64,
+    pub unreadable: u64,
+    pub sync_failures: u64,
+    pub is_store_down: bool,
+    pub lag_ms: u64,
+}
+
 impl Records {
     pub fn new(journal: Instance, gauge: Arc<Gauge>, compiled: Arc<Compiled>) -> Records {
         Records {
@@ -95,8 +109,23 @@ impl Records {
         self.is_drained.get() && self.journal.remove().is_ok()
     }
 
-    pub fn gauge(&self) -> &Gauge {
-        &self.gauge
+    /// How the records stand, for the metrics.
+    pub fn state(&self) -> OfRecords {
+        let (gauge, counts) = (&self.gauge, &self.counts);
+        let now_ms = clock::monotonic_us() / 1000;
+        OfRecords {
+            journal_bytes: gauge.bytes(),
+            appended: gauge.appended(),
+            lost: gauge.lost(),
+            failures: gauge.failures(),
+            open: counts.open.get() as u64,
+            stored: counts.stored.get(),
+            unreadable: counts.unreadable.get(),
+            sync_failures: counts.sync_failures.get(),
+            is_store_down: counts.is_store_down.get(),
+            // The keeper rests for a moment between two looks, which is no lag.
+            lag_ms: now_ms.saturating_sub(counts.empty_at_ms.get()).saturating_sub(2 * RECORDS_TURN_MS),
+        }
     }
 
     fn audits(&self) -> bool {
@@ -292,7 +321,7 @@ async fn store_batch(
 
 fn as_begun(bytes: &[u8]) -> Option<record::Begun<'_>> {
     match record::read(bytes)? {
-        Record::Begun(_, begun) => Some(begun),
+        Record::Begun(_, begun) => Some(*begun),
         _ => None,
     }
 }
