@@ -71,6 +71,7 @@ fn set(rules: &mut Rules, name: &str, text: &str) -> Result<(), &'static str> {
         "max_completion_tokens" => rules.takes_max_completion_tokens = switch(text)?,
         "cache_control" => rules.takes_cache_control = switch(text)?,
         "reasoning_content" => rules.takes_reasoning_content = switch(text)?,
+        "think_tags" => rules.has_think_tags = switch(text)?,
         "media_urls" => rules.takes_media_urls = switch(text)?,
         "temperature_max" => {
             let max: f64 = text.parse().map_err(|_| "a number")?;
@@ -104,12 +105,13 @@ fn switch(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "vendor",
     "max_tokens_default",
     "max_completion_tokens",
     "cache_control",
     "reasoning_content",
+    "think_tags",
     "media_urls",
     "temperature_max",
     "reasoning",

@@ -7,10 +7,14 @@
     reason = "tests use threads, files and clocks"
 )]
 
+mod agents;
 mod api;
+mod batches;
+mod beginnings;
 mod commands;
 mod connections;
 mod counts;
+mod edges;
 mod fairness;
 mod fidelity;
 mod hostile;
