@@ -45,7 +45,7 @@ pub struct Counts {
     pub stored: Cell<u64>,
     /// Exchanges that a journal says it has no record of.
     pub lost: Cell<u64>,
-    /// Records that this version cannot read.
+    /// Records that this version cannot read, and rows that the store can never take.
     pub unreadable: Cell<u64>,
     pub sync_failures: Cell<u64>,
     pub is_store_down: Cell<bool>,
@@ -313,7 +313,8 @@ async fn store_batch(
             None => records.counts.unreadable.set(records.counts.unreadable.get() + 1),
         }
     }
-    rows.store(store, records.audits()).await?;
+    let unfit = rows.store(store, records.audits()).await? as u64;
+    records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     records.counts.stored.set(records.counts.stored.get() + ended.len() as u64);
     ended.iter().for_each(|id| drop(open.begun.remove(id)));
     Ok(())
@@ -365,7 +366,8 @@ async fn drain_orphan(
         };
         rows.add(*id, as_begun(bytes).as_ref(), &end);
     }
-    rows.store(store, records.audits()).await?;
+    let unfit = rows.store(store, records.audits()).await? as u64;
+    records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     let name = orphan.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if moved + unknown + torn > 0 {
         let line = format!(
