@@ -147,6 +147,9 @@ impl TempFolder {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("ringway-e2e-{}-data-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a temporary folder");
+        // Some tests run the gateway as somebody else.
+        let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(&path, everybody).expect("permissions");
         TempFolder(path)
     }
 }
