@@ -507,12 +507,14 @@ const BANS: &[Ban] = &[
         why: "the event loop is named in net only",
     },
     Ban {
-        rooms: Rooms::Only(&["base", "wire", "dialect", "provider", "policy", "ledger", "config"]),
+        rooms: Rooms::Only(&[
+            "base", "wire", "dialect", "provider", "policy", "ledger", "identity", "config",
+        ]),
         words: &["async", "await", "TcpStream", "TcpListener", "OwnedFd", "std::thread"],
         why: "pure functions: no socket, no waiting",
     },
     Ban {
-        rooms: Rooms::Only(&["wire", "dialect", "provider", "policy", "ledger"]),
+        rooms: Rooms::Only(&["wire", "dialect", "provider", "policy", "ledger", "identity"]),
         words: &["clock", "Instant", "SystemTime", "std::net", "std::fs", "std::env"],
         why: "time and bytes are passed in",
     },
@@ -550,10 +552,12 @@ const BANS: &[Ban] = &[
 
 /// Rooms that could know each other by their order and must not.
 const STRANGERS: &[(&str, &[&str])] = &[
-    ("journal", &["config", "provider", "dialect", "wire"]),
-    ("net", &["config", "provider", "dialect", "ledger"]),
+    ("journal", &["config", "provider", "dialect", "wire", "identity"]),
+    ("dialect", &["identity"]),
+    ("provider", &["identity"]),
+    ("net", &["config", "provider", "dialect", "ledger", "identity"]),
     ("policy", &["provider", "dialect", "ledger"]),
-    ("simulate", &["config", "provider", "dialect", "ledger", "policy", "offload", "shard"]),
+    ("simulate", &["config", "provider", "dialect", "ledger", "identity", "policy", "offload", "shard"]),
 ];
 
 const UNSAFE_FILES: &[&str] =

@@ -181,6 +181,8 @@ pub const LABEL_BYTES_MAX: usize = 128;
 pub const LABELS_COUNT_MAX: usize = 16;
 /// Keys that were changed since the table of all keys was made; beyond it that table is made anew.
 pub const KEY_CHANGES_MAX: usize = 4_096;
+/// A pepper that can hardly be guessed.
+pub const PEPPER_BYTES_MIN: usize = 16;
 /// Memory for one key with a name, a path and a label, the tables included.
 pub const KEY_BYTES_MAX: usize = 400;
 /// Answers from which a provider's usual counts of tokens are known well enough to reserve by.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::discover::{self, Found};
+use super::entries::Reader;
 use super::mistake::{Mistake, Mistakes, nearest};
 use super::snapshot::{
     Audit, ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot,
@@ -13,7 +14,7 @@ use super::snapshot::{
 use super::table::{Kind, PROVIDER_SETTINGS, SETTINGS, Setting};
 use super::values::Values;
 use super::yaml::{self, Node, Value};
-use super::{Sources, compile, plan, provider_file, storage};
+use super::{Sources, compile, identity, plan, provider_file, storage};
 use crate::base::Secret;
 use crate::base::limits::HELD_BYTES_LIMIT;
 use crate::provider::Provider;
@@ -39,6 +40,9 @@ pub fn of_file(
     let (providers, provider_plans) = providers(&files, &file, found, &values, env, &mut mistakes);
     let keys = keys(&values);
     let server = server(&values, &file, env, &keys, &mut mistakes);
+    let names: Vec<&str> = providers.iter().map(|provider| provider.name.as_str()).collect();
+    let mut reader = Reader { env, mistakes: &mut mistakes };
+    let identity = identity::identity(&file.lists, &values, &names, &mut reader);
     let default_provider = default_provider(&values, &providers, &mut mistakes);
     let data_dir = storage::data_dir(&values);
     let storage = storage::storage(&values, &data_dir, &mut mistakes);
@@ -58,6 +62,7 @@ pub fn of_file(
         default_provider,
         providers,
         models: models(&values),
+        identity,
         metrics: Metrics {
             enabled: values.bool("metrics.enabled"),
             path: values.text("metrics.path").unwrap_or("/metrics").to_owned(),
@@ -86,6 +91,8 @@ struct FileSettings {
     /// In the file's order.
     providers: Vec<(String, Node)>,
     tls: Vec<Node>,
+    /// Lists and groups of identity, by path.
+    lists: BTreeMap<String, Node>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "settings are read from a file")]
@@ -119,6 +126,9 @@ fn flatten_group(group: &Node, prefix: &str, file: &mut FileSettings, mistakes: 
     for (name, key, value) in group.members().into_iter().flatten() {
         let path = format!("{prefix}{name}");
         let below = format!("{path}.");
+        // A group may hold settings, lists, or both.
+        let is_group = |path: &str| path.starts_with(&below);
+        let is_group = SETTINGS.iter().map(|setting| setting.path).chain(identity::LISTS).any(is_group);
         match (&*path, &value.value) {
             ("providers", Value::Null) | ("server.tls", Value::Null) => {}
             ("providers", Value::Map(_)) => {
@@ -136,11 +146,12 @@ fn flatten_group(group: &Node, prefix: &str, file: &mut FileSettings, mistakes: 
                 let expected = "a list of `{cert_file: …, key_file: …}`";
                 mistakes.add(&value.place, &path, format!("{} stands here", value.kind()), expected);
             }
+            _ if identity::LISTS.contains(&&*path) => drop(file.lists.insert(path, value.clone())),
             _ if SETTINGS.iter().any(|setting| setting.path == path) => {
                 file.settings.insert(path, value.clone());
             }
-            (_, Value::Null) if SETTINGS.iter().any(|setting| setting.path.starts_with(&below)) => {}
-            _ if SETTINGS.iter().any(|setting| setting.path.starts_with(&below)) => {
+            (_, Value::Null) if is_group => {}
+            _ if is_group => {
                 if value.members().is_none() {
                     mistakes.add(
                         &value.place,
@@ -167,10 +178,14 @@ fn hint(path: &str) -> String {
         "upstream",
         "retry",
         "log",
+        "budgets",
+        "rate_limits",
+        "tagging",
         "providers",
         "server.tls",
     ];
     let known = SETTINGS.iter().map(|setting| setting.path).chain(groups);
+    let known = known.chain(identity::LISTS);
     nearest(path, known).map_or(String::new(), |known| format!("`{known}`"))
 }
 

@@ -5,9 +5,13 @@ mod build;
 mod compile;
 mod credential;
 mod discover;
+mod entries;
 pub mod fuzz;
+mod grants;
+mod identity;
 mod interpolate;
 mod mistake;
+mod names;
 mod plan;
 mod provider_file;
 mod rules;
@@ -23,8 +27,8 @@ use std::path::PathBuf;
 
 pub use mistake::Mistake;
 pub use snapshot::{
-    Audit, ConfiguredMode, DriverChoice, Engine, Journal, Keys, Log, LogLevel, Metrics, Models, Server,
-    Snapshot, Storage,
+    Audit, ConfiguredMode, DriverChoice, Engine, Identity, Journal, Keys, Log, LogLevel, Metrics, Models,
+    Server, Snapshot, Storage,
 };
 
 /// Where settings come from. The environment is passed in, so that a test can make one up.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 use crate::base::Secret;
+use crate::identity::{Alias, Allowance, Calendar, Gate, ModelRule, Tagging, UserPath, Workflow};
 use crate::provider::Provider;
 
 /// Everything that was set, in the form in which it is used.
@@ -19,6 +20,7 @@ pub struct Snapshot {
     /// Gets what names no provider and no known model.
     pub default_provider: Option<usize>,
     pub models: Models,
+    pub identity: Identity,
     pub metrics: Metrics,
     /// Asks providers for usage in streams, and hides the extra event from clients that did not ask.
     pub ask_usage_in_streams: bool,
@@ -65,6 +67,31 @@ pub struct Server {
     pub keep_alive_ms: u64,
     /// `None` lets streams finish however long they take.
     pub drain_timeout_ms: Option<u64>,
+}
+
+/// Who may ask and how much, as the settings say it. What is stored comes beside it.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Headers that name a user path, in lower case; the first that a request has counts.
+    pub user_path_headers: Vec<String>,
+    /// What the hashes of virtual keys are made with, where it is set.
+    pub pepper: Option<Secret>,
+    /// Budgets and rate limits that are in force.
+    pub allowances: Vec<Allowance>,
+    pub budgets_enabled: bool,
+    pub rate_limits_enabled: bool,
+    /// When the windows of budgets begin.
+    pub calendar: Calendar,
+    /// The models that a user path may use at most.
+    pub model_lists: Vec<(UserPath, Vec<ModelRule>)>,
+    pub gates: Vec<Gate>,
+    /// Whether a model that no gate speaks of is open.
+    pub models_enabled: bool,
+    pub aliases: Vec<Alias>,
+    /// The list of models shows aliases and nothing else.
+    pub lists_only_aliases: bool,
+    pub workflows: Vec<Workflow>,
+    pub tagging: Vec<Tagging>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

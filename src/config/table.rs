@@ -1,6 +1,8 @@
 //! Every setting, once: its path in the file, its unit, its default, its names in the environment, and its sentence.
 //! Reading, the plan of `ringway check` and `docs/configuration.md` are made from this table.
 
+use super::identity::WEEKDAYS;
+
 /// One setting.
 pub struct Setting {
     /// Groups and name, joined by dots.
@@ -105,6 +107,15 @@ pub const SETTINGS: &[Setting] = settings! {
     "server.keep_alive_interval" Kind::Millis(0), "15s", [], "How long a stream may be silent before the gateway sends a comment or a ping of the caller's dialect; 0 is never.";
     "auth.master_key" Kind::Secret, "", ["RINGWAY_MASTER_KEY", "GOMODEL_MASTER_KEY"], "The key that clients show as `Authorization: Bearer`, `x-api-key`, `api-key` or `x-goog-api-key`.";
     "auth.keys" Kind::SecretList, "", [], "Further keys that are as good as the master key, to change keys without a gap.";
+    "auth.key_pepper" Kind::Secret, "", ["RINGWAY_KEY_PEPPER"], "The secret that the hashes of virtual keys are made with; 16 bytes or more. Another one makes all keys of the gateway's own making invalid.";
+    "auth.user_path_header" Kind::Text, "X-Ringway-User-Path", ["USER_PATH_HEADER"], "The header that says which user path a request belongs to, where its key has none. `X-Ringway-User-Path` and `X-GoModel-User-Path` are understood as well.";
+    "budgets.enabled" Kind::Bool, "true", ["BUDGETS_ENABLED"], "Whether budgets are held; without any it has no effect.";
+    "budgets.time_zone" Kind::Text, "UTC", [], "The IANA time zone in which hourly, daily, weekly and monthly budgets begin.";
+    "budgets.reset_hour" Kind::Count(0), "0", [], "The hour at which days, weeks and months of budgets begin; 23 at most.";
+    "budgets.reset_minute" Kind::Count(0), "0", [], "The minute of that hour.";
+    "budgets.reset_weekday" Kind::Choice(&WEEKDAYS), "monday", [], "The day on which weeks of budgets begin.";
+    "budgets.reset_day" Kind::Count(1), "1", [], "The day on which months of budgets begin; in shorter months the last.";
+    "rate_limits.enabled" Kind::Bool, "true", ["RATE_LIMITS_ENABLED"], "Whether rate limits are held; without any it has no effect.";
     "metrics.enabled" Kind::Bool, "true", ["METRICS_ENABLED"], "Serves Prometheus metrics.";
     "metrics.path" Kind::Text, "/metrics", ["METRICS_ENDPOINT"], "Where they are.";
     "metrics.require_key" Kind::Bool, "false", [], "Whether they need a key like the API.";
@@ -129,6 +140,8 @@ pub const SETTINGS: &[Setting] = settings! {
     "models.default_provider" Kind::Text, "", [], "The provider of requests that name neither a provider nor a known model. With one provider it is that one.";
     "models.configured_mode" Kind::Choice(&["fallback", "allowlist", "merge"]), "fallback", ["CONFIGURED_PROVIDER_MODELS_MODE"], "What `models` of a provider means: used when its own list cannot be had; instead of it; or beside it.";
     "models.refresh_interval" Kind::Seconds(1), "3600", ["CACHE_REFRESH_INTERVAL"], "How often the providers' model lists are read again.";
+    "models.enabled_by_default" Kind::Bool, "true", ["MODELS_ENABLED_BY_DEFAULT"], "Whether a model may be used that no entry of `virtual_models` without a target opens to somebody.";
+    "models.only_aliases" Kind::Bool, "false", ["KEEP_ONLY_ALIASES_AT_MODELS_ENDPOINT"], "Whether the list of models shows aliases and nothing else.";
     "upstream.ca_file" Kind::File, "", [], "Certificates (PEM) that are trusted besides the system's.";
     "upstream.proxy_url" Kind::Url, "", ["HTTPS_PROXY", "https_proxy"], "An HTTP proxy that is asked for a tunnel to every `https` provider that NO_PROXY does not name.";
     "upstream.no_proxy" Kind::NameList, "", ["NO_PROXY", "no_proxy"], "Hosts that are reached without the proxy: names with or without a port, `.suffixes` or `*`, separated by commas.";

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod identity;
+
 use super::table::{Kind, PROVIDER_SETTINGS, SETTINGS, Setting};
 use super::*;
 
@@ -62,6 +64,10 @@ fn planned(snapshot: &Snapshot, path: &str) -> String {
 fn samples(setting: &Setting) -> [(&'static str, &'static str); 2] {
     match setting.kind {
         Kind::Text if setting.path == "models.default_provider" => [("one", "one"), ("two", "two")],
+        Kind::Text if setting.path == "budgets.time_zone" => {
+            [("Europe/Warsaw", "Europe/Warsaw"), ("Asia/Tokyo", "Asia/Tokyo")]
+        }
+        Kind::Text if setting.path == "auth.user_path_header" => [("X-A", "X-A"), ("X-B", "X-B")],
         Kind::Text => [("/a", "/a"), ("/b", "/b")],
         Kind::Secret => [("sk-0123456789abcd-one1", "****one1"), ("sk-0123456789abcd-two2", "****two2")],
         Kind::SecretList => [

@@ -13,6 +13,6 @@ pub use alias::Alias;
 pub use allowance::{Allowance, Measure, Origin, Strength, Subject};
 pub use path::UserPath;
 pub use period::{Calendar, Period, Window};
-pub use rule::ModelRule;
+pub use rule::{Gate, ModelRule};
 pub use tagging::Tagging;
 pub use workflow::{Features, Scope, Workflow};

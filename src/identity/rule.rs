@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::path::UserPath;
+
 /// Which models are meant. `/` alone and `provider/` mean the same as with a star.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ModelRule {
@@ -15,6 +17,13 @@ pub enum ModelRule {
     },
     /// A model of any provider; also the name of an alias.
     Model(Box<str>),
+}
+
+/// A model, or several, that only these places and what is below them may use; with no places named, everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gate {
+    pub rule: ModelRule,
+    pub user_paths: Vec<UserPath>,
 }
 
 impl ModelRule {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::key::Key;
 use crate::base::{Refusal, RefusalKind};
-use crate::identity::{ModelRule, UserPath};
+use crate::identity::{Gate, ModelRule, UserPath};
 
 /// The rules of a gateway. Immutable.
 #[derive(Clone, Debug)]
@@ -16,13 +16,6 @@ pub struct Access {
     gates: Vec<Gate>,
     /// Whether a model that no gate speaks of is open.
     is_open: bool,
-}
-
-/// A model, or several, that only these places and what is below them may use; with no places named, everybody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gate {
-    pub rule: ModelRule,
-    pub user_paths: Vec<UserPath>,
 }
 
 /// A model as it is asked for.

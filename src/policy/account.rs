@@ -13,6 +13,8 @@ pub struct Account {
     pub allowance: Allowance,
     calendar: Arc<Calendar>,
     counts: Arc<Counts>,
+    /// The current window, its beginning above its end: looking into a calendar takes longer than all the rest.
+    window: AtomicU64,
 }
 
 /// What goes with the id.
@@ -20,8 +22,6 @@ pub struct Account {
 struct Counts {
     meter: Meter,
     gauge: Gauge,
-    /// The current window, its beginning above its end: looking into a calendar takes longer than all the rest.
-    window: AtomicU64,
 }
 
 /// What was taken of one account.
@@ -55,12 +55,8 @@ impl Account {
     pub fn new(allowance: Allowance, calendar: &Arc<Calendar>, before: Option<&Account>) -> Account {
         let id: Arc<str> = allowance.id().into();
         let same = before.filter(|account| account.id == id);
-        let keeps_window = same.is_some_and(|account| account.calendar == *calendar);
         let counts = same.map(|account| account.counts.clone()).unwrap_or_default();
-        if !keeps_window {
-            counts.window.store(0, Ordering::Relaxed);
-        }
-        Account { id, allowance, calendar: calendar.clone(), counts }
+        Account { id, allowance, calendar: calendar.clone(), counts, window: AtomicU64::new(0) }
     }
 
     /// The window that holds this moment; `None` for what is counted at a time.
@@ -69,14 +65,14 @@ impl Account {
         if let Period::Seconds(_) = period {
             return Some(period.window(now_ms, &self.calendar));
         }
-        let cell = self.counts.window.load(Ordering::Relaxed);
+        let cell = self.window.load(Ordering::Relaxed);
         let known = Window { start_s: (cell >> 32) as u32, end_s: cell as u32 };
         if known.holds(now_ms) {
             return Some(known);
         }
         let window = period.window(now_ms, &self.calendar);
         let cell = u64::from(window.start_s) << 32 | u64::from(window.end_s);
-        self.counts.window.store(cell, Ordering::Relaxed);
+        self.window.store(cell, Ordering::Relaxed);
         Some(window)
     }
 

@@ -104,6 +104,8 @@ const INPUT_PICO: i128 = 3_000_000;
 const OUTPUT_PICO: i128 = 15_000_000;
 const DAY_MS: u64 = 86_400_000;
 
+type UnderWay = (Hold, Size, Tokens);
+
 struct Day {
     book: Book,
     observed: Observed,
@@ -111,8 +113,8 @@ struct Day {
     now_ms: u64,
     random: u64,
     refused: u32,
-    /// What ends or begins when: the agent, and what it waits for.
-    agenda: BTreeMap<(u64, u32), Option<(Hold, Size, Tokens)>>,
+    /// What begins or ends when, of which agent.
+    agenda: BTreeMap<(u64, u32), Option<UnderWay>>,
     turns: [u64; 4],
 }
 
@@ -148,8 +150,11 @@ impl Day {
         let applicable = self.book.of_caller(None, &UserPath::root(), &[]);
         match applicable.admit(self.now_ms, ask) {
             Ok(hold) => {
-                let output =
-                    if self.next() % 10 == 0 { 500 + self.next() % 6_000 } else { 40 + self.next() % 900 };
+                let output = if self.next().is_multiple_of(10) {
+                    500 + self.next() % 6_000
+                } else {
+                    40 + self.next() % 900
+                };
                 let used = Tokens { input: size.body_bytes * 10 / (35 + self.next() % 10), output };
                 let end_ms = self.now_ms + 2_000 + output * 20;
                 self.agenda.insert((end_ms, agent), Some((hold, size, used)));
