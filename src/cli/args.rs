@@ -36,6 +36,11 @@ pub enum Command {
     ///
     /// Nothing is started and nobody is called. Every mistake is listed with its file, line and column.
     Check(SettingsArgs),
+    /// Writes records of usage or of the audit log, as JSON lines or CSV, to the standard output.
+    ///
+    /// The oldest come first. Times are dates (2026-01-31, which begin at midnight UTC) or moments (2026-01-31T10:00:00Z).
+    /// The settings that `ringway serve` uses name the store; it is read and not changed, and the gateway may be running.
+    Export(ExportArgs),
     /// Runs a simulated provider: every dialect, and faults on request.
     ///
     /// It speaks OpenAI's API (chat, Responses, completions, embeddings, models), Anthropic's Messages, Gemini's
@@ -63,6 +68,42 @@ pub enum Command {
 pub struct ServeArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// Which records.
+    #[arg(value_enum)]
+    pub what: ExportArg,
+    /// The first moment; without it everything that is kept.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// The moment at which it ends, which is not part of it; without it now.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// How records are written.
+    #[arg(long, value_enum, default_value_t = FormatArg::Jsonl)]
+    pub format: FormatArg,
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportArg {
+    /// What was used and what it cost.
+    Usage,
+    /// The audit log.
+    Audit,
+    /// The attempts of audited exchanges at providers.
+    AuditAttempts,
+    /// Who changed what.
+    AdminChanges,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    Jsonl,
+    Csv,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! The command line: turns arguments into one of the things Ringway does. No logic of its own.
 
 mod args;
+mod export;
 mod serve;
 mod simulate;
 
@@ -21,6 +22,7 @@ pub fn main() -> ExitCode {
     match Args::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(settings) => check(&settings),
+        Command::Export(args) => export::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Completions { shell } => completions(shell),
     }

@@ -44,7 +44,7 @@ pub fn of_file(
     let mut reader = Reader { env, mistakes: &mut mistakes };
     let identity = identity::identity(&file.lists, &values, &names, &mut reader);
     let default_provider = default_provider(&values, &providers, &mut mistakes);
-    let data_dir = storage::data_dir(&values);
+    let data_dir = storage::data_dir(&values, env);
     let storage = storage::storage(&values, &data_dir, &mut mistakes);
     let mut warnings = std::mem::take(&mut mistakes.warnings);
     if keys.is_open() {
@@ -55,7 +55,8 @@ pub fn of_file(
     if !mistakes.list.is_empty() {
         return Err(mistakes.list);
     }
-    let plan = plan::render(&values, &server, &provider_plans, default_provider.map(|at| &*providers[at]));
+    let default = default_provider.map(|at| &*providers[at]);
+    let plan = plan::render(&values, &server, &provider_plans, default, &storage::line(&storage));
     Ok(Snapshot {
         server,
         keys,

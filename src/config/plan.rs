@@ -55,6 +55,7 @@ pub fn render(
     server: &Server,
     providers: &[OfProvider],
     default: Option<&Provider>,
+    store: &str,
 ) -> String {
     let mut out = String::from("listens on\n");
     let scheme = if server.tls.is_empty() { "http" } else { "https" };
@@ -71,6 +72,7 @@ pub fn render(
     } else if !providers.is_empty() {
         out.push_str("  requests that name no known model are refused: models.default_provider is not set\n");
     }
+    let _ = writeln!(out, "\nkeeps records and what is managed in\n  {store}");
     out.push_str("\nsettings\n");
     for (path, value, place) in values.lines(SETTINGS) {
         let _ = writeln!(out, "  {path:<28} {value}  ({place})");

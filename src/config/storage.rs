@@ -1,5 +1,6 @@
 //! Where things are kept: the folder of this machine, and the store with what it takes to reach it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::mistake::Mistakes;
@@ -8,14 +9,10 @@ use super::values::Values;
 use crate::base::Secret;
 
 /// The folder for what is kept on this machine. systemd may name several folders for state; the first is taken.
-pub fn data_dir(values: &Values) -> PathBuf {
+pub fn data_dir(values: &Values, env: &BTreeMap<String, String>) -> PathBuf {
     let named = values.text("data_dir").filter(|text| !text.is_empty());
-    let first = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
-    match named {
-        Some(text) if values.place("data_dir") == "STATE_DIRECTORY" => PathBuf::from(first(text)),
-        Some(text) => PathBuf::from(text),
-        None => PathBuf::from("data"),
-    }
+    let of_systemd = || env.get("STATE_DIRECTORY")?.split(':').next().filter(|text| !text.is_empty());
+    PathBuf::from(named.or_else(of_systemd).unwrap_or("data"))
 }
 
 /// The store. What its engine needs must be set; what others need may be.
@@ -54,6 +51,17 @@ pub fn storage(values: &Values, data_dir: &Path, mistakes: &mut Mistakes) -> Sto
         call_timeout_ms: number(values, "storage.timeout"),
         usage_kept_ms: kept_ms("usage.retention_days"),
         audit_kept_ms: kept_ms("audit.retention_days"),
+    }
+}
+
+/// The line of the plan.
+pub fn line(storage: &Storage) -> String {
+    match &storage.engine {
+        Engine::Sqlite { path } => format!("SQLite, {}", path.display()),
+        Engine::Postgres { .. } => "PostgreSQL, at storage.postgresql.url".to_owned(),
+        Engine::Mongo { database, .. } => {
+            format!("MongoDB, the database {database} at storage.mongodb.url")
+        }
     }
 }
 

@@ -25,8 +25,8 @@ pub enum ErrorKind {
     ReadOnly,
     /// Name, password or right are wrong.
     Refused,
-    /// The schema is of a later version than this program's.
-    Newer,
+    /// The schema is of another version than this program's.
+    OtherVersion,
     /// Another row has a value that may stand only once.
     Conflict,
     /// A value does not fit its column.
@@ -42,7 +42,7 @@ impl ErrorKind {
             ErrorKind::Down | ErrorKind::Late | ErrorKind::Busy => true,
             // An operator makes room, remounts, or puts the password right.
             ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::Refused => true,
-            ErrorKind::Newer | ErrorKind::Conflict | ErrorKind::Unfit | ErrorKind::Broken => false,
+            ErrorKind::OtherVersion | ErrorKind::Conflict | ErrorKind::Unfit | ErrorKind::Broken => false,
         }
     }
 
@@ -54,7 +54,7 @@ impl ErrorKind {
             ErrorKind::Full => "the store has no room left",
             ErrorKind::ReadOnly => "the store takes no writes",
             ErrorKind::Refused => "the store refused name, password or right",
-            ErrorKind::Newer => "the store is of a newer version",
+            ErrorKind::OtherVersion => "the store is of another version",
             ErrorKind::Conflict => "a value that may stand only once stands there already",
             ErrorKind::Unfit => "a value does not fit the store",
             ErrorKind::Broken => "the store is not as described",
@@ -65,15 +65,6 @@ impl ErrorKind {
 impl StoreError {
     pub fn new(kind: ErrorKind, what: impl fmt::Display) -> StoreError {
         StoreError { kind, what: what.to_string() }
-    }
-
-    /// The refusal of a store that a later program has opened.
-    pub fn newer(found: i64, known: u32) -> StoreError {
-        let what = format!(
-            "its schema has version {found} and this program knows versions up to {known}: \
-             start the newer Ringway that it was last used with, or name another store"
-        );
-        StoreError { kind: ErrorKind::Newer, what }
     }
 }
 

@@ -15,6 +15,7 @@ mod value;
 
 pub use error::{ErrorKind, StoreError};
 pub use export::{ExportError, ExportFormat, export};
+pub use migrate::Upgrade;
 pub use query::{By, Direction, Filter, Group, Groups, Op, Select, Sum, Summary};
 pub use schema::{Column, Index, Kind, Schema, Step, Table, Uniqueness};
 pub use value::{Columns, Row, Value};
@@ -29,20 +30,24 @@ pub enum Store {
 }
 
 impl Store {
-    /// Opens what the settings name, and brings it to this schema. Several processes may do so at once.
+    /// Opens what the settings name, and brings it to this schema where that is allowed. Several processes may do so at
+    /// once.
     ///
     /// The future must be awaited on a tokio runtime with time and I/O; connections live on that runtime.
-    pub async fn open(storage: &Storage, schema: &Schema) -> Result<Store, StoreError> {
+    pub async fn open(storage: &Storage, schema: &Schema, upgrade: Upgrade) -> Result<Store, StoreError> {
         let call_ms_max = storage.call_timeout_ms;
         Ok(match &storage.engine {
-            Engine::Sqlite { path } => Store::Sqlite(sqlite::Sqlite::open(path, call_ms_max, schema).await?),
+            Engine::Sqlite { path } => {
+                Store::Sqlite(sqlite::Sqlite::open(path, call_ms_max, schema, upgrade).await?)
+            }
             Engine::Postgres { url, connections_max } => {
                 let count = *connections_max;
-                let postgres = postgres::Postgres::open(url.reveal(), count, call_ms_max, schema).await?;
+                let postgres =
+                    postgres::Postgres::open(url.reveal(), count, call_ms_max, schema, upgrade).await?;
                 Store::Postgres(Box::new(postgres))
             }
             Engine::Mongo { url, database } => {
-                let mongo = mongo::Mongo::open(url.reveal(), database, call_ms_max, schema).await?;
+                let mongo = mongo::Mongo::open(url.reveal(), database, call_ms_max, schema, upgrade).await?;
                 Store::Mongo(Box::new(mongo))
             }
         })

@@ -14,7 +14,7 @@ use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, WriteConcern
 use mongodb::{Client, Collection, Database, IndexModel};
 
 use super::error::{ErrorKind, StoreError};
-use super::migrate::missing_steps;
+use super::migrate::{Upgrade, missing_steps};
 use super::query::{By, Filter, Group, Groups, Select, Sum, Summary};
 use super::schema::{Index, Schema, Step, Table, Uniqueness, VERSION_TABLE};
 use super::value::{Columns, Row, Value};
@@ -34,11 +34,12 @@ impl Mongo {
         database: &str,
         call_ms_max: u64,
         schema: &Schema,
+        upgrade: Upgrade,
     ) -> Result<Mongo, StoreError> {
         let options = options(url, call_ms_max).await?;
         let client = Client::with_options(options).map_err(|error| translated(&error))?;
         let mongo = Mongo { database: client.database(database), call_ms_max };
-        mongo.timed(mongo.bring_forward(schema)).await?;
+        mongo.timed(mongo.bring_forward(schema, upgrade)).await?;
         Ok(mongo)
     }
 
@@ -195,11 +196,11 @@ impl Mongo {
     }
 
     /// Every step may be taken twice, so two processes need no lock. The version only grows.
-    async fn bring_forward(&self, schema: &Schema) -> Result<(), StoreError> {
+    async fn bring_forward(&self, schema: &Schema, upgrade: Upgrade) -> Result<(), StoreError> {
         let versions: Collection<Document> = self.database.collection(VERSION_TABLE);
         let found = versions.find_one(doc! { "_id": 1_i64 }).await.map_err(|error| translated(&error))?;
         let found = found.as_ref().and_then(|found| documents::integer(found.get("version")?)).unwrap_or(0);
-        for step in missing_steps(schema, found)? {
+        for step in missing_steps(schema, found, upgrade)? {
             if let Step::CreateIndex(table, index) = step {
                 let created = self.collection(table).create_index(model(table, index)).await;
                 created.map_err(|error| translated(&error))?;

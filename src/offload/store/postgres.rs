@@ -14,7 +14,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Transaction};
 
 use super::error::{ErrorKind, StoreError};
-use super::migrate::missing_steps;
+use super::migrate::{Upgrade, missing_steps};
 use super::query::{Filter, Groups, Select, Summary};
 use super::schema::{Kind, Schema, Table};
 use super::sql::{self, Flavour, OnConflict, Statement};
@@ -57,6 +57,7 @@ impl Postgres {
         connections_max: usize,
         call_ms_max: u64,
         schema: &Schema,
+        upgrade: Upgrade,
     ) -> Result<Postgres, StoreError> {
         let (mut config, tls) = url::read(url)?;
         let connect_ms_max = STORE_CONNECT_MS_MAX.min(call_ms_max);
@@ -66,7 +67,7 @@ impl Postgres {
         }
         let permits = Semaphore::new(connections_max.clamp(1, Semaphore::MAX_PERMITS));
         let postgres = Postgres { config, tls, call_ms_max, permits, pool: Mutex::default() };
-        postgres.timed(postgres.bring_forward(schema)).await?;
+        postgres.timed(postgres.bring_forward(schema, upgrade)).await?;
         Ok(postgres)
     }
 
@@ -162,7 +163,7 @@ impl Postgres {
     }
 
     /// One transaction under a lock, so that a second process waits and then finds nothing left to do.
-    async fn bring_forward(&self, schema: &Schema) -> Result<(), StoreError> {
+    async fn bring_forward(&self, schema: &Schema, upgrade: Upgrade) -> Result<(), StoreError> {
         let mut lease = self.lease().await?;
         let encoding: String =
             lease.client.query_one("SHOW server_encoding", &[]).await.map_err(translated)?.get(0);
@@ -171,7 +172,7 @@ impl Postgres {
             return Err(StoreError::new(ErrorKind::Broken, what));
         }
         let transaction = lease.client.transaction().await.map_err(translated)?;
-        migrate(transaction, schema).await?;
+        migrate(transaction, schema, upgrade).await?;
         self.give_back(lease, Ok(())).await
     }
 
@@ -265,14 +266,14 @@ async fn in_transaction(
     Ok(rows)
 }
 
-async fn migrate(transaction: Transaction<'_>, schema: &Schema) -> Result<(), StoreError> {
+async fn migrate(transaction: Transaction<'_>, schema: &Schema, upgrade: Upgrade) -> Result<(), StoreError> {
     let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
     transaction.batch_execute(&lock).await.map_err(translated)?;
     for text in sql::version_table() {
         transaction.batch_execute(&text).await.map_err(translated)?;
     }
     let found: i64 = transaction.query_one(&sql::version(), &[]).await.map_err(translated)?.get(0);
-    for step in missing_steps(schema, found)? {
+    for step in missing_steps(schema, found, upgrade)? {
         transaction.batch_execute(&sql::step(Flavour::Postgres, &step)).await.map_err(translated)?;
     }
     transaction.batch_execute(&sql::set_version(schema.version)).await.map_err(translated)?;

@@ -13,7 +13,7 @@ use rusqlite::{Connection, InterruptHandle, OpenFlags, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::error::{ErrorKind, StoreError};
-use super::migrate::missing_steps;
+use super::migrate::{Upgrade, missing_steps};
 use super::query::{By, Filter, Group, Groups, Select, Sum, Summary};
 use super::schema::{Kind, Schema, Table};
 use super::sql::{self, Flavour, OnConflict, Statement};
@@ -27,11 +27,16 @@ pub struct Sqlite {
 
 impl Sqlite {
     /// Opens the file, or makes it, with the folders above it.
-    pub async fn open(path: &Path, call_ms_max: u64, schema: &Schema) -> Result<Sqlite, StoreError> {
+    pub async fn open(
+        path: &Path,
+        call_ms_max: u64,
+        schema: &Schema,
+        upgrade: Upgrade,
+    ) -> Result<Sqlite, StoreError> {
         // Others' locks are waited for within a call.
         let lock_wait = Duration::from_millis(call_ms_max / 2);
         let (file, schema) = (path.to_owned(), *schema);
-        let open = move || open_to_write(&file, lock_wait, &schema);
+        let open = move || open_to_write(&file, lock_wait, &schema, upgrade);
         let writer = Worker::start("store-write", call_ms_max, open).await?;
         let file = path.to_owned();
         let reader = Worker::start("store-read", call_ms_max, move || open_to_read(&file, lock_wait)).await?;
@@ -144,13 +149,21 @@ pub(super) fn cut(summary: &Summary, mut groups: Vec<Group>) -> Groups {
     Groups { groups, is_cut }
 }
 
-fn open_to_write(path: &Path, lock_wait: Duration, schema: &Schema) -> Result<Connection, StoreError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        make_folder(folder)?;
+fn open_to_write(
+    path: &Path,
+    lock_wait: Duration,
+    schema: &Schema,
+    upgrade: Upgrade,
+) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if upgrade == Upgrade::Forward {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.map_or(Ok(()), make_folder)?;
     }
-    let mut connection = Connection::open(path).map_err(|error| named(path, &error))?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &error))?;
     prepare(&connection, lock_wait).map_err(|error| named(path, &error))?;
-    bring_forward(&mut connection, schema).map_err(|error| match error {
+    bring_forward(&mut connection, schema, upgrade).map_err(|error| match error {
         Trouble::Own(error) => error,
         Trouble::Engine(error) => named(path, &error),
     })?;
@@ -197,13 +210,13 @@ impl From<rusqlite::Error> for Trouble {
 }
 
 /// One transaction, whose lock makes a second process wait and then find nothing left to do.
-fn bring_forward(connection: &mut Connection, schema: &Schema) -> Result<(), Trouble> {
+fn bring_forward(connection: &mut Connection, schema: &Schema, upgrade: Upgrade) -> Result<(), Trouble> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for text in sql::version_table() {
         transaction.execute(&text, [])?;
     }
     let found: i64 = transaction.query_row(&sql::version(), [], |row| row.get(0))?;
-    for step in missing_steps(schema, found).map_err(Trouble::Own)? {
+    for step in missing_steps(schema, found, upgrade).map_err(Trouble::Own)? {
         transaction.execute(&sql::step(Flavour::Sqlite, &step), [])?;
     }
     transaction.execute(&sql::set_version(schema.version), [])?;
@@ -355,4 +368,46 @@ fn translated(error: &rusqlite::Error) -> StoreError {
         _ => ErrorKind::Broken,
     };
     StoreError::new(kind, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offload::store::tables::{RUNTIME_SETTINGS, SCHEMA};
+
+    /// The second call after SQLite was told by a pragma to behave as the disk would.
+    fn check(pragma: &str, want: ErrorKind) {
+        let name = format!("ringway-sqlite-{}-{pragma}.db", std::process::id());
+        let file = std::env::temp_dir().join(name.replace([' ', '='], "_"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = Sqlite::open(&file, 60_000, &SCHEMA, Upgrade::Forward).await.unwrap();
+            let row = |name: &str, bytes: usize| {
+                let row = Row::new(&RUNTIME_SETTINGS).with("name", Value::text(name));
+                row.with("value", Value::Json("x".repeat(bytes))).with("updated_at_ms", Value::TimeMs(1))
+            };
+            store.insert(&RUNTIME_SETTINGS, vec![row("a", 1)]).await.unwrap();
+            let pragma = pragma.to_owned();
+            store
+                .writer
+                .call(move |connection| connection.execute_batch(&format!("PRAGMA {pragma}")))
+                .await
+                .unwrap();
+            let batch = vec![row("b", 1), row("c", 100_000)];
+            let error = store.insert(&RUNTIME_SETTINGS, batch).await.unwrap_err();
+            assert_eq!((error.kind, error.kind.is_passing()), (want, true), "{error}");
+            // Nothing of the batch was written, and reading goes on.
+            let rows = store.select(Select::new(&RUNTIME_SETTINGS, Filter::all(), 9)).await;
+            assert_eq!(rows, Ok(vec![row("a", 1)]));
+        });
+        for ending in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{ending}", file.display()));
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_one_that_takes_no_writes() {
+        check("max_page_count=1", ErrorKind::Full);
+        check("query_only=1", ErrorKind::ReadOnly);
+    }
 }
