@@ -119,6 +119,8 @@ fn the_example_is_accepted_as_it_is_and_with_every_line_in_force() {
     for name in ["cert.pem", "key.pem", "ca.pem", "secret"] {
         std::fs::write(folder.join(name), "x").expect("a file");
     }
+    let prices = "{\"ringway_prices\":1,\"date\":\"2026-01-01\"}\n";
+    std::fs::write(folder.join("prices.jsonl"), prices).expect("a file");
     for (name, text) in [("as-it-is.yaml", &text), ("whole.yaml", &whole)] {
         let text = text.replace("/etc/ringway/providers", &folder.join("providers").display().to_string());
         let text = text.replace("/etc/ringway", &folder.display().to_string());

@@ -41,6 +41,11 @@ pub enum Command {
     /// The oldest come first. Times are dates (2026-01-31, which begin at midnight UTC) or moments (2026-01-31T10:00:00Z).
     /// The settings that `ringway serve` uses name the store; it is read and not changed, and the gateway may be running.
     Export(ExportArgs),
+    /// Shows, checks, imports and joins price lists.
+    ///
+    /// Prices are kept in catalogues: JSON lines with whole pico-dollars per token. docs/prices.md has the format.
+    #[command(subcommand)]
+    Prices(PricesCommand),
     /// Runs a simulated provider: every dialect, and faults on request.
     ///
     /// It speaks OpenAI's API (chat, Responses, completions, embeddings, models), Anthropic's Messages, Gemini's
@@ -112,6 +117,42 @@ pub struct SettingsArgs {
     /// are looked for.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PricesCommand {
+    /// Shows what a model costs today, at every provider that lists it.
+    Show {
+        /// The model, such as gpt-5, or provider/model for one provider.
+        model: String,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+    /// Checks a price list and says what is in it.
+    Check {
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Turns a public price list into a catalogue, on standard output.
+    Import {
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Its format: litellm, genai-prices, models.dev, model-list, or a provider's name for the list that its own API
+        /// serves. Found out when left out.
+        #[arg(long, value_name = "FORMAT")]
+        from: Option<String>,
+        /// What the prices are said to come from; the file's name when left out.
+        #[arg(long, value_name = "TEXT")]
+        source: Option<String>,
+        /// The day of the list, such as 2026-09-01.
+        #[arg(long, value_name = "DAY")]
+        date: String,
+    },
+    /// Joins catalogues into one, on standard output: what the first lists stays, the others fill it up.
+    Join {
+        #[arg(required = true, value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 
 mod args;
 mod export;
+mod prices;
 mod serve;
 mod simulate;
 
@@ -23,6 +24,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(settings) => check(&settings),
         Command::Export(args) => export::run(&args),
+        Command::Prices(command) => prices::run(&command),
         Command::Simulate(args) => simulate::run(&args),
         Command::Completions { shell } => completions(shell),
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::discover::{self, Found};
 use super::entries::Reader;
 use super::mistake::{Mistake, Mistakes, nearest};
+use super::prices::{self, price_names};
 use super::snapshot::{
     Audit, ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot,
 };
@@ -46,6 +47,7 @@ pub fn of_file(
     let default_provider = default_provider(&values, &providers, &mut mistakes);
     let data_dir = storage::data_dir(&values, env);
     let storage = storage::storage(&values, &data_dir, &mut mistakes);
+    let prices = prices::read(&values, &file.price_overrides, price_names(&files), &mut mistakes);
     let mut warnings = std::mem::take(&mut mistakes.warnings);
     if keys.is_open() {
         warnings.push(
@@ -69,6 +71,7 @@ pub fn of_file(
             path: values.text("metrics.path").unwrap_or("/metrics").to_owned(),
             needs_key: values.bool("metrics.require_key"),
         },
+        prices,
         ask_usage_in_streams: values.bool("usage.ask_in_streams"),
         drops_unsupported: values.text("translation.on_unsupported") == Some("drop"),
         responses_bytes_max: usize::try_from(values.number("responses.memory_max").unwrap_or_default())
@@ -94,6 +97,8 @@ struct FileSettings {
     tls: Vec<Node>,
     /// Lists and groups of identity, by path.
     lists: BTreeMap<String, Node>,
+    /// Prices of single models, by selector.
+    price_overrides: Vec<(Node, Node)>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "settings are read from a file")]
@@ -137,6 +142,12 @@ fn flatten_group(group: &Node, prefix: &str, file: &mut FileSettings, mistakes: 
                 file.providers = members.map(|(name, _, node)| (name.to_owned(), node.clone())).collect();
             }
             ("server.tls", Value::List(items)) => file.tls = items.clone(),
+            ("prices.overrides", Value::Null) => {}
+            ("prices.overrides", Value::Map(members)) => file.price_overrides = members.clone(),
+            ("prices.overrides", _) => {
+                let what = format!("{} stands here", value.kind());
+                mistakes.add(&value.place, &path, what, "models, each with its prices");
+            }
             ("providers", _) => mistakes.add(
                 &value.place,
                 &path,
@@ -184,6 +195,8 @@ fn hint(path: &str) -> String {
         "tagging",
         "providers",
         "server.tls",
+        "prices",
+        "prices.overrides",
     ];
     let known = SETTINGS.iter().map(|setting| setting.path).chain(groups);
     let known = known.chain(identity::LISTS);

@@ -63,6 +63,7 @@ pub fn provider(
     Some(Provider {
         name: instance.name.to_owned(),
         kind: file.kind.clone(),
+        priced_as: file.priced_as.clone(),
         credentials: shown.credentials(instance, &static_lines, mistakes),
         routes: routes(file, &base_path, &query),
         messages_stream: route(file.messages_stream.as_deref(), &base_path, &query),

@@ -13,6 +13,7 @@ mod interpolate;
 mod mistake;
 mod names;
 mod plan;
+mod prices;
 mod provider_file;
 mod rules;
 mod service_account;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use mistake::Mistake;
+pub use prices::{PriceSettings, price_names, read_price_list};
 pub use snapshot::{
     Audit, ConfiguredMode, DriverChoice, Engine, Identity, Journal, Keys, Log, LogLevel, Metrics, Models,
     Server, Snapshot, Storage,

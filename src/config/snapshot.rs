@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
+use super::prices::PriceSettings;
 use crate::base::Secret;
 use crate::identity::{Alias, Allowance, Calendar, Gate, ModelRule, Tagging, UserPath, Workflow};
 use crate::provider::Provider;
@@ -22,6 +23,7 @@ pub struct Snapshot {
     pub models: Models,
     pub identity: Identity,
     pub metrics: Metrics,
+    pub prices: PriceSettings,
     /// Asks providers for usage in streams, and hides the extra event from clients that did not ask.
     pub ask_usage_in_streams: bool,
     /// Sends a translated request without what the provider's dialect cannot say, instead of refusing it.

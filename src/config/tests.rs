@@ -9,6 +9,8 @@ mod identity;
 
 use super::table::{Kind, PROVIDER_SETTINGS, SETTINGS, Setting};
 use super::*;
+use crate::ledger::price::{Named, Rate};
+use crate::ledger::usage::Mode;
 
 /// Variables and their values.
 type Env<'e> = &'e [(&'e str, &'e str)];
@@ -75,7 +77,12 @@ fn samples(setting: &Setting) -> [(&'static str, &'static str); 2] {
             ("sk-0123456789abcd-two2,b", "****two2, ****"),
         ],
         Kind::Document => [("/a.json", "****"), ("/b.json", "****")],
+        Kind::File if setting.path == "prices.file" => [(LIST, LIST), (OTHER_LIST, OTHER_LIST)],
         Kind::File => [("/proc/sys", "/proc/sys"), ("/sys", "/sys")],
+        Kind::DatabaseUrl(schemes) if schemes.contains(&"mongodb") => {
+            [("mongodb://a/b", "mongodb://a/b"), ("mongodb://c/d", "mongodb://c/d")]
+        }
+        Kind::DatabaseUrl(_) => [("postgres://a/b", "postgres://a/b"), ("postgres://c/d", "postgres://c/d")],
         Kind::Bool => [("yes", "true"), ("off", "false")],
         Kind::Count(_) => [("7", "7"), ("8", "8")],
         Kind::Bytes => [("3K", "3072 bytes"), ("1M", "1048576 bytes")],
@@ -91,6 +98,10 @@ fn samples(setting: &Setting) -> [(&'static str, &'static str); 2] {
         Kind::Url => [("http://u:pw@one:1", "http://****@one:1"), ("http://two:2", "http://two:2")],
     }
 }
+
+/// Price lists that can be read.
+const LIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/prices/by-hand.jsonl");
+const OTHER_LIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/prices/catalogue");
 
 #[test]
 fn for_every_setting_environment_beats_file_beats_default() {
@@ -439,4 +450,31 @@ fn two_types_do_not_share_a_prefix() {
     let text = format!("providers_dir: {}\n", folder.display());
     bad(&text, &[], &["mine: env: `OPENAI` is the prefix of `openai` already"]);
     std::fs::remove_dir_all(folder).expect("the folder is there");
+}
+
+#[test]
+fn prices_of_single_models_are_read_or_refused_with_their_place() {
+    let text = "providers: {one: {type: openai, api_key: k}}\nprices:\n  overrides:\n    our-model: {input_per_mtok: 0.40, \
+                output_per_mtok: 1.20, tiers: [{above_tokens: 9, input_per_mtok: 2}]}\n";
+    let prices = good(text, &[]).prices.prices;
+    let input = |asked: &str, tokens: u64| {
+        let named = Named { provider: "one", priced_as: "openai", asked, answered: None };
+        prices.find(named, 0)?.rates(Mode::Standard, tokens)?.get(Rate::Input)
+    };
+    assert_eq!([input("our-model", 9), input("our-model", 10)], [Some(400_000), Some(2_000_000)]);
+    assert_eq!(input("another-model", 1), None);
+    let wrong = "providers: {one: {type: openai, api_key: k}}\nprices:\n  overrides:\n    m: {input_per_mtoken: 1, per_image: 2}\n    \
+                 n: cheap\n    o: {input_per_mtok: 1, tiers: [{input_per_mtok: 2}]}\n    p: {}\n  fiel: x\n";
+    bad(
+        wrong,
+        &[],
+        &[
+            "FILE:8:3: prices.fiel: is not a setting; expected `prices.file`",
+            "FILE:4:27: prices.overrides.m.input_per_mtoken: is no price; expected a price such as input_per_mtok; `input_per_mtok` is near",
+            "FILE:4:41: prices.overrides.m.per_image: `2` cannot be taken; expected a price per token",
+            "FILE:5:8: prices.overrides.n: a single value stands here",
+            "FILE:6:36: prices.overrides.o: this tier has no size",
+            "FILE:7:5: prices.overrides.p: no price is set",
+        ],
+    );
 }

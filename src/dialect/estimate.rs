@@ -1,6 +1,10 @@
 //! How many tokens a request is, about: for providers that cannot be asked. A rule of thumb over the bytes of its texts, the
 //! same for every model; never a tokenizer.
 
+mod text;
+
+pub use text::tokens_of;
+
 use super::endpoint::Grammar;
 use crate::wire::json::{Kind, Node};
 

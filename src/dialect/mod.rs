@@ -1,5 +1,6 @@
 //! What the LLM APIs mean by their bytes. Knows grammars; no provider names, no URLs, no keys.
 
+pub mod bill;
 pub mod chat;
 pub mod converse;
 pub mod endpoint;

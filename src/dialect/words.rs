@@ -19,6 +19,9 @@ words! {
     ERROR "\"error\"",
     USAGE "\"usage\"",
     FINISH_REASON "\"finish_reason\"",
+    SERVICE_TIER "\"service_tier\"",
+    /// The end of the kind of an item that is a call.
+    CALL "_call\"",
     /// Kinds of Anthropic's events that are about the whole message.
     MESSAGE "message_",
     /// The last events of a response.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::log::Level;
-use super::store::{Store, StoreError, tables};
+use super::store::{Store, StoreError, Upgrade, tables};
 use super::{Compiled, Offload};
 use crate::base::clock;
 use crate::base::limits::{RECORDS_PAUSE_MS_MAX, RECORDS_PAUSE_MS_MIN, RECORDS_TURN_MS, STORE_SWEEP_ROWS};
@@ -73,7 +73,7 @@ impl Records {
             return Ok(store.clone());
         }
         let storage = self.compiled.borrow().snapshot.storage.clone();
-        let store = Rc::new(Store::open(&storage, &tables::SCHEMA).await?);
+        let store = Rc::new(Store::open(&storage, &tables::SCHEMA, Upgrade::Forward).await?);
         *self.store.borrow_mut() = Some(store.clone());
         Ok(store)
     }

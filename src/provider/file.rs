@@ -41,6 +41,10 @@ pub struct ProviderFile {
     pub forward_headers: Vec<String>,
     pub usage_in_streams: UsageInStreams,
     pub edits: Vec<BodyEdit>,
+    /// The name under which catalogues list its prices.
+    pub priced_as: String,
+    /// Names that public price lists have for it.
+    pub price_names: Vec<String>,
     /// What a request that comes from another dialect must respect.
     pub rules: Rules,
     /// The same for some of its models; the first that fits counts.

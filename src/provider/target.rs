@@ -18,6 +18,8 @@ pub struct Provider {
     pub name: String,
     /// The provider file's name.
     pub kind: String,
+    /// The name under which catalogues list its prices.
+    pub priced_as: String,
     pub origin: Origin,
     /// Used in turn.
     pub credentials: Vec<Credential>,

@@ -222,7 +222,11 @@ impl Tally {
 
     /// What the provider said it counted; `is_expected` when an answer like this one should say it.
     pub fn usage(&mut self, usage: Usage, is_expected: bool) {
-        self.usage = usage;
+        // By now the model is known, and with it what the provider's counts mean.
+        self.usage = self
+            .provider
+            .as_ref()
+            .map_or(usage, |named| usage.by(named.upstream.provider.rules_for(&named.model).usage));
         self.states_usage = is_expected;
     }
 

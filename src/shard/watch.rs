@@ -7,6 +7,7 @@ use crate::base::Span;
 use crate::base::fault::FaultKind;
 use crate::base::limits::TRANSLATED_BYTES_MAX;
 use crate::config::Server;
+use crate::dialect::bill::Bill;
 use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::dialect::middle::ProviderError;
 use crate::dialect::translate::{self, StreamFault, Translation};
@@ -26,7 +27,7 @@ pub enum Watch {
     /// Where the lines of any other stream end.
     Tail(Tail),
     /// The usage in a JSON answer.
-    Json(Grammar, Option<Box<Capture>>),
+    Json(Grammar, Option<Box<Capture>>, Bill),
 }
 
 /// A whole answer in another dialect.
@@ -62,7 +63,7 @@ impl Watch {
                 Watch::Events(Box::new(Watcher::new(grammar, call.hides_usage, server.event_bytes_max)))
             }
             (true, _) => Watch::Tail(Tail::default()),
-            (false, true) => Watch::Json(grammar, None),
+            (false, true) => Watch::Json(grammar, None, Bill::default()),
             (false, false) => Watch::Nothing,
         }
     }
@@ -95,7 +96,10 @@ impl Watch {
         match self {
             Watch::Nothing => {}
             Watch::Tail(tail) => data().for_each(|data| tail.take(data)),
-            Watch::Json(grammar, capture) => watch_json(*grammar, capture, usage, turn, members),
+            Watch::Json(grammar, capture, bill) => {
+                data().for_each(|data| bill.take(*grammar, data, usage));
+                watch_json(*grammar, capture, usage, turn, members);
+            }
             Watch::Events(watcher) => {
                 for data in data() {
                     watcher.take(data, stage).map_err(|_| FaultKind::EventTooLarge)?;
@@ -150,7 +154,7 @@ impl Watch {
             // What is no JSON has no answer in it, and that is told as an error.
             Watch::Whole(_) => true,
             // Without a length, the end of the connection may be a cut: the JSON tells.
-            Watch::Json(_, capture) => {
+            Watch::Json(_, capture, _) => {
                 let is_whole = capture.as_ref().is_none_or(|capture| capture.ended_well());
                 is_whole || !is_until_close
             }
@@ -181,7 +185,7 @@ impl Watch {
         match self {
             Watch::Events(watcher) => usage.merge(watcher.usage),
             Watch::Translated(stream) => usage.merge(stream.usage),
-            Watch::Json(grammar, Some(capture)) => {
+            Watch::Json(grammar, Some(capture), _) => {
                 if let Some((value, Kind::Object)) = capture.value(facts::usage_key(*grammar)[0]) {
                     usage.merge(facts::read_usage(*grammar, value, &mut Vec::new()));
                 }

@@ -23,7 +23,7 @@ fn every_command_explains_itself() {
         .and_then(|(_, rest)| rest.split_once("\n\n"))
         .map(|(list, _)| list.lines().filter_map(|line| line.split_whitespace().next()).collect())
         .expect("a list of commands");
-    for wanted in ["serve", "check", "simulate", "completions"] {
+    for wanted in ["serve", "check", "prices", "simulate", "completions"] {
         assert!(commands.contains(&wanted), "{overview}");
     }
     for part in ["Examples:", "OPENAI_API_KEY", "Exit codes:"] {
@@ -47,6 +47,34 @@ fn every_command_explains_itself() {
         }
     }
     assert!(text(&ringway(&["--version"], &[]).stdout).starts_with("ringway "));
+}
+
+#[test]
+fn price_lists_are_shown_checked_imported_and_joined() {
+    let folder = std::env::temp_dir().join(format!("ringway-prices-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (list, own) = (folder.join("list.json"), folder.join("own.jsonl"));
+    let map = r#"{"gpt-5": {"litellm_provider": "openai", "input_cost_per_token": 1.25e-06}, "x-latest": {"litellm_provider": "openai", "input_cost_per_token": 1e-06}}"#;
+    std::fs::write(&list, map).expect("a file");
+    let list = list.to_str().expect("UTF-8");
+    let imported = ringway(&["prices", "import", list, "--date", "2026-01-02", "--source", "a page"], &[]);
+    let catalogue = text(&imported.stdout);
+    let want = "{\"ringway_prices\":1,\"date\":\"2026-01-02\"}\n\
+                {\"provider\":\"openai\",\"model\":\"gpt-5\",\"source\":\"a page\",\"prices\":{\"input\":1250000}}\n";
+    assert_eq!(catalogue, want);
+    assert!(text(&imported.stderr).contains("1 left out: a name that means whatever is newest"));
+    std::fs::write(&own, &catalogue).expect("a file");
+    let own = own.to_str().expect("UTF-8");
+    assert_eq!(text(&ringway(&["prices", "join", own, own], &[]).stdout), catalogue);
+    assert!(text(&ringway(&["prices", "check", own], &[]).stdout).contains("1 prices and 0 further names"));
+    let env = [("OPENAI_API_KEY", "k"), ("RINGWAY_PRICES_FILE", own)];
+    let shown = text(&ringway(&["prices", "show", "gpt-5"], &env).stdout);
+    assert!(shown.starts_with("openai/gpt-5 (a page)") && shown.contains("1.25"), "{shown}");
+    let unknown = ringway(&["prices", "show", "gpt-5-latest"], &env);
+    assert_eq!((unknown.status.code(), text(&unknown.stdout).is_empty()), (Some(2), true));
+    let wrong = ringway(&["prices", "check", list], &[]);
+    assert!(text(&wrong.stderr).contains("the first line must be"), "{}", text(&wrong.stderr));
+    let _ = std::fs::remove_dir_all(folder);
 }
 
 #[test]

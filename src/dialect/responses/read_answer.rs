@@ -4,8 +4,8 @@ use super::blocks::{Blocks, Emit};
 use super::errors::{broken_answer, read_error};
 use super::fields::{seconds, text_of};
 use crate::dialect::middle::{Event, Finish, FinishReason, Rules, Start};
-use crate::dialect::openai;
-use crate::ledger::usage::{ServerTool, Usage};
+use crate::dialect::{bill, openai};
+use crate::ledger::usage::Usage;
 use crate::wire::json::{Kind, Node};
 
 /// Reads a whole (non-stream) answer: Start, blocks, Finish, Usage, End, or an Error.
@@ -47,7 +47,7 @@ pub fn usage_of(response: Node<'_>) -> Option<Usage> {
     usage.mode = tier.and_then(|tier| openai::mode(tier.raw()));
     let counted = usage.tools;
     for item in output.into_iter().flat_map(Node::items) {
-        if let Some(tool) = item.get("type").and_then(Node::text).as_deref().and_then(tool_of) {
+        if let Some(tool) = item.get("type").and_then(Node::text).as_deref().and_then(bill::tool_of) {
             usage.tools.add(tool, 1);
         }
     }
@@ -55,18 +55,6 @@ pub fn usage_of(response: Node<'_>) -> Option<Usage> {
         usage.tools = counted;
     }
     Some(usage)
-}
-
-/// The tool whose call an item of the output is. Calls that the client answers are none, and calls of MCP servers cost
-/// nothing at the provider.
-fn tool_of(kind: &str) -> Option<ServerTool> {
-    match kind {
-        "web_search_call" => Some(ServerTool::WebSearch),
-        "file_search_call" => Some(ServerTool::FileSearch),
-        "code_interpreter_call" => Some(ServerTool::CodeExecution),
-        "image_generation_call" => Some(ServerTool::Other),
-        _ => None,
-    }
 }
 
 pub fn start<'d>(response: Node<'d>) -> Start<'d> {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use super::date::{is_moving, without_date};
 use super::entry::{Body, Entry};
@@ -121,15 +122,15 @@ impl Catalogue {
                 if from.is_empty() { "" } else { " with one first day" }
             )
         });
-        let has = |provider: &str, model: &str| {
-            all.binary_search_by(|entry| {
-                (entry.provider.as_str(), entry.model.as_str()).cmp(&(provider, model))
-            })
-            .is_ok_and(|_| true)
-        };
+        let priced: BTreeSet<(&str, &str)> = all
+            .iter()
+            .filter(|entry| matches!(entry.body, Body::Price(_)))
+            .map(|entry| (entry.provider.as_str(), entry.model.as_str()))
+            .collect();
+        let has = |provider, model| priced.contains(&(provider, model));
         let lost = all.iter().filter_map(|entry| match &entry.body {
-            Body::As(other) if !has(&entry.provider, other) => Some(format!(
-                "`{}` of `{}` is another name of `{other}`, which is not there",
+            Body::As(other) if !has(entry.provider.as_str(), other.as_str()) => Some(format!(
+                "`{}` of `{}` is another name of `{other}`, which has no price",
                 entry.model, entry.provider
             )),
             _ => None,

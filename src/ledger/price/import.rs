@@ -118,6 +118,7 @@ impl Imported {
         let before = self.entries.len();
         self.entries.dedup_by(|later, first| later.key() == first.key());
         let doubles = before - self.entries.len();
+        merge::drop_lost_names(&mut self.entries);
         if doubles > 0 {
             *self.left_out.entry(TWICE).or_default() += doubles;
         }

@@ -78,13 +78,13 @@ fn set(price: &mut Price, above: u64, name: &str, text: &str) -> Result<(), Wron
         return if is_dollars {
             Ok(())
         } else {
-            Err(wrong_field(name, text, "USD: no other currency is counted"))
+            Err(refused(name, text, "USD: no other currency is counted"))
         };
     }
     if OTHER_UNITS.contains(&name) {
-        return Err(wrong_field(name, text, "a price per token, request or call: usage counts nothing else"));
+        return Err(refused(name, text, "a price per token, request or call: usage counts nothing else"));
     }
-    let each = || pico_each(text).ok_or_else(|| wrong_field(name, text, "dollars, in whole pico-dollars"));
+    let each = || pico_each(text).ok_or_else(|| refused(name, text, "dollars, in whole pico-dollars"));
     if name == "per_request" {
         price.request = Some(each()?);
         return Ok(());
@@ -101,9 +101,13 @@ fn set(price: &mut Price, above: u64, name: &str, text: &str) -> Result<(), Wron
     let rate = FIELDS.iter().find(|(known, _)| *known == field).map(|(_, rate)| *rate);
     let rate = rate.ok_or_else(|| wrong_field(name, "is no price", "a price such as input_per_mtok"))?;
     let expected = "dollars per million tokens, such as 2.50, in whole pico-dollars per token";
-    let amount = per_token_of_million(text).ok_or_else(|| wrong_field(name, text, expected))?;
+    let amount = per_token_of_million(text).ok_or_else(|| refused(name, text, expected))?;
     price.rates_mut(mode, above).set(rate, amount);
     Ok(())
+}
+
+fn refused(name: &str, text: &str, expected: &str) -> WrongField {
+    wrong_field(name, &format!("`{text}` cannot be taken"), expected)
 }
 
 fn wrong_field(name: &str, what: &str, expected: &str) -> WrongField {

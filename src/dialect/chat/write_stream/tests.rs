@@ -160,7 +160,7 @@ fn what_is_read_and_written_is_read_as_the_same() {
         r#"{"id":"i","choices":[{"index":0,"delta":{"tool_calls":[{"index":4,"id":"a","function":{"name":"f","arguments":"{\"a\""}}]}}]}"#,
         r#"{"id":"i","choices":[{"index":0,"delta":{"tool_calls":[{"index":4,"function":{"arguments":":2}"}}]},"finish_reason":"stop"}]}"#,
         r#"{"id":"i","choices":[{"index":1,"delta":{},"finish_reason":"length"}]}"#,
-        r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#,
+        r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}"#,
         "[DONE]",
     ];
     let read = |chunks: &[String]| {

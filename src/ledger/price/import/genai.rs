@@ -2,7 +2,7 @@
 //! million tokens.
 
 use super::{BROAD, BY_HOUR, Imported, NOT_EXACT, Names, OTHERS, decimal, priced};
-use crate::ledger::price::date::is_moving;
+use crate::ledger::price::date::{is_day, is_moving};
 use crate::ledger::price::entry::{Body, Entry};
 use crate::ledger::price::rates::{Price, Rate, per_token_of_million, pico_each};
 use crate::ledger::usage::Mode;
@@ -102,7 +102,7 @@ fn read_prices(model: Node<'_>, name: &str, source: &str) -> Result<Vec<(String,
     for dated in prices.items() {
         let constraint = dated.get("constraint");
         let from = constraint.and_then(|c| c.get("start_date")).and_then(Node::text).unwrap_or_default();
-        if constraint.is_some() && from.is_empty() {
+        if constraint.is_some() && !is_day(&from) {
             return Err(BY_HOUR);
         }
         let Some(prices) = dated.get("prices") else { continue };

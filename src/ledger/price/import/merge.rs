@@ -15,7 +15,8 @@ pub struct Merged {
 }
 
 /// Joins the lines of two catalogues, model by model. Where both list a model, the first's prices stay; the second adds that
-/// a date may follow the name, and, where its newest price agrees, what the model cost before.
+/// a date may follow the name. Where the second knows several days and the first only one price, which is that of one of
+/// those days, it takes that day's place: what came before and what comes after is the second's.
 pub fn merge(first: Vec<Entry>, second: Vec<Entry>) -> Merged {
     let (first, second) = (by_model(first), by_model(second));
     let mut merged = Merged::default();
@@ -27,17 +28,13 @@ pub fn merge(first: Vec<Entry>, second: Vec<Entry>) -> Merged {
         let mut ours = ours.clone();
         let is_dated = theirs.iter().any(|entry| entry.is_dated);
         ours.iter_mut().for_each(|entry| entry.is_dated |= is_dated);
-        if let (Some(price), Some(newest)) =
-            (ours.last().and_then(price_of), theirs.last().and_then(price_of))
-        {
-            if !agree(price, newest) {
-                merged.differ.push(key.clone());
-            } else if let ([only], [past @ .., newest]) = (&mut ours[..], &theirs[..])
-                && only.from.is_empty()
-                && !past.is_empty()
-            {
-                only.from = newest.from.clone();
-                merged.entries.extend(past.iter().cloned());
+        match place_in(&ours, theirs) {
+            None => {}
+            Some(Place::Nowhere) => merged.differ.push(key.clone()),
+            Some(Place::At(at)) => {
+                ours[0].from = theirs[at].from.clone();
+                merged.entries.extend(theirs[..at].iter().cloned());
+                merged.entries.extend(theirs[at + 1..].iter().cloned());
             }
         }
         merged.entries.extend(ours);
@@ -46,6 +43,21 @@ pub fn merge(first: Vec<Entry>, second: Vec<Entry>) -> Merged {
     merged.entries.extend(only_second.flat_map(|(_, entries)| entries));
     drop_lost_names(&mut merged.entries);
     merged
+}
+
+enum Place {
+    Nowhere,
+    /// Which of the other's prices it is.
+    At(usize),
+}
+
+/// Where one price belongs among those of another list; `None` where the question makes no sense.
+fn place_in(ours: &[Entry], theirs: &[Entry]) -> Option<Place> {
+    let [only] = ours else { return None };
+    let price = price_of(only).filter(|_| only.from.is_empty())?;
+    let agrees = |entry: &Entry| price_of(entry).is_some_and(|other| agree(price, other));
+    theirs.iter().any(|entry| price_of(entry).is_some()).then_some(())?;
+    Some(theirs.iter().rposition(agrees).map_or(Place::Nowhere, Place::At))
 }
 
 /// Sorted by their first days.
@@ -74,7 +86,7 @@ fn agree(one: &Price, other: &Price) -> bool {
 }
 
 /// A name may stand for a model that is another name in the other catalogue: then it goes.
-fn drop_lost_names(entries: &mut Vec<Entry>) {
+pub(super) fn drop_lost_names(entries: &mut Vec<Entry>) {
     let prices: std::collections::BTreeSet<(String, String)> = entries
         .iter()
         .filter(|entry| price_of(entry).is_some())
