@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Shard;
-use super::active::Active;
+use super::active::{Active, Upstream};
 use super::answer;
 use super::body::Body;
 use super::client::Client;
@@ -170,25 +170,32 @@ fn passthrough(
     let Asked::Passthrough { provider, .. } = asked else { unreachable!("the caller matched the endpoints") };
     let name = provider.of(client.input.filled());
     let upstream = active.by_name(name).ok_or_else(|| Stop::from(route::unknown_provider(name)))?;
-    Ok(Call {
-        endpoint: Endpoint::Other,
-        egress: Endpoint::Other,
-        translation: None,
-        target: Target {
-            upstream: upstream.clone(),
-            model: String::new(),
-            is_qualified: false,
-            is_known: false,
-        },
-        requested: None,
-        wants_stream: false,
-        hides_usage: false,
-        is_passthrough: true,
-        is_repeatable: is_repeatable(client, work, head_len),
-        edited: Vec::new(),
-        dropped: Vec::new(),
-        recalled: None,
-    })
+    Ok(Call { is_repeatable: is_repeatable(client, work, head_len), ..Call::plain(upstream) })
+}
+
+impl Call {
+    /// A call whose meaning is its receiver's alone.
+    pub fn plain(upstream: &Rc<Upstream>) -> Call {
+        Call {
+            endpoint: Endpoint::Other,
+            egress: Endpoint::Other,
+            translation: None,
+            target: Target {
+                upstream: upstream.clone(),
+                model: String::new(),
+                is_qualified: false,
+                is_known: false,
+            },
+            requested: None,
+            wants_stream: false,
+            hides_usage: false,
+            is_passthrough: true,
+            is_repeatable: false,
+            edited: Vec::new(),
+            dropped: Vec::new(),
+            recalled: None,
+        }
+    }
 }
 
 fn is_repeatable(client: &Client, work: &Work, head_len: usize) -> bool {

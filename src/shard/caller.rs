@@ -58,11 +58,16 @@ pub async fn admit(
     work.caller = Caller::default();
     let is_free = match asked {
         Asked::Health | Asked::Ready | Asked::Hello | Asked::Options => true,
+        // Its own rules say who may.
+        Asked::Admin => true,
         Asked::Metrics => !snapshot.metrics.needs_key,
         _ => false,
     };
     if is_free {
         return Ok(());
+    }
+    if snapshot.keys.is_open() {
+        wait_for_keys(shard, client, work).await?;
     }
     let head = &client.input.filled()[..head_len];
     let presented = admit::presented_key(head, &work.request.headers);
@@ -88,6 +93,28 @@ pub async fn admit(
 
 fn presented_any(client: &Client, work: &Work, head_len: usize) -> bool {
     admit::presented_key(&client.input.filled()[..head_len], &work.request.headers).is_some()
+}
+
+/// A gateway without a master key may have keys in its store: until that was read nobody is let in without one.
+async fn wait_for_keys(shard: &Shard, client: &mut Client, work: &Work) -> Result<(), Stop> {
+    let is_settled = || shard.managed.borrow().is_settled;
+    if is_settled() {
+        return Ok(());
+    }
+    let alarm = shard.alarms.alarm();
+    alarm.set_after(MANAGED_WAIT_MS_MAX);
+    let waiting = poll_fn(|cx| match is_settled() {
+        true => Poll::Ready(()),
+        false => alarm.poll_late_listening(cx),
+    });
+    client.unless_gone(shard, Box::pin(waiting)).await.map_err(|_| Stop::Gone)?;
+    if is_settled() {
+        return Ok(());
+    }
+    let message = "Which keys are good is not known yet: the store cannot be read.";
+    let mut refusal = Refusal::new(503, RefusalKind::Server, "keys_unavailable", message);
+    refusal.retry_after_s = Some(1);
+    Err(stop_before_body(work, refusal))
 }
 
 /// Whose key it is. Right after a start the keys may still be on their way from the store.

@@ -12,6 +12,7 @@ use super::caller;
 use super::client::Client;
 use super::count;
 use super::entry;
+use super::inside;
 use super::relay::{self, Relayed};
 use super::replace;
 use super::route::{self, Asked};
@@ -105,7 +106,7 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
 }
 
 /// Gives the request's bytes and memory back, once: what follows them is the next request.
-fn release(shard: &Shard, client: &mut Client, work: &mut Work) {
+pub fn release(shard: &Shard, client: &mut Client, work: &mut Work) {
     client.release(shard, std::mem::take(&mut work.request_len));
     work.held = None;
 }
@@ -141,6 +142,9 @@ async fn straight(
         asked => asked,
     };
     match asked {
+        Asked::Admin | Asked::OwnUsage => {
+            Box::pin(inside::hand_over(shard, active, client, work, tally, head_len, asked)).await
+        }
         Asked::Api(..) | Asked::ApiOfModel(..) | Asked::Passthrough { .. } => {
             through_provider(shard, active, client, work, tally, head_len, asked).await
         }
