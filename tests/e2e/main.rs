@@ -7,6 +7,7 @@
     reason = "tests use threads, files and clocks"
 )]
 
+mod admin;
 mod api;
 mod commands;
 mod connections;

@@ -27,12 +27,16 @@ use crate::ledger::record::Auth;
 use crate::policy::key::Key;
 
 mod access;
+mod audit;
 mod fields;
 mod grants;
 mod keys;
 mod names;
 mod openapi;
+mod prices;
 pub mod routes;
+mod runtime;
+mod usage;
 mod view;
 mod who;
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use axum::routing::MethodFilter;
 
 use super::fields::Asked;
-use super::{Desk, Reply, access, grants, keys, names, openapi};
+use super::{Desk, Reply, access, audit, grants, keys, names, openapi, prices, runtime, usage};
 use crate::base::Refusal;
 
 /// What one method of one path does.
@@ -99,4 +99,23 @@ pub static ROUTES: &[Route] = routes! {
     DELETE "/rate-limits" Write grants::delete_limit, "Takes a rate limit away.", ["scope", "subject", "user_path", "period", "period_seconds"];
     POST "/rate-limits/reset-one" Write grants::reset_limit, "Begins the window of one rate limit anew.", ["scope", "subject", "user_path", "period", "period_seconds"];
     POST "/rate-limits/reset" Write grants::reset_limits, "Begins the windows of all rate limits anew that may be changed by whoever asks.", [];
+    GET "/model-pricing-overrides" Read prices::list, "Prices that are set over those of the catalogue.", [];
+    POST "/model-pricing-overrides" Write prices::put, "Sets the whole price of a model, or puts another in its place.", ["selector*", "pricing*"];
+    PUT "/model-pricing-overrides" Write prices::put, "The same.", ["selector*", "pricing*"];
+    DELETE "/model-pricing-overrides" Write prices::delete, "Takes a price away.", ["selector*"];
+    GET "/usage/summary" Read usage::summary, "What was used in a time, altogether.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
+    GET "/usage/daily" Read usage::daily, "The same by days of UTC.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
+    GET "/usage/models" Read usage::models, "The same by models.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
+    GET "/usage/user-paths" Read usage::user_paths, "The same by user paths.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
+    GET "/usage/labels" Read usage::labels, "The same by labels.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
+    GET "/usage/keys" Read usage::keys, "The same by virtual keys.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
+    GET "/usage/log" Read usage::log, "The rows of usage, the newest first.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label", "limit", "after"];
+    GET "/audit/log" Read audit::log, "Exchanges, the newest first, without their bodies.", ["from", "to", "request_id", "provider_name", "resolved_model", "auth_key_id", "limit", "after"];
+    GET "/audit/detail" Read audit::detail, "One exchange with all of its attempts.", ["id*"];
+    GET "/audit/stats" Read audit::stats, "How many exchanges ended with which status, by provider.", ["from", "to"];
+    GET "/changes" Read audit::changes, "Who changed what in the admin API, the newest first.", ["from", "to", "object_kind", "object_id", "actor_id", "action", "limit", "after"];
+    GET "/providers/status" Read audit::providers, "The providers, and how the requests to them ended of late.", [];
+    GET "/runtime/config" Read runtime::config, "What the settings came to, secrets masked.", [];
+    POST "/runtime/refresh" Write runtime::refresh, "Has the store read again.", [];
+    GET "/v1/usage" Caller usage::own, "What the caller itself has used, and what it may still use.", ["from", "to"];
 };
