@@ -176,6 +176,46 @@ fn decisions_are_numbered_without_gaps_and_have_their_parts() {
     }
 }
 
+/// Every number of the catalogue has a test that exists, and every test that bears a number stands in it.
+#[test]
+fn every_edge_case_has_its_test_and_every_test_its_edge_case() {
+    let mut files = Vec::new();
+    walk(&root().join("src"), "rs", &mut files);
+    walk(&root().join("tests"), "rs", &mut files);
+    let mut tests = BTreeSet::new();
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("a source");
+        let named =
+            text.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn ")?.1.split_once("()"));
+        tests.extend(named.map(|(name, _)| name.to_owned()));
+    }
+    let page = read("docs/edge-cases.md");
+    let mut named = BTreeSet::new();
+    for (list, mark, prefix, count) in [("edges", "", "edge_", 58), ("peers", "P", "peer_", 13)] {
+        let rows: Vec<Vec<&str>> = section(&page, list)
+            .expect("the list")
+            .lines()
+            .filter(|line| line.starts_with("| ") && !line.starts_with("| number"))
+            .map(|line| line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect())
+            .collect();
+        assert_eq!(rows.len(), count, "{list}");
+        for (number, row) in (1..).zip(rows) {
+            let [is, .., test] = row[..] else { panic!("{row:?}") };
+            let test = test.trim_matches('`');
+            assert_eq!(is, format!("{mark}{number}"), "{list} are numbered in turn");
+            assert!(tests.contains(test), "{is}: there is no test {test}");
+            let own = format!("{prefix}{number:02}_");
+            let is_numbered = test.starts_with("edge_") || test.starts_with("peer_");
+            assert!(!is_numbered || test.starts_with(&own), "{is} has the test of another number: {test}");
+            named.insert(test.to_owned());
+        }
+    }
+    let is_numbered = |name: &&String| name.starts_with("edge_") || name.starts_with("peer_");
+    let missing: Vec<&String> =
+        tests.iter().filter(is_numbered).filter(|name| !named.contains(*name)).collect();
+    assert!(missing.is_empty(), "not in docs/edge-cases.md: {missing:?}");
+}
+
 #[test]
 fn links_lead_somewhere() {
     let mut broken = Vec::new();

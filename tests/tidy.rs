@@ -552,9 +552,9 @@ const BANS: &[Ban] = &[
 
 /// Rooms that could know each other by their order and must not.
 const STRANGERS: &[(&str, &[&str])] = &[
-    ("journal", &["config", "provider", "dialect", "wire", "identity"]),
     ("dialect", &["identity"]),
     ("provider", &["identity"]),
+    ("journal", &["config", "provider", "dialect", "wire", "identity"]),
     ("net", &["config", "provider", "dialect", "ledger", "identity"]),
     ("policy", &["provider", "dialect", "ledger"]),
     ("simulate", &["config", "provider", "dialect", "ledger", "identity", "policy", "offload", "shard"]),

@@ -69,6 +69,9 @@ pub const CATALOGUE_WAIT_MS_MAX: u64 = 3_000;
 pub const MODEL_LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What is looked at of a body that streams through, to find the model that it names.
 pub const BODY_PEEK_BYTES: usize = 64 * 1024;
+/// One line of a batch's input, which is held until it can be looked into. The field's largest requests, with pictures in
+/// them, stay below it.
+pub const BATCH_LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// An answer that is held until it is complete: a cut in it can still be told as an error, or tried again.
 pub const ANSWER_HELD_BYTES_MAX: usize = BUFFER_BYTES;
 /// What a client may still send after a refusal before the connection is cut.

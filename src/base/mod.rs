@@ -10,7 +10,7 @@ pub mod refusal;
 mod secret;
 mod span;
 
-pub use base64::{base64, base64_url};
+pub use base64::{base64, base64_url, unbase64};
 pub use money::Pico;
 pub use refusal::{Refusal, RefusalKind};
 pub use secret::Secret;

@@ -1,11 +1,12 @@
 //! `ringway simulate`: the simulated provider on its own event loops, until a signal ends it.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::args::SimulateArgs;
 use super::choose_driver;
 use crate::net::{driver, listen};
-use crate::simulate;
+use crate::simulate::{self, Shelf};
 
 /// Runs the simulated provider.
 pub fn run(args: &SimulateArgs) -> ExitCode {
@@ -25,10 +26,14 @@ fn start(args: &SimulateArgs) -> Result<(), String> {
     let count = if args.shards > 0 { args.shards } else { driver::allowed_cpus().len().max(1) };
     let mut address = args.listen;
     let mut threads = Vec::new();
+    let shelf = Arc::new(Shelf::default());
     for id in 0..count {
         let fd = listen::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
         address = listen::local_address(&fd).map_err(|error| error.to_string())?;
-        let serve = move || simulate::run(driver, fd);
+        let serve = {
+            let shelf = shelf.clone();
+            move || simulate::run(driver, fd, shelf)
+        };
         let thread = std::thread::Builder::new().name(format!("simulate-{id}")).spawn(serve);
         threads.push(thread.map_err(|error| error.to_string())?);
     }

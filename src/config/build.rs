@@ -95,10 +95,10 @@ struct FileSettings {
     /// In the file's order.
     providers: Vec<(String, Node)>,
     tls: Vec<Node>,
-    /// Lists and groups of identity, by path.
-    lists: BTreeMap<String, Node>,
     /// Prices of single models, by selector.
     price_overrides: Vec<(Node, Node)>,
+    /// Lists and groups of identity, by path.
+    lists: BTreeMap<String, Node>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "settings are read from a file")]

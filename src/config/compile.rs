@@ -198,7 +198,12 @@ fn query(instance: &Instance<'_>, file: &ProviderFile, base_path: &str, mistakes
 }
 
 fn routes(file: &ProviderFile, base_path: &str, query: &str) -> [Option<Route>; Endpoint::COUNT] {
-    Endpoint::ALL.map(|endpoint| route(file.paths[endpoint as usize].as_deref(), base_path, query))
+    let above = file.collections_above.as_deref().and_then(|text| base_path.find(text));
+    let root = &base_path[..above.unwrap_or(base_path.len())];
+    Endpoint::ALL.map(|endpoint| {
+        let base = if endpoint.is_collection() { root } else { base_path };
+        route(file.paths[endpoint as usize].as_deref(), base, query)
+    })
 }
 
 fn route(path: Option<&str>, base_path: &str, query: &str) -> Option<Route> {

@@ -30,6 +30,7 @@ builtin!(
     "vertex",
     "vertex-anthropic",
     "azure",
+    "azure-v1",
     "groq",
     "xai",
     "openrouter",
@@ -161,6 +162,7 @@ pub fn read(kind: &str, path: &str, text: &str, mistakes: &mut Mistakes) -> Opti
         base_url: reader.text("base_url").map(str::to_owned),
         auth: reader.auth(),
         paths: reader.paths(),
+        collections_above: reader.text("collections_above").map(str::to_owned),
         messages_stream: reader
             .pairs("paths")
             .into_iter()
@@ -434,6 +436,7 @@ const KEYS: &[&str] = &[
     "base_url",
     "auth",
     "paths",
+    "collections_above",
     "api_version",
     "query",
     "query_when_base_has",

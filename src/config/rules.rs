@@ -73,6 +73,7 @@ fn set(rules: &mut Rules, name: &str, text: &str) -> Result<(), &'static str> {
         "reasoning_content" => rules.takes_reasoning_content = switch(text)?,
         "states_cost" => rules.usage.states_cost = switch(text)?,
         "output_is_total_minus_input" => rules.usage.output_is_total_minus_input = switch(text)?,
+        "think_tags" => rules.has_think_tags = switch(text)?,
         "media_urls" => rules.takes_media_urls = switch(text)?,
         "temperature_max" => {
             let max: f64 = text.parse().map_err(|_| "a number")?;
@@ -106,7 +107,7 @@ fn switch(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "states_cost",
     "output_is_total_minus_input",
     "vendor",
@@ -114,6 +115,7 @@ const NAMES: [&str; 11] = [
     "max_completion_tokens",
     "cache_control",
     "reasoning_content",
+    "think_tags",
     "media_urls",
     "temperature_max",
     "reasoning",

@@ -121,10 +121,10 @@ pub const SETTINGS: &[Setting] = settings! {
     "metrics.require_key" Kind::Bool, "false", [], "Whether they need a key like the API.";
     "usage.ask_in_streams" Kind::Bool, "true", ["ENFORCE_RETURNING_USAGE_DATA"], "Asks providers to state usage at the end of streams, and hides that event from clients that did not ask.";
     "translation.on_unsupported" Kind::Choice(&["refuse", "drop"]), "refuse", [], "What becomes of a request with a field that the provider's dialect cannot say: 400 that names it, or sent without it, with the header `x-ringway-dropped`.";
-    "responses.memory_max" Kind::Bytes, "64M", [], "Memory for responses and conversations of the Responses API, kept for providers that have no such API; what was unused for longest goes first. 0 keeps none.";
+    "responses.memory_max" Kind::Bytes, "64M", [], "Memory for responses and conversations of the Responses API, and for files that batches are made of, kept for providers that have no such API; what was unused for longest goes first. 0 keeps none.";
     "data_dir" Kind::File, "", [], "The folder for what is kept on this machine. When left out it is the first of STATE_DIRECTORY, which systemd sets, or `data`.";
     "storage.type" Kind::Choice(&["sqlite", "postgresql", "mongodb"]), "sqlite", ["STORAGE_TYPE"], "Where records and all that is managed are kept.";
-    "storage.timeout" Kind::Millis(100), "15s", [], "How long one call to the store may take.";
+    "storage.timeout" Kind::Millis(1), "15s", [], "How long one call to the store may take.";
     "storage.sqlite.path" Kind::File, "", ["SQLITE_PATH"], "The file of SQLite; `ringway.db` in `data_dir` when left out.";
     "storage.postgresql.url" Kind::DatabaseUrl(&["postgresql", "postgres"]), "", ["POSTGRES_URL"], "The database of PostgreSQL. With `sslmode=require` the connection is under TLS and the certificate is verified; `sslrootcert` names the file of its CA.";
     "storage.postgresql.max_connections" Kind::Count(1), "10", ["POSTGRES_MAX_CONNS"], "Connections to PostgreSQL.";

@@ -9,6 +9,7 @@ mod identity;
 
 use super::table::{Kind, PROVIDER_SETTINGS, SETTINGS, Setting};
 use super::*;
+use crate::base::Secret;
 use crate::ledger::price::{Named, Rate};
 use crate::ledger::usage::Mode;
 
@@ -89,6 +90,8 @@ fn samples(setting: &Setting) -> [(&'static str, &'static str); 2] {
         Kind::Millis(_) => [("1.5s", "1500 ms"), ("7", "7 ms")],
         Kind::Seconds(_) => [("250ms", "250 ms"), ("7", "7000 ms")],
         Kind::Ratio => [("0.25", "0.25"), ("3", "3")],
+        // The others need a URL.
+        Kind::Choice(_) if setting.path == "storage.type" => [("sqlite", "sqlite"), ("sqlite", "sqlite")],
         Kind::Choice(words) => [(words[0], words[0]), (words[1], words[1])],
         Kind::NameList => [("[a, b]", "a, b"), ("c,d", "c, d")],
         Kind::AddressList => {
@@ -96,6 +99,13 @@ fn samples(setting: &Setting) -> [(&'static str, &'static str); 2] {
         }
         Kind::StatusList => [("[500, 503]", "500, 503"), ("429", "429")],
         Kind::Url => [("http://u:pw@one:1", "http://****@one:1"), ("http://two:2", "http://two:2")],
+        Kind::DatabaseUrl(&[scheme, ..]) if scheme == "mongodb" => {
+            [("mongodb://u:pw@one", "mongodb://****@one"), ("mongodb://two", "mongodb://two")]
+        }
+        Kind::DatabaseUrl(_) => [
+            ("postgres://u:pw@one/d?password=x", "postgres://****@one/d?****"),
+            ("postgres://two/d", "postgres://two/d"),
+        ],
     }
 }
 
@@ -476,5 +486,51 @@ fn prices_of_single_models_are_read_or_refused_with_their_place() {
             "FILE:6:36: prices.overrides.o: this tier has no size",
             "FILE:7:5: prices.overrides.p: no price is set",
         ],
+    );
+}
+
+#[test]
+fn the_store_is_sqlite_in_the_data_folder_unless_something_else_is_set() {
+    let file = |env: &[(&str, &str)]| match good("", env).storage.engine {
+        Engine::Sqlite { path } => path.display().to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(file(&[]), "data/ringway.db");
+    assert_eq!(
+        file(&[("STATE_DIRECTORY", "/var/lib/ringway:/var/lib/other")]),
+        "/var/lib/ringway/ringway.db"
+    );
+    assert_eq!(file(&[("STATE_DIRECTORY", "/a"), ("RINGWAY_DATA_DIR", "/b")]), "/b/ringway.db");
+    assert_eq!(file(&[("RINGWAY_DATA_DIR", "/b"), ("SQLITE_PATH", "/c.db")]), "/c.db");
+
+    let postgres = [("STORAGE_TYPE", "postgresql"), ("POSTGRES_URL", "postgres://u:secret@h/d")];
+    let snapshot = good("", &postgres);
+    let url = Secret::new("postgres://u:secret@h/d");
+    assert_eq!(snapshot.storage.engine, Engine::Postgres { url, connections_max: 10 });
+    assert!(!snapshot.plan.contains("secret"), "{}", snapshot.plan);
+    let mongo = [("STORAGE_TYPE", "mongodb"), ("MONGODB_URL", "mongodb+srv://h"), ("MONGODB_DATABASE", "d")];
+    let url = Secret::new("mongodb+srv://h");
+    assert_eq!(good("", &mongo).storage.engine, Engine::Mongo { url, database: "d".to_owned() });
+
+    let days = [("USAGE_RETENTION_DAYS", "2"), ("LOGGING_RETENTION_DAYS", "0")];
+    let storage = good("", &days).storage;
+    assert_eq!((storage.usage_kept_ms, storage.audit_kept_ms), (Some(172_800_000), None));
+    assert_eq!(good("", &[]).storage.usage_kept_ms, Some(90 * 86_400_000));
+}
+
+#[test]
+fn a_store_that_cannot_be_reached_as_it_is_set_stops_the_start() {
+    bad("storage: {type: postgresql}", &[], &["FILE:1:17: storage.postgresql.url: is missing"]);
+    bad("", &[("STORAGE_TYPE", "mongodb")], &["STORAGE_TYPE: storage.mongodb.url: is missing"]);
+    bad("", &[("STORAGE_TYPE", "mysql")], &["STORAGE_TYPE: storage.type: `mysql` cannot be used"]);
+    bad(
+        "",
+        &[("POSTGRES_URL", "mysql://u:pw@h/d?x=1")],
+        &["POSTGRES_URL: storage.postgresql.url: `mysql://****@h/d?****` cannot be used"],
+    );
+    bad(
+        "storage: {type: mongodb, mongodb: {url: mongodb://h, database: a.b}}",
+        &[],
+        &["FILE:1:64: storage.mongodb.database: is no name"],
     );
 }

@@ -14,6 +14,7 @@ mod read_messages;
 mod read_parts;
 mod read_request;
 mod read_tools;
+mod think_tags;
 mod usage;
 mod write_answer;
 mod write_messages;

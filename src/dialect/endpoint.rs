@@ -15,13 +15,22 @@ pub enum Endpoint {
     Generate,
     /// The same as a stream, which has a path of its own.
     GenerateStream,
-    /// Gemini's countTokens, embedContent and batchEmbedContents; the model stands in the path. Nothing else can say them.
+    /// Gemini's countTokens, embedContent and batchEmbedContents; the model stands in the path.
     GenerateCount,
     Embed,
     EmbedBatch,
     /// Bedrock's Converse; the model stands in the path. Providers only.
     Converse,
     ConverseStream,
+    /// OpenAI's files and batches: collections of objects below one path.
+    Files,
+    Batches,
+    /// Anthropic's files and message batches.
+    MessageFiles,
+    MessageBatches,
+    /// Gemini's batches, and what makes one, where the model stands in the path. Providers only.
+    GenerateBatches,
+    GenerateBatch,
     Other,
 }
 
@@ -37,7 +46,7 @@ pub enum Grammar {
 }
 
 impl Endpoint {
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 21;
     pub const ALL: [Endpoint; Endpoint::COUNT] = [
         Endpoint::Chat,
         Endpoint::Completions,
@@ -53,6 +62,12 @@ impl Endpoint {
         Endpoint::EmbedBatch,
         Endpoint::Converse,
         Endpoint::ConverseStream,
+        Endpoint::Files,
+        Endpoint::Batches,
+        Endpoint::MessageFiles,
+        Endpoint::MessageBatches,
+        Endpoint::GenerateBatches,
+        Endpoint::GenerateBatch,
         Endpoint::Other,
     ];
 
@@ -73,6 +88,12 @@ impl Endpoint {
             Endpoint::EmbedBatch => "embed_batch",
             Endpoint::Converse => "converse",
             Endpoint::ConverseStream => "converse_stream",
+            Endpoint::Files => "files",
+            Endpoint::Batches => "batches",
+            Endpoint::MessageFiles => "message_files",
+            Endpoint::MessageBatches => "message_batches",
+            Endpoint::GenerateBatches => "generate_batches",
+            Endpoint::GenerateBatch => "generate_batch",
             Endpoint::Other => "other",
         }
     }
@@ -88,6 +109,29 @@ impl Endpoint {
             b"/responses" => Endpoint::Responses,
             _ => Endpoint::Other,
         }
+    }
+
+    /// The collection that a path below `/v1` lies in, and how long the collection's own path is. Files have two owners who
+    /// share a path: the caller's dialect tells which one is meant.
+    pub fn of_collection(path: &[u8], caller: impl FnOnce() -> Grammar) -> Option<(Endpoint, usize)> {
+        const COLLECTIONS: [(&[u8], Endpoint); 3] = [
+            (b"/files", Endpoint::Files),
+            (b"/batches", Endpoint::Batches),
+            (b"/messages/batches", Endpoint::MessageBatches),
+        ];
+        let is_below =
+            |own: &[u8]| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+        let (own, endpoint) = COLLECTIONS.into_iter().find(|(own, _)| is_below(own))?;
+        let is_messages = endpoint == Endpoint::Files && caller() == Grammar::Messages;
+        Some((if is_messages { Endpoint::MessageFiles } else { endpoint }, own.len()))
+    }
+
+    /// Whether it is a collection of files or batches.
+    pub fn is_collection(self) -> bool {
+        matches!(
+            self,
+            Endpoint::Files | Endpoint::Batches | Endpoint::MessageFiles | Endpoint::MessageBatches
+        )
     }
 
     /// The endpoint that a method behind a model's name means (`/models/NAME:METHOD`), as Gemini's API spells it.
@@ -119,6 +163,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it is one of those that make vectors of texts.
+    pub fn embeds(self) -> bool {
+        matches!(self, Endpoint::Embeddings | Endpoint::Embed | Endpoint::EmbedBatch)
+    }
+
     /// The grammar of the request whose tokens it counts, where it does that.
     pub fn counted(self) -> Option<Grammar> {
         match self {
@@ -131,7 +180,7 @@ impl Endpoint {
     /// The grammar of its errors.
     pub fn error_grammar(self) -> Grammar {
         match self {
-            Endpoint::CountTokens => Grammar::Messages,
+            Endpoint::CountTokens | Endpoint::MessageFiles | Endpoint::MessageBatches => Grammar::Messages,
             Endpoint::GenerateCount | Endpoint::Embed | Endpoint::EmbedBatch => Grammar::Gemini,
             other => other.grammar().unwrap_or_default(),
         }

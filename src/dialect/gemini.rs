@@ -34,8 +34,12 @@ pub use error::{read_error, write_error};
 pub use read_answer::{StreamReader, read_answer};
 pub use read_request::read_request;
 pub use schema::with_json_schemas;
+#[cfg(test)]
+pub(super) use signature::write_for_client as write_signature_for_client;
+pub(super) use signature::{MARK as SIGNATURE_MARK, from_client as signature_from_client};
 pub use usage::read_usage;
 pub use write_answer::AnswerWriter;
+pub(super) use write_contents::NO_SIGNATURE;
 pub use write_request::write_request;
 pub use write_stream::{Framing, StreamWriter};
 

@@ -2,8 +2,8 @@
 //! Chosen once for a request; no grammar knows another one.
 
 use super::endpoint::Grammar;
-use super::middle::{Event, ProviderError, Report, Rules, Text, Told, ToolKind, Written};
-use super::{chat, converse, gemini, messages, responses};
+use super::middle::{Event, ProviderError, Report, Role, Rules, Text, Told, ToolKind, Written};
+use super::{chat, converse, embed, gemini, messages, responses};
 use crate::base::Refusal;
 use crate::ledger::usage::Usage;
 use crate::wire::json::Node;
@@ -17,6 +17,7 @@ use filter::Filter;
 pub use stream::{Stream, StreamFault};
 pub use voices::keep_alive;
 use voices::{AnswerVoice, read_answer};
+use words::Apart;
 
 /// What the answer's way back must know of the request.
 pub struct Translation {
@@ -30,6 +31,8 @@ pub struct Translation {
     told: Told,
     written: Written,
     rules: Rules,
+    /// Not a conversation at all.
+    embeddings: Option<embed::Way>,
 }
 
 /// A request in the client's grammar, and what is known about it besides its body.
@@ -70,26 +73,59 @@ pub fn request(asked: Asked<'_>, report: &mut Report, out: &mut Vec<u8>) -> Resu
     if client == Grammar::Responses {
         told.echo = responses::echo(original, told.is_kept);
     }
-    let mut written = match provider {
+    // A system prompt is the first turn of the middle, and none of the caller's but in chat.
+    let has_prompt = request.turns.first().is_some_and(|turn| turn.role == Role::System);
+    let apart = Apart(usize::from(client != Grammar::Chat && has_prompt));
+    let written = match provider {
         Grammar::Chat => chat::write_request(&request, rules, report, out),
         Grammar::Responses => responses::write_request(&request, rules, report, out),
         Grammar::Messages => messages::write_request(&request, rules, report, out),
         Grammar::Gemini => gemini::write_request(&request, rules, report, out),
         Grammar::Converse => converse::write_request(&request, rules, report, out),
-    }?;
-    words::put(client, report);
+    };
+    let mut written = written.map_err(|refusal| words::put_into(client, apart, refusal))?;
+    words::put(client, apart, report);
     let knows_custom = matches!(provider, Grammar::Chat | Grammar::Responses);
     let custom = request.tools.iter().filter(|tool| tool.kind == ToolKind::Custom && !knows_custom);
     written.custom_tools = custom.map(|tool| tool.name.decoded().into_owned()).collect();
-    Ok(Translation { client, provider, wants_stream, as_array, told, written, rules: rules.clone() })
+    let (rules, embeddings) = (rules.clone(), None);
+    Ok(Translation { client, provider, wants_stream, as_array, told, written, rules, embeddings })
 }
 
 impl Translation {
+    /// The way back alone, for answers of which the request is not here.
+    pub fn of_answers(client: Grammar, provider: Grammar, rules: Rules, told: Told) -> Translation {
+        let (wants_stream, as_array, written) = (false, false, Written::default());
+        Translation { client, provider, wants_stream, as_array, told, written, rules, embeddings: None }
+    }
+
+    /// Whether the way back must know what this request was written as.
+    pub fn needs_request(&self) -> bool {
+        self.written != Written::default()
+    }
+
+    /// The way back for embeddings, which know no streams.
+    pub fn of_embeddings(way: embed::Way) -> Translation {
+        Translation {
+            client: Grammar::default(),
+            provider: Grammar::default(),
+            wants_stream: false,
+            as_array: false,
+            told: Told::default(),
+            written: Written::default(),
+            rules: Rules::default(),
+            embeddings: Some(way),
+        }
+    }
+
     /// Writes a whole answer in the client's grammar, and gives the usage that it states. `Err` is an error that the
     /// provider answered with a good status.
     pub fn answer(&self, body: &[u8], out: &mut Vec<u8>) -> Result<Usage, Box<ProviderError>> {
         let mut members = Vec::new();
         let Ok(node) = Node::document(body, &mut members) else { return Err(Box::new(no_json())) };
+        if let Some(way) = &self.embeddings {
+            return way.answer(node, out);
+        }
         let mut filter = Filter::new(&self.written);
         let mut voice = AnswerVoice::new(self.client, self.told.clone());
         let (mut usage, mut error, mut has_ended) = (Usage::default(), None, false);

@@ -73,7 +73,8 @@ impl Prices {
     /// The price of a model at a time, in seconds since 1970. An override for the model that was asked for comes first. In
     /// the catalogues the model that the answer names counts: it is the one that ran. Where it is not listed, the one that
     /// was asked for counts only if the answer's name is a longer spelling of it, or there is none. A name that ends in
-    /// `latest` means another model every few months and is never looked up.
+    /// `latest` means another model every few months and is never looked up. A search and the reading of two lines: who
+    /// needs a price for every request keeps it, for one model and one day.
     pub fn find(&self, named: Named<'_>, at_s: u64) -> Option<Price> {
         let answered = named.answered.filter(|answered| !answered.is_empty());
         let names = [Some(named.asked), answered];

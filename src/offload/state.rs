@@ -1,8 +1,9 @@
-//! Responses and conversations, kept for providers that keep none themselves: in memory, within a bound in bytes and in
+//! Responses, conversations and files for batches, kept for providers that keep none themselves: in memory, within a bound in bytes and in
 //! count; what was not used for longest goes first. Another owner's record is as good as none. Knows no shard, no clock
 //! and no network.
 
 mod conversations;
+mod files;
 mod items;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use crate::base::limits::{STATE_CHAIN_MAX, STATE_RECORD_BYTES, STATE_RECORDS_MAX
 use crate::wire::json::Node;
 
 use conversations::Conversation;
+use files::File;
 use items::Item;
 pub use items::Page;
 
@@ -21,7 +23,7 @@ pub use items::Page;
 pub type Owner = [u8; 32];
 
 /// The number in an id of the gateway's own, such as that in `resp_0190…`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(u128);
 
 impl Id {
@@ -95,6 +97,16 @@ pub enum Question {
     },
     ConversationItem(Id, String),
     DeleteItem(Id, String),
+    /// `object` is what is shown of it.
+    KeepFile {
+        id: Id,
+        object: Vec<u8>,
+        bytes: Vec<u8>,
+    },
+    Files,
+    File(Id),
+    FileContent(Id),
+    DeleteFile(Id),
 }
 
 /// The answer to a question.
@@ -119,6 +131,7 @@ pub struct Context {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
     Response,
+    File,
     Conversation,
     Item(String),
     /// All of it is more than may be asked for.
@@ -145,6 +158,7 @@ struct Record {
 enum Kept {
     Response(Response),
     Conversation(Conversation),
+    File(File),
 }
 
 impl Store {
@@ -178,6 +192,13 @@ impl Store {
             Question::Response(id) => self.response(owner, id).map(|response| response.body.clone()),
             Question::DeleteResponse(id) => self.delete_response(owner, id),
             Question::ResponseItems(id, page) => self.response_items(owner, id, &page),
+            Question::KeepFile { id, object, bytes } => {
+                self.keep_file(owner, id, File { object, bytes }, bytes_max)
+            }
+            Question::Files => Ok(self.files(owner)),
+            Question::File(id) => self.file(owner, id).map(|file| file.object.clone()),
+            Question::FileContent(id) => self.file(owner, id).map(|file| file.bytes.clone()),
+            Question::DeleteFile(id) => self.delete_file(owner, id),
             of_conversations => self.answer_conversation(owner, of_conversations),
         };
         self.shrink(bytes_max);
@@ -276,6 +297,7 @@ impl Store {
         let record = self.used(owner, items::record_of(id)?)?;
         match &record.kept {
             Kept::Conversation(conversation) => conversation.item(id).map(|item| item.json.clone()),
+            Kept::File(_) => None,
             Kept::Response(response) => {
                 let has_id =
                     |item: &Node<'_>| item.get("id").and_then(Node::text).is_some_and(|own| own == id);

@@ -56,6 +56,11 @@ impl Access {
         Err(Refusal::new(403, RefusalKind::InvalidRequest, "model_access_denied", what).about("model"))
     }
 
+    /// No rule narrows anybody but for those of keys.
+    pub fn is_open_to_all(&self) -> bool {
+        self.lists.is_empty() && self.gates.is_empty() && self.is_open
+    }
+
     /// The same as a word, for lists of models.
     pub fn allows(&self, key: Option<&Key>, path: &UserPath, asked: Asked<'_>) -> bool {
         let of_key = key.map(Key::models).unwrap_or_default();

@@ -30,6 +30,10 @@ impl Aliases {
         self.by_name.get(name).filter(|alias| is_for(alias, path))
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
     /// The names that somebody at this place may use, sorted.
     pub fn names(&self, path: &UserPath) -> Vec<&str> {
         let open = self.by_name.values().filter(|alias| is_for(alias, path));

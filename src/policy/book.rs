@@ -47,6 +47,11 @@ impl Book {
         }
     }
 
+    /// No caller and no target has an account in it.
+    pub fn is_empty(&self) -> bool {
+        self.accounts().next().is_none()
+    }
+
     /// The calendar that keys' own accounts follow as well.
     pub fn calendar(&self) -> &Arc<Calendar> {
         &self.calendar

@@ -37,8 +37,9 @@ struct Model {
 
 impl Observed {
     /// What to reserve. The output is an upper bound where the request has one, and so is the input of a text: no
-    /// tokenizer makes more tokens than bytes. For a model that is known both are replaced by what 99 of 100 of its
-    /// requests stayed within, where that is less and `is_strict` is not asked for.
+    /// tokenizer makes more tokens than bytes. An output without a bound is what 99 of 100 answers of the model stayed
+    /// within, and so is the input where `Usual` is asked for, once enough is known. What a body only points at, such as
+    /// an image by its URL or an earlier response, is not in its bytes: who knows of it adds it.
     pub fn reserve(&self, model: &str, size: Size, strictness: Strictness) -> Tokens {
         let known = self.models.get(model).filter(|_| strictness == Strictness::Usual);
         let usual = known.and_then(|model| model.density.quantile(PER_HUNDRED));
@@ -66,7 +67,7 @@ impl Observed {
 /// Which reservations are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strictness {
-    /// Never less than what the request can take: nothing is ever overspent.
+    /// Never less than what the request can take, where it bounds its output: nothing is ever overspent then.
     Bound,
     /// What requests of the kind usually take: one in a hundred may take more.
     Usual,

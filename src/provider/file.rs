@@ -22,6 +22,8 @@ pub struct ProviderFile {
     /// The path of each endpoint it speaks, below the base URL; with `//` in front, below the host instead. `None` where
     /// it has none.
     pub paths: [Option<String>; Endpoint::COUNT],
+    /// What of the base URL's path, from this text on, belongs to one model: files and batches live above it.
+    pub collections_above: Option<String>,
     /// The path of streams of the messages endpoint, where they have one of their own.
     pub messages_stream: Option<String>,
     pub api_version: Option<String>,

@@ -4,6 +4,7 @@
 pub mod edit;
 pub mod file;
 pub mod fuzz;
+pub mod ids;
 mod models;
 mod target;
 

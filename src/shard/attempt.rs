@@ -32,6 +32,8 @@ pub struct Answered {
     pub attempts: u32,
     /// The length of head and body, when all of it is in the buffer.
     pub whole_len: Option<usize>,
+    /// It is a stream that has said nothing for as long as a caller may be left without a sign.
+    pub is_silent: bool,
     /// The provider has the whole request. Otherwise what goes over the connection next would be taken for its rest.
     pub request_is_whole: bool,
     /// The access token that was shown, which no answer may hold.
@@ -89,6 +91,7 @@ pub async fn attempt(
         let can_repeat = !matches!(body, Body::Streaming(inflow) if inflow.has_flowed);
         let verdict = match result {
             Err(Failed::Gone) => return Err(Stop::Gone),
+            Err(Failed::Stopped(stop)) => return Err(stop),
             Ok(answered) => after_answer(shard, work, tally, call, answered, can_repeat),
             Err(Failed::Fault(fault)) if fault.retry == RetryRule::StaleConnection && can_repeat => {
                 tally.fault(fault.kind);
@@ -139,7 +142,10 @@ fn after_answer(
     };
     let is_too_long = pause_ms.is_some_and(|ms| ms > rules.retry_after_ms_max);
     let has_tries = answered.attempts <= rules.count_max;
-    let allowed = is_retried && !call.is_passthrough && can_repeat && !is_too_long && has_tries;
+    // What a provider has begun for a request, such as a batch, is not begun again.
+    let is_harmless = call.collection.is_none() || call.is_repeatable;
+    let allowed =
+        is_retried && is_harmless && !call.is_passthrough && can_repeat && !is_too_long && has_tries;
     if !allowed || !tally.may_retry(shard, &call.target.upstream) {
         return Verdict::Answer(answered);
     }

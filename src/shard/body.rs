@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use super::Shard;
 use super::client::{Client, Fill};
 use super::exchange::Stop;
+use super::upload::Lines;
 use super::work::{Held, Work};
 use crate::base::fault::FaultKind;
 use crate::base::limits::{BODY_BYTES_PER_SECOND_MIN, BODY_PEEK_BYTES, BODY_READ_BYTES, BUFFER_BYTES};
@@ -34,6 +35,8 @@ pub struct Inflow {
     pub length: Option<u64>,
     /// More than the peeked bytes went to an upstream, so the request cannot be sent again.
     pub has_flowed: bool,
+    /// It is the input of a batch, and its lines are spelled anew.
+    pub lines: Option<Box<Lines>>,
 }
 
 enum Framing {
@@ -112,6 +115,11 @@ pub fn held_aside(shard: &Shard, server: &Server, bytes: usize) -> Result<Held, 
     grown(shard, server, None, bytes)
 }
 
+/// Counts more memory for what is counted already.
+pub fn held_more(shard: &Shard, server: &Server, held: Option<Held>, bytes: usize) -> Result<Held, Stop> {
+    grown(shard, server, held, bytes)
+}
+
 fn grown(shard: &Shard, server: &Server, held: Option<Held>, bytes: usize) -> Result<Held, Stop> {
     let bytes_max = server.held_bytes_max / shard.peers.len().max(1);
     if let Some(held) = Held::grown(held, &shard.held_bytes, bytes, bytes_max) {
@@ -181,7 +189,7 @@ pub async fn begin_streaming(
     };
     tell_to_go_on(client, work, server, head_len).await?;
     let mut pace = Pace::begin(shard, server.body_timeout_ms);
-    let mut inflow = Inflow { peeked: Vec::new(), framing, length, has_flowed: false };
+    let mut inflow = Inflow { peeked: Vec::new(), framing, length, has_flowed: false, lines: None };
     loop {
         let mut fresh = Vec::new();
         inflow.take(client, head_len, &mut fresh)?;
@@ -191,6 +199,36 @@ pub async fn begin_streaming(
             return Ok(Body::Streaming(inflow));
         }
         pace.more(shard, client, BUFFER_BYTES).await?;
+    }
+}
+
+/// Takes all that is still to come of a body behind what was peeked at, as far as bodies may be held.
+pub async fn collect(
+    shard: &Shard,
+    client: &mut Client,
+    work: &mut Work,
+    server: &Server,
+    head_len: usize,
+    inflow: &mut Inflow,
+) -> Result<(), Stop> {
+    if inflow.length.is_some_and(|length| length > server.body_bytes_max as u64) {
+        return Err(too_large(server.body_bytes_max));
+    }
+    let mut pace = Pace::begin(shard, server.body_timeout_ms);
+    let mut counted = 0;
+    loop {
+        let mut fresh = Vec::new();
+        inflow.take(client, head_len, &mut fresh)?;
+        inflow.peeked.extend_from_slice(&fresh);
+        if inflow.peeked.len() > server.body_bytes_max {
+            return Err(too_large(server.body_bytes_max));
+        }
+        hold(shard, server, work, inflow.peeked.len() - counted)?;
+        counted = inflow.peeked.len();
+        if inflow.is_ended() {
+            return Ok(());
+        }
+        pace.more(shard, client, BODY_READ_BYTES).await?;
     }
 }
 

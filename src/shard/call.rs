@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::Shard;
-use super::active::{Active, Upstream};
+use super::active::Active;
 use super::answer;
 use super::body::Body;
 use super::client::Client;
+use super::collection::{self, Collection};
 use super::count;
 use super::credential;
 use super::exchange::Stop;
@@ -53,6 +54,37 @@ pub struct Call {
     pub dropped: Vec<String>,
     /// What was found for the request, and what its answer is kept with.
     pub recalled: Option<Box<Recalled>>,
+    /// What is asked of files or batches.
+    pub collection: Option<Box<Collection>>,
+    /// The provider's first key, and none in turn: what the request speaks of is known to that one.
+    pub keeps_credential: bool,
+}
+
+impl Call {
+    /// The provider speaks another dialect than the client.
+    pub fn is_translated(&self) -> bool {
+        self.translation.is_some() || self.egress != self.endpoint
+    }
+
+    /// A call that is passed on to this endpoint of the target in its own dialect.
+    pub fn to(endpoint: Endpoint, target: Target) -> Call {
+        Call {
+            endpoint,
+            egress: endpoint,
+            translation: None,
+            target,
+            requested: None,
+            wants_stream: false,
+            hides_usage: false,
+            is_passthrough: endpoint == Endpoint::Other,
+            is_repeatable: true,
+            edited: Vec::new(),
+            dropped: Vec::new(),
+            recalled: None,
+            collection: None,
+            keeps_credential: false,
+        }
+    }
 }
 
 /// Finds out what the request means, and prepares the edits of its body.
@@ -70,6 +102,11 @@ pub async fn understand(
     let (endpoint, in_path) = match asked {
         Asked::Api(endpoint, _) => (endpoint, None),
         Asked::ApiOfModel(endpoint, model) => (endpoint, Some(model)),
+        Asked::Collection(endpoint, rest) => {
+            let asked = (endpoint, rest);
+            return Box::pin(collection::understand(shard, active, client, work, head_len, asked, body))
+                .await;
+        }
         _ => return passthrough(active, client, work, head_len, asked),
     };
     let head = &client.input.filled()[..head_len];
@@ -88,24 +125,11 @@ pub async fn understand(
         }
     };
     count::answer_here(&target.upstream.provider, asked, endpoint, client, body)?;
-    let is_passthrough = endpoint == Endpoint::Other;
     let wants_stream = wants_stream(client, work, endpoint, body);
     let provider = &target.upstream.provider;
     let egress = egress(provider, endpoint, &target.model, wants_stream)?;
-    let mut call = Call {
-        endpoint,
-        egress,
-        translation: None,
-        target,
-        requested,
-        wants_stream,
-        hides_usage: false,
-        is_passthrough,
-        is_repeatable: !is_passthrough || is_repeatable(client, work, head_len),
-        edited: Vec::new(),
-        dropped: Vec::new(),
-        recalled: None,
-    };
+    let mut call = Call { egress, requested, wants_stream, ..Call::to(endpoint, target) };
+    call.is_repeatable = !call.is_passthrough || is_repeatable(client, work, head_len);
     let is_renamed =
         call.target.is_qualified && egress == endpoint && !call.target.upstream.provider.drops_model();
     if let (Some(at), true) = (model_at, is_renamed) {
@@ -120,6 +144,14 @@ pub async fn understand(
         call.recalled = Some(Box::pin(recall::recall(shard, active, client, work, head_len, body)).await?);
     }
     transcode::transcode(shard, active, client, work, head_len, body, &mut call)?;
+    if !work.members.is_empty() {
+        let document = body.held(&client.input);
+        call.keeps_credential =
+            collection::splice_ids(active, &call.target.upstream, document, &mut work.edits)?;
+    }
+    if call.translation.is_none() {
+        transcode::sweep(body.held(&client.input), work, &mut call);
+    }
     if endpoint != Endpoint::Other {
         prepare_edits(active, client, work, body, &mut call);
     }
@@ -134,7 +166,10 @@ fn behind_alias<'m>(
 ) -> (Option<Cow<'m, str>>, Option<Box<str>>) {
     let Some(name) = model else { return (None, None) };
     let managed = shard.managed.borrow();
-    let Some(alias) = managed.aliases.find(&name, &work.caller.path) else { return (Some(name), None) };
+    if managed.aliases.is_empty() {
+        return (Some(name), None);
+    }
+    let Some(alias) = managed.aliases.find(&name, &work.caller.path()) else { return (Some(name), None) };
     let target = alias.target(shard.ids.random());
     (Some(Cow::Owned(target.model.as_ref().to_owned())), Some(name.as_ref().into()))
 }
@@ -146,10 +181,13 @@ fn egress(
     model: &str,
     wants_stream: bool,
 ) -> Result<Endpoint, Refusal> {
-    transcode::egress(provider, endpoint, model, wants_stream).ok_or_else(|| {
-        let message = format!("The provider `{}` has no {} endpoint.", provider.name, endpoint.name());
-        Refusal::invalid("unsupported_endpoint", message)
-    })
+    transcode::egress(provider, endpoint, model, wants_stream).ok_or_else(|| no_endpoint(provider, endpoint))
+}
+
+/// The refusal where a provider does not have the endpoint.
+pub fn no_endpoint(provider: &Provider, endpoint: Endpoint) -> Refusal {
+    let message = format!("The provider `{}` has no {} endpoint.", provider.name, endpoint.name());
+    Refusal::invalid("unsupported_endpoint", message)
 }
 
 /// Whether the request asks for a stream: by its path, or by its body.
@@ -170,35 +208,14 @@ fn passthrough(
     let Asked::Passthrough { provider, .. } = asked else { unreachable!("the caller matched the endpoints") };
     let name = provider.of(client.input.filled());
     let upstream = active.by_name(name).ok_or_else(|| Stop::from(route::unknown_provider(name)))?;
-    Ok(Call { is_repeatable: is_repeatable(client, work, head_len), ..Call::plain(upstream) })
+    let target =
+        Target { upstream: upstream.clone(), model: String::new(), is_qualified: false, is_known: false };
+    let is_repeatable = is_repeatable(client, work, head_len);
+    Ok(Call { is_repeatable, ..Call::to(Endpoint::Other, target) })
 }
 
-impl Call {
-    /// A call whose meaning is its receiver's alone.
-    pub fn plain(upstream: &Rc<Upstream>) -> Call {
-        Call {
-            endpoint: Endpoint::Other,
-            egress: Endpoint::Other,
-            translation: None,
-            target: Target {
-                upstream: upstream.clone(),
-                model: String::new(),
-                is_qualified: false,
-                is_known: false,
-            },
-            requested: None,
-            wants_stream: false,
-            hides_usage: false,
-            is_passthrough: true,
-            is_repeatable: false,
-            edited: Vec::new(),
-            dropped: Vec::new(),
-            recalled: None,
-        }
-    }
-}
-
-fn is_repeatable(client: &Client, work: &Work, head_len: usize) -> bool {
+/// Whether sending it twice does no harm, as far as its head tells.
+pub fn is_repeatable(client: &Client, work: &Work, head_len: usize) -> bool {
     let head = &client.input.filled()[..head_len];
     outgoing::is_repeatable(work.request.method, &work.request.headers, head)
 }
@@ -256,7 +273,7 @@ fn named_model<'b>(
 }
 
 /// Waits for the provider to be found: right after a start the lists of models may still be on their way.
-async fn await_target(
+pub async fn await_target(
     shard: &Shard,
     active: &Rc<Active>,
     client: &mut Client,
@@ -319,6 +336,11 @@ pub fn prepare_outgoing(
             target.extend_from_slice(provider.base_path.as_bytes());
             target.extend_from_slice(again.filter(|rest| rest.starts_with(b"/")).unwrap_or(rest));
             add_queries(&mut target, provider.query.as_bytes(), query);
+        }
+        Asked::Collection(..) => {
+            let Some(collection) = &call.collection else { unreachable!("it was understood as one") };
+            collection::write_target(call, collection, query, &mut target);
+            check_path(target.split(|&b| b == b'?').next().unwrap_or_default())?;
         }
         Asked::Api(Endpoint::Other, rest) => {
             check_path(rest.of(head))?;

@@ -14,6 +14,7 @@ use crate::base::{Refusal, RefusalKind};
 use crate::config::Snapshot;
 use crate::identity::UserPath;
 use crate::ledger::record::Auth;
+use crate::policy::access::{self, Access};
 use crate::policy::key::Key;
 use crate::policy::keyring::Found;
 use crate::policy::{admit, caller};
@@ -22,17 +23,34 @@ use crate::policy::{admit, caller};
 pub struct Caller {
     pub auth: Auth,
     pub key: Option<Arc<Key>>,
-    pub path: UserPath,
+    /// `None` is the root.
+    path: Option<UserPath>,
     pub labels: Vec<Box<str>>,
 }
 
 impl Default for Caller {
     fn default() -> Self {
-        Caller { auth: Auth::NoKey, key: None, path: UserPath::root(), labels: Vec::new() }
+        Caller { auth: Auth::NoKey, key: None, path: None, labels: Vec::new() }
     }
 }
 
 impl Caller {
+    pub fn path(&self) -> UserPath {
+        self.path.clone().unwrap_or_else(UserPath::root)
+    }
+
+    pub fn path_text(&self) -> &str {
+        self.path.as_ref().map_or("/", UserPath::as_str)
+    }
+
+    /// Whether the caller may use the model: 403 where not.
+    pub fn may_use(&self, access: &Access, asked: access::Asked<'_>) -> Result<(), Refusal> {
+        if self.key.is_none() && access.is_open_to_all() {
+            return Ok(());
+        }
+        access.check(self.key.as_deref(), &self.path(), asked)
+    }
+
     pub fn key_id(&self) -> &str {
         self.key.as_ref().map_or("", |key| key.id.as_str())
     }
@@ -82,11 +100,19 @@ pub async fn admit(
         return Err(stop_before_body(work, refusal(presented_any(client, work, head_len))));
     }
     let head = &client.input.filled()[..head_len];
-    let header = USER_PATH_HEADERS.iter().find_map(|name| work.request.headers.get(head, name));
+    let names = &snapshot.identity.user_path_headers;
+    let header = names.iter().find_map(|name| work.request.headers.get(head, name));
     let header = header.map(|value| value.of(head));
-    let path = caller::user_path(work.caller.key.as_deref(), header);
-    work.caller.path = path.map_err(|refusal| stop_before_body(work, refusal))?;
-    let labels = caller::labels(work.caller.key.as_deref(), []);
+    let key = work.caller.key.as_deref();
+    if header.is_some() || key.is_some_and(|key| key.path.is_some()) {
+        let path = caller::user_path(key, header).map_err(|refusal| stop_before_body(work, refusal))?;
+        work.caller.path = Some(path);
+    }
+    let said = snapshot.identity.tagging.iter().flat_map(|tagging| {
+        let value = work.request.headers.get(head, &tagging.header).unwrap_or_default();
+        tagging.labels(std::str::from_utf8(value.of(head)).unwrap_or_default())
+    });
+    let labels = caller::labels(work.caller.key.as_deref(), said);
     work.caller.labels = labels.into_iter().map(Box::from).collect();
     Ok(())
 }
@@ -151,6 +177,3 @@ fn refusal(was_presented: bool) -> Refusal {
     };
     Refusal::new(401, RefusalKind::Authentication, code, message)
 }
-
-/// In lower case; the first that is there counts.
-const USER_PATH_HEADERS: [&str; 2] = ["x-ringway-user-path", "x-gomodel-user-path"];

@@ -2,7 +2,7 @@
 //! last byte of the answer leaves, once each. An exchange that nobody ends, because it panicked, gives back what it had
 //! reserved, and its record says that its end is unknown.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -36,11 +36,13 @@ pub struct Entry {
     size: Size,
 }
 
+type ByModel = HashMap<Box<str>, Option<Rc<Price>>>;
+
 /// Prices that were looked up, of one version of what is managed.
 #[derive(Default)]
 pub struct Priced {
-    known: RefCell<HashMap<(Box<str>, Box<str>), Option<Rc<Price>>>>,
-    version: std::cell::Cell<u64>,
+    by_provider: RefCell<HashMap<Box<str>, ByModel>>,
+    version: Cell<u64>,
 }
 
 /// Opens the entry of an exchange whose target is known: may the caller use the model, is there room in its accounts and in
@@ -60,23 +62,24 @@ pub fn open(
     let (provider, model) = (&*target.upstream.provider, target.model.as_str());
     let alias = call.requested.as_deref();
     let asked = Asked { provider: &provider.name, model, alias };
-    shard.managed.borrow().access.check(caller.key.as_deref(), &caller.path, asked)?;
+    caller.may_use(&shard.managed.borrow().access, asked)?;
     tally.entry.reserve(shard, caller, provider, model, || size(client, work, body))?;
     let head = &client.input.filled()[..head_len];
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let user_agent = work.request.headers.get(head, "user-agent").unwrap_or_default();
     let labels = caller.labels_json();
+    let qualified = target.is_qualified.then(|| format!("{}/{model}", provider.name));
     let begun = Begun {
         at_ms: shard.wall_ms(),
         request_id: text(work.request_id.as_bytes()),
         key_id: caller.key_id(),
         auth: caller.auth,
-        user_path: caller.path.as_str(),
+        user_path: caller.path_text(),
         labels: &labels,
         method: work.request.method.as_str(),
         path: text(work.request.path.of(head)),
         endpoint: call.endpoint.name(),
-        requested_model: alias.unwrap_or(model),
+        requested_model: alias.or(qualified.as_deref()).unwrap_or(model),
         provider: &provider.name,
         model,
         workflow: "",
@@ -120,10 +123,14 @@ impl Entry {
     ) -> Result<(), Refusal> {
         self.size = size();
         self.price = price_of(shard, provider, model);
-        let managed = shard.managed.borrow().clone();
+        let managed = shard.managed.borrow();
+        // Most callers have no accounts, and nobody pays for those of others.
+        if managed.book.is_empty() && caller.key.as_ref().is_none_or(|key| key.accounts().is_empty()) {
+            return Ok(());
+        }
         let labels: Vec<&str> = caller.labels.iter().map(|label| &**label).collect();
         let target = Some((provider.name.as_str(), model));
-        let applicable = managed.book.applicable(caller.key.as_deref(), &caller.path, &labels, target);
+        let applicable = managed.book.applicable(caller.key.as_deref(), &caller.path(), &labels, target);
         if applicable.accounts().is_empty() {
             return Ok(());
         }
@@ -231,18 +238,23 @@ fn worst_cost(price: &Price, tokens: Tokens) -> Option<Pico> {
 fn price_of(shard: &Shard, provider: &Provider, model: &str) -> Option<Rc<Price>> {
     let managed = shard.managed.borrow();
     let priced = &shard.prices;
-    let mut known = priced.known.borrow_mut();
-    if priced.version.replace(managed.version) != managed.version || known.len() >= PRICES_KEPT_MAX {
-        known.clear();
+    let mut by_provider = priced.by_provider.borrow_mut();
+    if priced.version.replace(managed.version) != managed.version {
+        by_provider.clear();
     }
-    let key = (provider.name.as_str().into(), model.into());
-    let find = || {
-        let priced_as = provider.name.as_str();
-        let named = Named { provider: &provider.name, priced_as, asked: model, answered: None };
-        managed.prices.find(named, shard.wall_ms() / 1000).map(Rc::new)
-    };
-    known.entry(key).or_insert_with(find).clone()
+    if let Some(known) = by_provider.get(provider.name.as_str()).and_then(|models| models.get(model)) {
+        return known.clone();
+    }
+    let named =
+        Named { provider: &provider.name, priced_as: &provider.priced_as, asked: model, answered: None };
+    let price = managed.prices.find(named, shard.wall_ms() / 1000).map(Rc::new);
+    let models = by_provider.entry(provider.name.as_str().into()).or_default();
+    if models.len() >= PRICES_KEPT_MAX {
+        models.clear();
+    }
+    models.insert(model.into(), price.clone());
+    price
 }
 
-/// Models whose prices are at hand; clients can name any number of them.
+/// Models of one provider whose prices are at hand; clients can name any number of them.
 const PRICES_KEPT_MAX: usize = 1024;

@@ -47,6 +47,11 @@ pub enum Stop {
     },
     /// The answer is an estimate of the gateway's own: this JSON document.
     Estimated(Vec<u8>),
+    /// The answer is what is kept here.
+    Answer {
+        body: Vec<u8>,
+        content_type: &'static str,
+    },
     /// Nobody is there to answer.
     Gone,
 }
@@ -78,14 +83,12 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
         Ok(next) => next,
         Err(Stop::Gone) => Next::Abort,
         Err(Stop::Estimated(document)) => {
-            work.request.keep_alive &= !shard.is_draining.get();
-            let timeout_ms = active.snapshot().server.write_timeout_ms;
             let answer = Answer { header_lines: count::HEADER, ..Answer::json(&document) };
-            match Box::pin(answer::send(shard, client, &mut work, &answer, timeout_ms)).await {
-                Err(_) => Next::Abort,
-                Ok(()) if work.request.keep_alive => Next::KeepAlive,
-                Ok(()) => Next::Linger,
-            }
+            send_own(shard, &active, client, &mut work, &answer).await
+        }
+        Err(Stop::Answer { body, content_type }) => {
+            let answer = Answer { content_type, ..Answer::json(&body) };
+            send_own(shard, &active, client, &mut work, &answer).await
         }
         Err(Stop::Refuse { refusal, closes }) => {
             work.request.keep_alive &= !closes && !shard.is_draining.get();
@@ -103,6 +106,23 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
     tally.settle(shard, client);
     shard.works.give_back(work);
     next
+}
+
+/// Sends an answer of our own to a request that was read whole.
+async fn send_own(
+    shard: &Shard,
+    active: &Active,
+    client: &mut Client,
+    work: &mut Work,
+    answer: &Answer<'_>,
+) -> Next {
+    work.request.keep_alive &= !shard.is_draining.get();
+    let timeout_ms = active.snapshot().server.write_timeout_ms;
+    match Box::pin(answer::send(shard, client, work, answer, timeout_ms)).await {
+        Err(_) => Next::Abort,
+        Ok(()) if work.request.keep_alive => Next::KeepAlive,
+        Ok(()) => Next::Linger,
+    }
 }
 
 /// Gives the request's bytes and memory back, once: what follows them is the next request.
@@ -145,7 +165,7 @@ async fn straight(
         Asked::Admin | Asked::OwnUsage => {
             Box::pin(inside::hand_over(shard, active, client, work, tally, head_len, asked)).await
         }
-        Asked::Api(..) | Asked::ApiOfModel(..) | Asked::Passthrough { .. } => {
+        Asked::Api(..) | Asked::ApiOfModel(..) | Asked::Collection(..) | Asked::Passthrough { .. } => {
             through_provider(shard, active, client, work, tally, head_len, asked).await
         }
         own => Box::pin(answer_own(shard, active, client, work, own)).await,
@@ -286,9 +306,12 @@ async fn ask_and_relay(
     asked: Asked,
     body: &mut Body,
 ) -> Result<Next, Stop> {
-    let call = understand(shard, active, client, work, head_len, asked, body).await?;
+    let mut call = understand(shard, active, client, work, head_len, asked, body).await?;
     tally.names(&call);
     entry::open(shard, active, client, work, tally, &call, head_len, body)?;
+    if let Some(inline) = call.collection.as_mut().and_then(|collection| collection.inline.take()) {
+        Box::pin(inline.upload(shard, active, client, work, tally, &call, body, head_len)).await?;
+    }
     let outgoing = prepare_outgoing(client, work, head_len, asked, &call, body)?;
     let asking = attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len);
     let answered = asking.await?;
@@ -328,14 +351,16 @@ async fn take_body(
     let content_type = work.request.headers.find(Known::ContentType).unwrap_or_default().of(head);
     let is_encoded = work.request.headers.find(Known::ContentEncoding).is_some();
     let is_json = is_json(content_type) && !is_encoded;
+    let is_form = multipart::boundary(content_type).is_some();
     let is_known = match asked {
         Asked::Api(endpoint, _) => endpoint != Endpoint::Other,
         Asked::ApiOfModel(..) => true,
+        Asked::Collection(..) => !is_form,
         _ => false,
     };
     let is_signed = matches!(asked, Asked::Passthrough { provider, .. }
         if active.by_name(provider.of(head)).is_some_and(|upstream| upstream.provider.signs()));
-    if is_known && is_encoded {
+    if (is_known || matches!(asked, Asked::Collection(..))) && is_encoded {
         let message = "Compressed request bodies are not taken here.";
         let refusal = Refusal::new(415, RefusalKind::InvalidRequest, "content_encoding", message);
         return Err(stop_before_body(work, refusal.about("content-encoding")));
@@ -350,9 +375,13 @@ async fn take_body(
     if is_known || is_signed || (needs_model && is_json && !(is_long && names_itself())) {
         return body::read_held(shard, client, work, server, head_len).await;
     }
-    let mut search = multipart::boundary(content_type).map(|named| multipart::Search::new(named, "model"));
+    let mut search = multipart::boundary(content_type)
+        .filter(|_| needs_model)
+        .map(|named| multipart::Search::new(named, "model"));
     let is_enough = |peeked: &[u8]| match &mut search {
-        Some(search) if needs_model => search.look(peeked) != FieldSearch::NotYet,
+        Some(search) => search.look(peeked) != FieldSearch::NotYet,
+        // All that may be looked at: whose file it is may stand behind it.
+        None if matches!(asked, Asked::Collection(..)) => false,
         _ => true,
     };
     Box::pin(body::begin_streaming(shard, client, work, server, head_len, is_enough)).await

@@ -15,12 +15,13 @@ use super::client::Client;
 use super::exchange::{Next, Stop, release};
 use super::once::{Turn, fill};
 use super::relay::{self, Relayed};
-use super::route::Asked;
+use super::route::{Asked, Target};
 use super::tally::{Tally, WasWaitedFor};
 use super::work::Work;
 use crate::base::limits::{ADMIN_BODY_BYTES_MAX, BUFFER_BYTES, HEAD_BYTES_MAX};
 use crate::base::{Refusal, RefusalKind, Secret};
 use crate::config::Server;
+use crate::dialect::endpoint::Endpoint;
 use crate::net::buffer::Buffer;
 use crate::net::conn::Conn;
 use crate::offload::ToOffload;
@@ -68,7 +69,9 @@ pub async fn hand_over(
     let head_len = read_head(shard, active, client, work, &mut conn, &mut buffer).await?;
     tally.has_answer();
     let upstream = active.inside.clone();
-    let call = Call::plain(&upstream);
+    let target =
+        Target { upstream: upstream.clone(), model: String::new(), is_qualified: false, is_known: false };
+    let call = Call { is_repeatable: false, ..Call::to(Endpoint::Other, target) };
     let answered = Answered {
         busy: Busy::begin(&upstream),
         upstream,
@@ -79,6 +82,7 @@ pub async fn hand_over(
         whole_len: None,
         request_is_whole: true,
         token: None,
+        is_silent: false,
     };
     work.request.keep_alive &= body.is_complete() && !shard.is_draining.get();
     release(shard, client, work);
@@ -97,7 +101,7 @@ fn visitor(client: &Client, work: &Work, head_len: usize, asked: Asked) -> Visit
     match asked {
         Asked::OwnUsage => Visitor::Caller {
             key: work.caller.key.clone(),
-            path: work.caller.path.clone(),
+            path: work.caller.path().clone(),
             auth: work.caller.auth,
         },
         _ => {

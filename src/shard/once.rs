@@ -14,6 +14,7 @@ use super::body::{Body, Inflow};
 use super::call::Call;
 use super::client::{Client, Gone, Peer};
 use super::credential::Shown;
+use super::exchange::Stop;
 use super::outgoing::{OutFraming, Outgoing};
 use super::reach;
 use super::tally::Tally;
@@ -22,15 +23,15 @@ use super::work::Work;
 use crate::base::clock;
 use crate::base::fault::{Fault, FaultKind, RetryRule};
 use crate::base::limits::{
-    ANSWER_HELD_BYTES_MAX, BUFFER_BYTES, COPIED_BYTES_MAX, HEAD_BYTES_MAX, INTERIM_ANSWERS_MAX, STALE_MS_MAX,
+    BUFFER_BYTES, COPIED_BYTES_MAX, HEAD_BYTES_MAX, INTERIM_ANSWERS_MAX, STALE_MS_MAX,
 };
 use crate::net::alarm::Alarm;
 use crate::net::buffer::Buffer;
 use crate::net::conn::Conn;
 use crate::offload::Token;
-use crate::wire::chunked::{Chunked, chunk_tail, write_chunk_head};
-use crate::wire::head::{EndOfHead, Known};
-use crate::wire::response::{ResponseBody, read_response};
+use crate::wire::chunked::{chunk_tail, write_chunk_head};
+use crate::wire::head::EndOfHead;
+use crate::wire::response::read_response;
 use crate::wire::{Malformed, Step};
 
 /// One attempt and all it works with.
@@ -65,14 +66,14 @@ impl One<'_> {
         let sent_ms = self.shard.alarms.now_ms();
         let sent = self.send(&mut conn, &mut buffer, token.as_deref(), body, head_len).await;
         self.tally.sent();
+        let request_is_whole = matches!(sent, Ok(Sent::Whole));
         let read = match sent {
             Ok(_) => self.read_head(&mut conn, &mut buffer).await,
             // The provider may have answered before it closed, as with a body that is too large.
             Err(Failed::Fault(fault)) if fault.kind == FaultKind::SendFailed => {
                 self.read_head(&mut conn, &mut buffer).await.map_err(|_| Failed::Fault(fault))
             }
-            Err(Failed::Fault(fault)) => Err(Failed::Fault(fault)),
-            Err(Failed::Gone) => Err(Failed::Gone),
+            Err(failed) => Err(failed),
         };
         let is_fresh_close = self.shard.alarms.now_ms().saturating_sub(sent_ms) <= STALE_MS_MAX;
         let may_be_stale = is_pooled && buffer.is_empty() && is_fresh_close && self.call.is_repeatable;
@@ -83,10 +84,19 @@ impl One<'_> {
             other => other,
         })?;
         self.tally.has_answer();
-        let request_is_whole = matches!(sent, Ok(Sent::Whole));
-        let whole_len = None;
-        let mut answered =
-            Answered { upstream, conn, buffer, head_len, attempts, whole_len, request_is_whole, token, busy };
+        let (whole_len, is_silent) = (None, false);
+        let mut answered = Answered {
+            upstream,
+            conn,
+            buffer,
+            head_len,
+            attempts,
+            whole_len,
+            is_silent,
+            request_is_whole,
+            token,
+            busy,
+        };
         if !self.call.is_passthrough {
             self.hold_small(&mut answered).await?;
         }
@@ -133,7 +143,8 @@ impl One<'_> {
             Body::Streaming(inflow) => &inflow.peeked,
             held => held.held(input),
         };
-        let credential = &upstream.provider.credentials[upstream.next_credential()];
+        let at = if self.call.keeps_credential { 0 } else { upstream.next_credential() };
+        let credential = &upstream.provider.credentials[at];
         let shown = Shown::new(credential, token, edits, bytes, self.shard.wall_ms());
         self.outgoing.write_head(head, self.work, self.call, &shown, &mut out);
         let mut sending = Sending { shard: self.shard, peer, alarm: upstream_alarm, conn, buffer, idle_ms };
@@ -191,6 +202,11 @@ impl One<'_> {
             }
             piece.clear();
             inflow.take(self.client, head_len, &mut piece).map_err(|_| FaultKind::ClientBody.fatal())?;
+            let is_ended = inflow.is_ended();
+            if let Some(lines) = &mut inflow.lines {
+                lines.pass(&mut piece, is_ended).map_err(Stop::refuse_and_close)?;
+                lines.count(self.shard, &self.active.snapshot().server)?;
+            }
             let sent = self.send_piece(conn, buffer, &piece, inflow.is_ended()).await?;
             if inflow.is_ended() || sent == Sent::Early {
                 return Ok(sent);
@@ -247,7 +263,7 @@ impl One<'_> {
         sending.all(&mut slices).await.map_err(|failed| match failed {
             // Part of the body has flowed: nothing is sent again.
             Failed::Fault(fault) => fault.kind.fatal().into(),
-            Failed::Gone => Failed::Gone,
+            other => other,
         })
     }
 
@@ -288,62 +304,20 @@ impl One<'_> {
             }
         }
     }
-
-    /// Waits for the rest of an answer that is small and no stream: a cut in it can then still be told, or tried again.
-    async fn hold_small(&mut self, answered: &mut Answered) -> Result<(), Failed> {
-        let response = &self.work.response;
-        let (head_len, framing) = (answered.head_len, response.body);
-        let content_type = response.headers.find(Known::ContentType).unwrap_or_default();
-        let is_stream = is_event_stream(content_type.of(&answered.buffer.filled()[..head_len]));
-        if is_stream || matches!(framing, ResponseBody::Length(l) if l > ANSWER_HELD_BYTES_MAX as u64) {
-            return Ok(());
-        }
-        let (mut decoder, mut looked_at) = (Chunked::default(), head_len);
-        let idle_ms = answered.upstream.provider.limits.idle_timeout_ms;
-        loop {
-            answered.whole_len = match framing {
-                ResponseBody::None => Some(head_len),
-                ResponseBody::Length(length) => Some(head_len + length as usize),
-                ResponseBody::UntilClose => None,
-                ResponseBody::Chunked => {
-                    self.work.spans.clear();
-                    match decoder.step(&answered.buffer.filled()[looked_at..], &mut self.work.spans) {
-                        Step::Done { used } => Some(looked_at + used),
-                        Step::Bad(bad) => return Err(of_malformed(bad).retryable().into()),
-                        Step::More => None,
-                    }
-                }
-            };
-            looked_at = answered.buffer.len();
-            if answered.whole_len.is_some_and(|length| looked_at >= length) {
-                return Ok(());
-            }
-            let missing = answered.whole_len.take().map_or(BUFFER_BYTES, |length| length - looked_at);
-            if looked_at - head_len >= ANSWER_HELD_BYTES_MAX {
-                return Ok(());
-            }
-            self.client.upstream_alarm.set_after(idle_ms);
-            // A byte more than is missing would spoil the connection, and shows only when there is room for it.
-            let room = (missing + 1).min(BUFFER_BYTES);
-            match fill(self.shard, self.client, &mut answered.conn, &mut answered.buffer, room).await {
-                Turn::Bytes(Ok(count)) if count > 0 => {
-                    self.tally.upstream_in(count);
-                    self.tally.has_more_of_answer();
-                }
-                // Without a length the end is the end; the relay judges whether it is a good one.
-                Turn::Bytes(Ok(_)) if framing == ResponseBody::UntilClose => return Ok(()),
-                Turn::Bytes(_) => return Err(FaultKind::ClosedInAnswer.retryable().into()),
-                Turn::Gone => return Err(Failed::Gone),
-                Turn::Late => return Err(FaultKind::IdleTimeout.fatal().into()),
-            }
-        }
-    }
 }
 
 /// How a single attempt failed.
 pub enum Failed {
     Fault(Fault),
+    /// The client's own body ends the exchange.
+    Stopped(Stop),
     Gone,
+}
+
+impl From<Stop> for Failed {
+    fn from(stop: Stop) -> Failed {
+        Failed::Stopped(stop)
+    }
 }
 
 impl From<Gone> for Failed {

@@ -14,6 +14,8 @@ use crate::wire::write::HeadWriter;
 pub struct Outgoing {
     pub method: Method,
     pub framing: OutFraming,
+    /// The body is not the client's, and is of this type.
+    pub content_type: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,7 @@ pub enum OutFraming {
 impl Outgoing {
     /// `held` is the length of a body that is held.
     pub fn new(work: &Work, body: &Body, held: usize) -> Outgoing {
-        Outgoing { method: work.request.method, framing: framing(work, body, held) }
+        Outgoing { method: work.request.method, framing: framing(work, body, held), content_type: None }
     }
 
     /// Writes the whole head of one attempt. `head` is the client's.
@@ -44,15 +46,19 @@ impl Outgoing {
                 true => passes_through(field.known, name),
                 false => {
                     is_forwarded(field.known, name)
-                        || (call.translation.is_none() && is_listed(&provider.forward_headers, name))
+                        || (!call.is_translated() && is_listed(&provider.forward_headers, name))
                 }
             };
             let is_own = || provider.own_headers.iter().any(|own| is_read_as(name, own.as_bytes()));
-            if passes && !is_own() && !headers.named_by_connection(head, name) {
+            let is_replaced = self.content_type.is_some() && field.known == Known::ContentType;
+            if passes && !is_replaced && !is_own() && !headers.named_by_connection(head, name) {
                 writer.checked_header(name, field.value.of(head));
             }
         }
-        let is_given = |name: &str| headers.get(head, name).is_some() && call.translation.is_none();
+        if let Some(content_type) = &self.content_type {
+            writer.checked_header(b"content-type", content_type.as_bytes());
+        }
+        let is_given = |name: &str| headers.get(head, name).is_some() && !call.is_translated();
         for (name, value) in provider.default_headers.iter().filter(|(name, _)| !is_given(name)) {
             writer.checked_header(name.as_bytes(), value.as_bytes());
         }

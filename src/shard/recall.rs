@@ -108,7 +108,7 @@ async fn ask(shard: &Shard, owner: Owner, wanted: Wanted, bytes_max: usize) -> R
         Reply::Missing(Missing::TooLarge) => Err(body::too_large(bytes_max)),
         Reply::Missing(Missing::Conversation) => Err(no_conversation(conversation).into()),
         Reply::Missing(Missing::Item(id)) => Err(no_item(&id).into()),
-        Reply::Missing(Missing::Response) | Reply::Document(_) => {
+        Reply::Missing(Missing::Response | Missing::File) | Reply::Document(_) => {
             Err(no_previous(&previous.map(|id| format!("resp_{id}")).unwrap_or_default()).into())
         }
     }

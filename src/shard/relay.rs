@@ -75,6 +75,9 @@ pub async fn relay(
     }
     let relayed = match result {
         result if passing.is_replaced(&result) => {
+            if let Err(kind) = result {
+                tally.fault(kind);
+            }
             let refusal = passing.refusal(result);
             Box::pin(passing.replace(shard, server, client, work, tally, &refusal)).await
         }
@@ -134,6 +137,7 @@ fn begin<'c>(
     // Where neither framing nor content tells a cut from the end, the client must not be told that it was the end.
     let tells_its_end = watch.tells_its_end();
     let outward = match (&inward, work.request.version) {
+        (Inward::None, _) if call.collection.is_some() => Outward::None,
         _ if watch.is_whole() => Outward::LengthAtEnd,
         (Inward::None, _) => Outward::None,
         (Inward::Length(_), _) if !watch.is_staged() => Outward::Length,
@@ -258,7 +262,7 @@ impl Passing<'_> {
             if self.replacement().is_some() {
                 return Ok(());
             }
-            if self.outward != Outward::LengthAtEnd {
+            if self.outward != Outward::LengthAtEnd && self.has_begun {
                 shard.buffers.give_back(std::mem::take(&mut self.out));
             }
             shard.buffers.give_back(std::mem::take(&mut self.stage));
@@ -308,11 +312,13 @@ impl Passing<'_> {
         client: &mut Client,
         alive: &[u8],
     ) -> Result<(), FaultKind> {
-        let mut slices = [IoSlice::new(&[]), IoSlice::new(alive), IoSlice::new(&[])];
-        if self.outward == Outward::Chunked {
+        let is_chunked = self.outward == Outward::Chunked;
+        if is_chunked {
             write_chunk_head(alive.len(), &mut self.out);
-            slices = [IoSlice::new(&self.out), slices[1], IoSlice::new(chunk_tail(alive.len(), false))];
         }
+        let tail = if is_chunked { chunk_tail(alive.len(), false) } else { b"" };
+        let mut slices = [IoSlice::new(&self.out), IoSlice::new(alive), IoSlice::new(tail)];
+        self.has_begun = true;
         client.send(&mut slices, server.write_timeout_ms).await?;
         self.out.clear();
         Ok(())
@@ -349,7 +355,7 @@ impl Passing<'_> {
         let ends_well = is_end && self.judge_end().is_ok();
         let is_staged = self.watch.is_staged();
         let data_len = if is_staged { self.stage.len() } else { spans.iter().map(|span| span.len()).sum() };
-        if self.replacement().is_some() {
+        if self.replacement().is_some() || (!ends_well && self.can_wait(data_len, answered)) {
             return Ok(());
         }
         self.has_begun = true;
@@ -389,6 +395,13 @@ impl Passing<'_> {
         client.send(&mut slices, server.write_timeout_ms).await
     }
 
+    /// Whether the head can wait for the first event: until it has left, an answer that breaks off can have a status that
+    /// says so.
+    fn can_wait(&self, data_len: usize, answered: &Answered) -> bool {
+        let is_stream = matches!(self.watch, Watch::Events(_) | Watch::Translated(_));
+        is_stream && !self.has_begun && data_len == 0 && !answered.is_silent
+    }
+
     /// Whether the end that the framing shows is a good one.
     fn judge_end(&self) -> Result<(), FaultKind> {
         self.watch.judge_end(matches!(self.inward, Inward::UntilClose))
@@ -398,6 +411,7 @@ impl Passing<'_> {
     fn replacement(&self) -> Option<&ProviderError> {
         match &self.watch {
             Watch::Whole(whole) => whole.error.as_deref(),
+            Watch::Named(named) => named.error.as_deref(),
             Watch::Translated(stream) if !self.has_begun => stream.error.as_deref(),
             _ => None,
         }
@@ -406,7 +420,7 @@ impl Passing<'_> {
     /// Whether nothing has left and the client gets an error instead of the answer.
     fn is_replaced(&self, result: &Result<(), FaultKind>) -> bool {
         let is_ours = matches!(result, Err(FaultKind::ClientGone | FaultKind::ClientStalled));
-        let is_held = self.outward == Outward::LengthAtEnd && result.is_err();
+        let is_held = (self.outward == Outward::LengthAtEnd || !self.has_begun) && result.is_err();
         !is_ours && (is_held || self.replacement().is_some())
     }
 
@@ -477,7 +491,7 @@ impl Passing<'_> {
 
     fn tell_usage(&mut self, tally: &mut Tally, status: u16) {
         self.watch.state_usage(&mut self.usage);
-        let is_read = self.watch.tells_its_end();
+        let is_read = self.watch.reads_usage();
         let is_expected = is_read && (200..300).contains(&status);
         tally.usage(self.usage, is_expected);
         tally.seen(self.watch.events_seen());

@@ -28,7 +28,7 @@ pub fn replacement(call: &Call, work: &Work, answered: &Answered) -> Option<Refu
         Refusal::new(502, RefusalKind::Upstream, "upstream_auth_error", message)
     } else if !matches!(value(Known::ContentEncoding), b"" | b"identity") {
         Refusal::from_fault(FaultKind::ContentEncoded.fatal())
-    } else if response.status >= 400 && call.translation.is_some() {
+    } else if response.status >= 400 && call.is_translated() {
         let hint = response.headers.get(head, "x-amzn-errortype").map(|span| span.of(head));
         let hint = hint.map(String::from_utf8_lossy);
         let mut error = errors::read(response.status, &held_body(work, answered), hint.as_deref());
@@ -56,7 +56,7 @@ fn is_json(content_type: &[u8]) -> bool {
 }
 
 /// The body of an answer, as far as it is here.
-fn held_body(work: &Work, answered: &Answered) -> Vec<u8> {
+pub fn held_body(work: &Work, answered: &Answered) -> Vec<u8> {
     let rest = &answered.buffer.filled()[answered.head_len..];
     let mut spans = Vec::new();
     match work.response.body {

@@ -26,6 +26,8 @@ pub enum Asked {
     Api(Endpoint, Span),
     /// A response or a conversation that may be kept here; the place is the path behind `/v1`.
     Stored(Span),
+    /// Files or batches; the place is the path behind the collection's own.
+    Collection(Endpoint, Span),
     /// A conversation whose model stands in the path, at this place.
     ApiOfModel(Endpoint, Span),
     /// `/p/{provider}/…`: the provider's name and the path behind it.
@@ -54,7 +56,9 @@ impl Asked {
     /// The dialect in which the caller expects errors.
     pub fn error_grammar(self) -> Grammar {
         match self {
-            Asked::Api(endpoint, _) | Asked::ApiOfModel(endpoint, _) => endpoint.error_grammar(),
+            Asked::Api(endpoint, _) | Asked::ApiOfModel(endpoint, _) | Asked::Collection(endpoint, _) => {
+                endpoint.error_grammar()
+            }
             Asked::Models(grammar) | Asked::Model(grammar, _) => grammar,
             _ => Grammar::Chat,
         }
@@ -114,6 +118,15 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
         return Ok(Asked::Model(of_caller(head, request), behind(11)));
     }
     if path.starts_with(b"/v1/") && path.len() > 4 {
+        if let Some((endpoint, own)) = Endpoint::of_collection(&path[3..], || of_caller(head, request)) {
+            // An answer to HEAD would state the length of the provider's own.
+            let is_served = request.method != Method::Head;
+            return if is_served {
+                Ok(Asked::Collection(endpoint, behind(3 + own)))
+            } else {
+                Err("GET, POST, DELETE, OPTIONS")
+            };
+        }
         let endpoint = Endpoint::of_path(&path[3..]);
         if endpoint != Endpoint::Other && request.method != Method::Post {
             return Err("POST, OPTIONS");
@@ -145,6 +158,14 @@ pub struct Target {
     pub is_qualified: bool,
     /// The provider's list has it.
     pub is_known: bool,
+}
+
+impl Target {
+    /// The same provider, for a request of the gateway's own.
+    pub fn plain_copy(&self) -> Target {
+        let upstream = self.upstream.clone();
+        Target { upstream, model: String::new(), is_qualified: false, is_known: false }
+    }
 }
 
 /// Finds the provider: by the name in front of the model, by the hint in the query, by the lists, or the default one.

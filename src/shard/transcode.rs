@@ -10,7 +10,8 @@ use super::work::Work;
 use crate::base::Refusal;
 use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::dialect::middle::{Report, Told};
-use crate::dialect::translate;
+use crate::dialect::translate::Translation;
+use crate::dialect::{embed, sweep, translate};
 use crate::provider::Provider;
 use crate::wire::json::{self, Node};
 use crate::wire::path;
@@ -31,6 +32,11 @@ fn usual_egress(has: impl Fn(Endpoint) -> bool, endpoint: Endpoint, wants_stream
     if endpoint == Endpoint::Other || has(endpoint) {
         return Some(endpoint);
     }
+    if endpoint.embeds() {
+        // The batch first: it takes any number of texts.
+        let others = [Endpoint::Embeddings, Endpoint::EmbedBatch, Endpoint::Embed].into_iter();
+        return others.into_iter().find(|&other| has(other));
+    }
     endpoint.grammar()?;
     let endpoints = Grammar::BY_PREFERENCE.into_iter().map(|grammar| grammar.endpoint(wants_stream));
     endpoints.into_iter().find(|&endpoint| has(endpoint))
@@ -46,6 +52,9 @@ pub fn transcode(
     body: &mut Body,
     call: &mut Call,
 ) -> Result<(), Stop> {
+    if call.endpoint.embeds() && call.egress != call.endpoint {
+        return transcode_embeddings(active, client, work, body, call);
+    }
     let (Some(of_client), Some(of_provider)) = (call.endpoint.grammar(), call.egress.grammar()) else {
         return Ok(());
     };
@@ -85,6 +94,34 @@ pub fn transcode(
     };
     let (mut report, mut out) = (Report::default(), Vec::with_capacity(BODY_BYTES_USUAL));
     let result = translate::request(asked, &mut report, &mut out);
+    take_over(active, work, body, call, report, result, out)
+}
+
+/// The same for texts that vectors are to be made of.
+fn transcode_embeddings(
+    active: &Active,
+    client: &Client,
+    work: &mut Work,
+    body: &mut Body,
+    call: &mut Call,
+) -> Result<(), Stop> {
+    let (mut report, mut out) = (Report::default(), Vec::with_capacity(BODY_BYTES_USUAL));
+    let asked = Node::scanned(body.held(&client.input));
+    let way = embed::request(call.endpoint, call.egress, asked, &call.target.model, &mut report, &mut out);
+    take_over(active, work, body, call, report, way.map(Translation::of_embeddings), out)
+}
+
+/// The body becomes the one that was written, unless something in it cannot be said and must not be dropped.
+fn take_over(
+    active: &Active,
+    work: &mut Work,
+    body: &mut Body,
+    call: &mut Call,
+    report: Report,
+    result: Result<Translation, Refusal>,
+    out: Vec<u8>,
+) -> Result<(), Stop> {
+    let provider = &call.target.upstream.provider;
     // Named first: a conversation without it may be wrong for no other reason.
     if !report.unsupported.is_empty() && !active.snapshot().drops_unsupported {
         return Err(unsupported(provider, &report.unsupported).into());
@@ -102,7 +139,8 @@ pub fn transcode(
     Ok(())
 }
 
-fn unsupported(provider: &Provider, fields: &[String]) -> Refusal {
+/// The refusal of fields that the provider's dialect cannot say.
+pub fn unsupported(provider: &Provider, fields: &[String]) -> Refusal {
     let names: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
     let message = format!(
         "The provider `{}` has no way to say {}. Leave it out, choose another provider, or set \
@@ -111,6 +149,21 @@ fn unsupported(provider: &Provider, fields: &[String]) -> Refusal {
         names.join(", ")
     );
     Refusal::invalid("unsupported_field", message).about(fields[0].clone())
+}
+
+/// What must change in a request that passes, beside its model: what is another vendor's goes, and this one gets its own back.
+pub fn sweep(document: &[u8], work: &mut Work, call: &mut Call) {
+    if matches!(call.egress, Endpoint::Embed | Endpoint::EmbedBatch) && call.target.is_qualified {
+        let names = embed::renamed(document, &call.target.model);
+        names.iter().for_each(|(place, text)| work.edits.replace(*place, text));
+        return;
+    }
+    let Some(grammar) = call.egress.grammar().or(call.egress.counted()) else { return };
+    let swept = sweep::sweep(grammar, document, call.target.upstream.provider.rules_for(&call.target.model));
+    swept.changes.iter().for_each(|(place, text)| work.edits.replace(*place, text));
+    if swept.has_foreign {
+        call.edited.push(sweep::name(grammar).to_owned());
+    }
 }
 
 /// Room for a usual body.

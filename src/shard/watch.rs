@@ -2,18 +2,21 @@
 //! Chosen once for an answer. Never lets a cut answer look whole.
 
 use super::call::Call;
+use super::collection::{Collection, Reads};
+use super::naming::Naming;
 use super::stream::{Tail, Watcher};
 use crate::base::Span;
 use crate::base::fault::FaultKind;
 use crate::base::limits::TRANSLATED_BYTES_MAX;
 use crate::config::Server;
+use crate::dialect::batches::{Results, generate};
 use crate::dialect::bill::Bill;
 use crate::dialect::endpoint::{Endpoint, Grammar};
-use crate::dialect::middle::ProviderError;
+use crate::dialect::middle::{ErrorKind, ProviderError, Rules};
 use crate::dialect::translate::{self, StreamFault, Translation};
 use crate::dialect::{errors, facts};
 use crate::ledger::usage::Usage;
-use crate::wire::json::{self, Capture, Kind};
+use crate::wire::json::{self, Capture, Kind, Node};
 
 /// What is learnt from a body on its way, or made of it.
 pub enum Watch {
@@ -24,6 +27,10 @@ pub enum Watch {
     Translated(Box<translate::Stream>),
     /// A whole answer in another dialect, collected until it can be translated.
     Whole(Box<Whole>),
+    /// A whole answer about files or batches, collected until its ids can be named after their provider.
+    Named(Box<Named>),
+    /// The lines of a batch's results in another dialect.
+    Results(Box<Results>),
     /// Where the lines of any other stream end.
     Tail(Tail),
     /// The usage in a JSON answer.
@@ -36,6 +43,48 @@ pub struct Whole {
     body: Vec<u8>,
     /// The provider answered with an error, or with what is no answer.
     pub error: Option<Box<ProviderError>>,
+}
+
+/// A whole answer about files or batches.
+pub struct Named {
+    body: Vec<u8>,
+    naming: Naming,
+    reads: Reads,
+    rules: Rules,
+    is_json: bool,
+    /// The batch has no results that could be shown.
+    pub error: Option<Box<ProviderError>>,
+}
+
+impl Named {
+    fn new(naming: Naming, reads: Reads, rules: &Rules) -> Named {
+        Named { body: Vec::new(), naming, reads, rules: rules.clone(), is_json: false, error: None }
+    }
+
+    /// Writes the answer with our ids. What is no JSON has none in it.
+    fn finish(&mut self, members: &mut Vec<json::Member>, stage: &mut Vec<u8>) {
+        self.is_json = json::scan_object(&self.body, members).is_ok();
+        match (self.is_json, self.reads) {
+            (false, _) => stage.append(&mut self.body),
+            (true, Reads::GenerateResults(form)) => {
+                let operation = Node::scanned(&self.body);
+                if !generate::write_results(operation, form, &self.rules, stage) {
+                    self.error = Some(Box::new(no_results()));
+                }
+            }
+            (true, reads) => self.naming.write(reads, &self.body, stage),
+        }
+    }
+}
+
+fn no_results() -> ProviderError {
+    ProviderError {
+        kind: ErrorKind::NotFound,
+        status: 404,
+        message: "The batch has no results: it is not over, or it has failed.".to_owned(),
+        code: Some("no_results".to_owned()),
+        param: None,
+    }
 }
 
 /// The data of one turn.
@@ -57,6 +106,9 @@ impl Watch {
                 false => Watch::Whole(Box::default()),
             };
         }
+        if let Some(collection) = &call.collection {
+            return Watch::of_collection(collection, call, server, is_success);
+        }
         let streams = call.endpoint.streams() || call.endpoint == Endpoint::GenerateStream;
         match (is_stream, is_known) {
             (true, true) if streams => {
@@ -68,19 +120,42 @@ impl Watch {
         }
     }
 
+    fn of_collection(collection: &Collection, call: &Call, server: &Server, is_success: bool) -> Watch {
+        match collection.reads {
+            _ if !is_success => Watch::Nothing,
+            Reads::Content => Watch::Nothing,
+            Reads::Results(form) => {
+                let rules = call.target.upstream.provider.rules.clone();
+                Watch::Results(Box::new(Results::new(form, rules, server.event_bytes_max)))
+            }
+            reads => {
+                let rules = &call.target.upstream.provider.rules;
+                Watch::Named(Box::new(Named::new(collection.naming.clone(), reads, rules)))
+            }
+        }
+    }
+
     /// What leaves stands in the stage, not in the provider's bytes.
     pub fn is_staged(&self) -> bool {
-        matches!(self, Watch::Events(_) | Watch::Translated(_) | Watch::Whole(_))
+        matches!(
+            self,
+            Watch::Events(_) | Watch::Translated(_) | Watch::Whole(_) | Watch::Named(_) | Watch::Results(_)
+        )
     }
 
     /// The whole answer leaves at once, when it is complete.
     pub fn is_whole(&self) -> bool {
-        matches!(self, Watch::Whole(_))
+        matches!(self, Watch::Whole(_) | Watch::Named(_))
     }
 
     /// The content tells a cut from the end, where the framing does not.
     pub fn tells_its_end(&self) -> bool {
-        !matches!(self, Watch::Nothing | Watch::Tail(_))
+        !matches!(self, Watch::Nothing | Watch::Tail(_) | Watch::Results(_))
+    }
+
+    /// The body states usage.
+    pub fn reads_usage(&self) -> bool {
+        self.tells_its_end() && !matches!(self, Watch::Named(_))
     }
 
     /// Takes the data of one turn; what leaves for it goes to the stage.
@@ -119,6 +194,23 @@ impl Watch {
                     stream.finish(stage);
                 }
             }
+            Watch::Results(results) => {
+                for data in data() {
+                    results.take(data, stage).map_err(|_| FaultKind::EventTooLarge)?;
+                }
+                if turn.is_end {
+                    results.finish(stage);
+                }
+            }
+            Watch::Named(named) => {
+                data().for_each(|data| named.body.extend_from_slice(data));
+                if named.body.len() > TRANSLATED_BYTES_MAX {
+                    return Err(FaultKind::EventTooLarge);
+                }
+                if turn.is_end {
+                    named.finish(members, stage);
+                }
+            }
             Watch::Whole(whole) => {
                 data().for_each(|data| whole.body.extend_from_slice(data));
                 if whole.body.len() > TRANSLATED_BYTES_MAX {
@@ -153,6 +245,9 @@ impl Watch {
             Watch::Translated(stream) => stream.has_ended,
             // What is no JSON has no answer in it, and that is told as an error.
             Watch::Whole(_) => true,
+            // In another dialect there is nothing to show of what is no JSON.
+            Watch::Named(named) => named.is_json || (!is_until_close && named.reads == Reads::Objects),
+            Watch::Results(results) => results.is_good(),
             // Without a length, the end of the connection may be a cut: the JSON tells.
             Watch::Json(_, capture, _) => {
                 let is_whole = capture.as_ref().is_none_or(|capture| capture.ended_well());

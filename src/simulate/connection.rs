@@ -7,15 +7,16 @@ use std::rc::Rc;
 use super::World;
 use super::answer::{self, Answer};
 use super::behaviour::Behaviour;
-use super::dialect::Ask;
+use super::dialect::{Ask, Dialect};
 use super::plain::{self, Shape};
+use super::shelf;
 use crate::base::Span;
 use crate::base::limits::BUFFER_BYTES;
 use crate::net::buffer::Buffer;
 use crate::net::conn::Conn;
 use crate::wire::Step;
 use crate::wire::chunked::Chunked;
-use crate::wire::head::EndOfHead;
+use crate::wire::head::{EndOfHead, Known};
 use crate::wire::request::{Method, RequestBody, RequestHead, read_request};
 
 /// A request that was read whole.
@@ -107,7 +108,11 @@ impl Link<'_> {
         self.input.consume(head_len);
         let is_post = method == Method::Post;
         let ask = is_post.then(|| Ask::of(path.of(&head), query.of(&head))).flatten();
-        let kept_max = if ask.is_some() { usize::MAX } else { OTHER_BODY_BYTES_MAX };
+        let kept_max = match ask.is_some() {
+            true => usize::MAX,
+            false if shelf::is_path(path.of(&head)) => shelf::BODY_BYTES_MAX,
+            false => OTHER_BODY_BYTES_MAX,
+        };
         let (body, body_len) = self.body(framing, kept_max).await?;
         self.world.buffers.take_back(&mut self.input);
         Ok(Some(Request { method, head, path, body, body_len, ask, keep_alive }))
@@ -154,12 +159,25 @@ impl Link<'_> {
             let (behaviour, answer) = answer::of(ask, &request.body);
             return self.bring(answer, &behaviour).await;
         }
+        if shelf::is_path(request.path())
+            && let Some(answer) = self.of_shelf(request)
+        {
+            return self.whole(answer, false, &Behaviour::default()).await;
+        }
         let is_head = request.method == Method::Head;
         let answer = match request.method {
             Method::Get | Method::Head => self.page(request),
             _ => None,
         };
         self.whole(answer.unwrap_or_else(|| echo(request)), is_head, &Behaviour::default()).await
+    }
+
+    fn of_shelf(&self, request: &Request) -> Option<Answer> {
+        if request.body_len > request.body.len() as u64 {
+            return Some(answer::error(Dialect::Chat, 413, "The body is too large.", None));
+        }
+        let content_type = self.head.headers.find(Known::ContentType).unwrap_or_default().of(&request.head);
+        self.world.shelf.answer(request.method, request.path(), content_type, request)
     }
 
     /// What is read without a body: lists of models, and the last request.

@@ -18,6 +18,7 @@ mod responses;
 mod schema;
 mod script;
 mod send;
+mod shelf;
 #[cfg(test)]
 mod testing;
 
@@ -25,8 +26,10 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use self::last::Last;
+pub use self::shelf::Shelf;
 use crate::net::alarm::Alarms;
 use crate::net::barrier;
 use crate::net::buffer::Buffers;
@@ -39,16 +42,21 @@ pub(crate) struct World {
     alarms: Alarms,
     buffers: Buffers,
     last: Last,
+    shelf: Arc<Shelf>,
 }
 
-/// Serves one listener on the calling thread, for ever.
-pub fn run(driver: Driver, fd: OwnedFd) -> io::Result<()> {
-    driver::run(driver, move |_| serve(fd))?
+/// Serves one listener on the calling thread, for ever. The loops of one provider share a shelf.
+pub fn run(driver: Driver, fd: OwnedFd, shelf: Arc<Shelf>) -> io::Result<()> {
+    driver::run(driver, move |_| serve(fd, shelf))?
 }
 
-async fn serve(fd: OwnedFd) -> io::Result<()> {
-    let world =
-        Rc::new(World { alarms: Alarms::default(), buffers: Buffers::default(), last: Last::default() });
+async fn serve(fd: OwnedFd, shelf: Arc<Shelf>) -> io::Result<()> {
+    let world = Rc::new(World {
+        alarms: Alarms::default(),
+        buffers: Buffers::default(),
+        last: Last::default(),
+        shelf,
+    });
     barrier::spawn(world.alarms.clone().tick_forever(Alarms::ticker()?));
     let mut listener = Listener::new(fd)?;
     loop {

@@ -75,6 +75,64 @@ impl<'s> Search<'s> {
     }
 }
 
+/// One part of a body, as far as it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// From its delimiter to the next one; to the end of what has come where that has not.
+    pub whole: Span,
+    pub headers: Span,
+    pub value: Span,
+    /// The next delimiter has come.
+    pub is_complete: bool,
+}
+
+impl Part {
+    /// Whether it is the form field of this name.
+    pub fn is_field(&self, body: &[u8], name: &str) -> bool {
+        is_field(self.headers.of(body), name)
+    }
+
+    /// The name of the file in it, when it is spelled plainly.
+    pub fn file_name(&self, body: &[u8]) -> Option<String> {
+        let disposition = disposition(self.headers.of(body))?;
+        let mut parts = disposition.split(|&b| b == b';').map(<[u8]>::trim_ascii);
+        let name = parts.find_map(|part| parameter(part, b"filename"))?;
+        std::str::from_utf8(name).ok().map(str::to_owned)
+    }
+
+    /// Whether it has a file name.
+    pub fn is_file(&self, body: &[u8]) -> bool {
+        let disposition = disposition(self.headers.of(body)).unwrap_or_default();
+        disposition.split(|&b| b == b';').any(|part| is_file_name(part.trim_ascii()))
+    }
+}
+
+/// The parts in the first bytes of a body whose headers have come.
+pub fn parts(body: &[u8], boundary: &[u8]) -> Vec<Part> {
+    let delimiter = [b"--", boundary].concat();
+    let finder = memchr::memmem::Finder::new(&delimiter);
+    let mut parts = Vec::new();
+    let mut next = first_delimiter(body, &delimiter, &finder);
+    while let Some(at) = next {
+        let behind_at = at + delimiter.len();
+        let behind = &body[behind_at..];
+        let Some(headers_len) = memchr::memmem::find(behind, b"\r\n\r\n") else { break };
+        if behind.starts_with(b"--") {
+            break;
+        }
+        let value_at = behind_at + headers_len + 4;
+        next = next_delimiter(body, value_at - 2, &finder);
+        let value_end = next.map_or(body.len(), |next| next.max(value_at + 2) - 2);
+        parts.push(Part {
+            whole: Span::new(at, next.unwrap_or(body.len())),
+            headers: Span::new(behind_at, behind_at + headers_len),
+            value: Span::new(value_at, value_end),
+            is_complete: next.is_some(),
+        });
+    }
+    parts
+}
+
 fn first_delimiter(body: &[u8], delimiter: &[u8], finder: &memchr::memmem::Finder<'_>) -> Option<usize> {
     if body.starts_with(delimiter) { Some(0) } else { next_delimiter(body, 0, finder) }
 }
@@ -87,24 +145,31 @@ fn next_delimiter(body: &[u8], from: usize, finder: &memchr::memmem::Finder<'_>)
 
 /// Whether a part's headers make it the form field of this name.
 fn is_field(headers: &[u8], name: &str) -> bool {
-    let mut lines = headers.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
-    let disposition = lines.find_map(|line| {
-        let (key, value) = line.split_at(memchr::memchr(b':', line)?);
-        key.eq_ignore_ascii_case(b"content-disposition").then(|| value[1..].trim_ascii())
-    });
-    let Some(disposition) = disposition else { return false };
+    let Some(disposition) = disposition(headers) else { return false };
     let mut parts = disposition.split(|&b| b == b';').map(<[u8]>::trim_ascii);
     if !parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(b"form-data")) {
         return false;
     }
     let mut is_named = false;
     for part in parts {
-        if part.len() >= 8 && part[..8].eq_ignore_ascii_case(b"filename") {
+        if is_file_name(part) {
             return false;
         }
         is_named |= parameter(part, b"name") == Some(name.as_bytes());
     }
     is_named
+}
+
+fn disposition(headers: &[u8]) -> Option<&[u8]> {
+    let mut lines = headers.split(|&b| b == b'\n').map(<[u8]>::trim_ascii);
+    lines.find_map(|line| {
+        let (key, value) = line.split_at(memchr::memchr(b':', line)?);
+        key.eq_ignore_ascii_case(b"content-disposition").then(|| value[1..].trim_ascii())
+    })
+}
+
+fn is_file_name(parameter: &[u8]) -> bool {
+    parameter.len() >= 8 && parameter[..8].eq_ignore_ascii_case(b"filename")
 }
 
 /// The value of `key=value` or `key="value"`, when the part is this key.

@@ -8,10 +8,14 @@
 )]
 
 mod admin;
+mod agents;
 mod api;
+mod batches;
+mod beginnings;
 mod commands;
 mod connections;
 mod counts;
+mod edges;
 mod fairness;
 mod fidelity;
 mod hostile;

@@ -15,7 +15,7 @@ mod messages;
 mod neutral;
 mod responses;
 mod thoughts;
-mod world;
+pub mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -238,7 +238,9 @@ fn plain(want: &Value, said: &mut Value) {
             }
         }
         // State of the provider that came alone is no part of what is said.
-        let is_said = |part: &Value| part["text"] != "" && (wants_hidden || part.get("hidden").is_none());
+        let is_said = |part: &Value| {
+            part["text"] != "" && part["thought"] != "" && (wants_hidden || part.get("hidden").is_none())
+        };
         if let Some(parts) = choice["parts"].as_array_mut() {
             parts.retain(is_said);
         }

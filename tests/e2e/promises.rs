@@ -257,10 +257,10 @@ fn a_client_of_the_first_version_sees_a_cut_as_a_reset_and_a_whole_answer_as_an_
         ("lines", "/p/up/lines", lines, ASK),
         ("an unknown stream", "/v1/things", stream, ASK),
     ] {
-        // In the middle, and where only the last chunk's end is missing.
+        // Behind the first event, and where only the last chunk's end is missing.
         for (cut, after) in [
-            (whole.len() / 2, After::Close),
-            (whole.len() / 2, After::Reset),
+            (whole.len() * 3 / 4, After::Close),
+            (whole.len() * 3 / 4, After::Reset),
             (whole.len() - 5, After::Close),
             (whole.len() - 1, After::Close),
             (whole.len(), After::KeepAlive),

@@ -148,6 +148,7 @@ fn answer_of(line: &str) -> &'static str {
         _ if path.ends_with("/converse") => {
             r#"{"output":{"message":{"role":"assistant","content":[{"text":"hi"}]}},"stopReason":"end_turn"}"#
         }
+        _ if path.ends_with(":batchEmbedContents") => r#"{"embeddings":[{"values":[1,-2.5]}]}"#,
         _ => CHAT,
     }
 }

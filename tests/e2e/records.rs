@@ -29,7 +29,7 @@ fn stored(data: &Path) -> HashMap<String, Vec<Stored>> {
     let Ok(store) = Connection::open_with_flags(data.join("ringway.db"), flags) else {
         return HashMap::new();
     };
-    let sql = "SELECT request_id, usage_source, status_code, input_uncached, output_total, model FROM usage";
+    let sql = "SELECT request_id, usage_source, status_code, input_uncached, output_total, model FROM ringway_usage";
     let Ok(mut rows) = store.prepare(sql) else { return HashMap::new() };
     let rows = rows.query_map([], |row| {
         let id: String = row.get(0)?;
@@ -60,11 +60,22 @@ fn provider_at(port: u16) -> String {
     format!("type: openai, base_url: 'http://127.0.0.1:{port}/v1', api_key: sk-up")
 }
 
+/// A chat that has this name, for the gateway and for the provider.
+fn asking(name: &str, body: &str) -> Vec<u8> {
+    let body = body.replacen('{', &format!(r#"{{"user":"{name}","#), 1);
+    post_with("/v1/chat/completions", &format!("x-request-id: {name}\r\n"), body.as_bytes())
+}
+
+fn named(seen: &Seen) -> String {
+    let body: serde_json::Value = serde_json::from_slice(&seen.body).expect("the request's body");
+    body["user"].as_str().expect("its name").to_owned()
+}
+
 #[test]
 fn an_answer_a_stream_a_refusal_of_the_provider_and_a_cut_each_have_one_row() {
     let data = TempFolder::new();
     let upstream = Upstream::start(|_, seen, stream| {
-        let id = seen.header("x-test").unwrap_or_default();
+        let id = named(seen);
         let event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
         let answer = match id.as_str() {
             "json" => json_answer(200, "", CHAT),
@@ -79,8 +90,7 @@ fn an_answer_a_stream_a_refusal_of_the_provider_and_a_cut_each_have_one_row() {
     });
     let gateway = start(&data.0, &provider_at(upstream.port), "retry: {max_retries: 0}");
     for (id, body) in [("json", ASK), ("stream", ASK_STREAM), ("refused", ASK), ("cut", ASK_STREAM)] {
-        let lines = format!("x-request-id: {id}\r\nx-test: {id}\r\n");
-        let answer = gateway.call(&post_with("/v1/chat/completions", &lines, body.as_bytes()));
+        let answer = gateway.call(&asking(id, body));
         assert_eq!(answer.is_whole, id != "cut", "{id}: {}", answer.text());
     }
     eventually("four rows", || stored(&data.0).len() == 4);
@@ -94,8 +104,9 @@ fn an_answer_a_stream_a_refusal_of_the_provider_and_a_cut_each_have_one_row() {
     // The provider stated nothing although it was asked to.
     check("stream", "unknown", 200, None, None);
     check("refused", "unknown", 400, None, None);
-    // Three events were seen.
-    check("cut", "estimated", 200, Some(ASK_STREAM.len() as u64 / 4 + 1), Some(3));
+    // Three events were seen, and so many bytes were asked.
+    let asked = ASK_STREAM.len() + r#""user":"cut","#.len();
+    check("cut", "estimated", 200, Some(asked.div_ceil(4) as u64), Some(3));
 }
 
 /// What a client knows of its request.
@@ -107,7 +118,7 @@ enum Fate {
 
 /// An answer whose counts tell the request, slow enough to be in the middle of many when the process goes.
 fn counted(number: usize, seen: &Seen, stream: &mut TcpStream) -> After {
-    let of: u64 = seen.header("x-number").and_then(|number| number.parse().ok()).expect("its number");
+    let of: u64 = named(seen)[1..].parse().expect("its number");
     let usage = format!("{{\"prompt_tokens\":{of},\"completion_tokens\":{}}}", of + 1);
     let answer = if seen.body.windows(8).any(|part| part == b"\"stream\"") {
         let event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n".repeat(8);
@@ -135,9 +146,8 @@ fn ask_until_gone(port: u16, numbers: &AtomicUsize, answered: &AtomicUsize) -> V
         let mut link = Link::over(stream);
         loop {
             let number = numbers.fetch_add(1, Ordering::Relaxed);
-            let lines = format!("x-request-id: n{number}\r\nx-number: {number}\r\n");
             let body = if number.is_multiple_of(2) { ASK } else { ASK_STREAM };
-            link.send(&post_with("/v1/chat/completions", &lines, body.as_bytes()));
+            link.send(&asking(&format!("n{number}"), body));
             let answer = link.answer(false);
             let has_end = answer.is_whole || answer.text().contains("[DONE]");
             if answer.status != 200 || !has_end {
@@ -178,11 +188,10 @@ fn a_process_that_is_killed_loses_no_record_and_doubles_none() {
     // What the last one left is taken over by the next.
     let mut gateway = start(&data.0, &provider_at(upstream.port), "");
     gateway.wait_for_line("took over the journal");
-    let asked: std::collections::HashSet<String> =
-        upstream.requests().iter().filter_map(|seen| seen.header("x-number")).collect();
+    let asked: std::collections::HashSet<String> = upstream.requests().iter().map(named).collect();
     eventually("a row for everything that a provider was asked", || {
         let rows = stored(&data.0);
-        asked.iter().all(|number| rows.contains_key(&format!("n{number}")))
+        asked.iter().all(|number| rows.contains_key(number))
     });
     let rows = stored(&data.0);
     let doubled: Vec<_> = rows.iter().filter(|(_, rows)| rows.len() != 1).collect();

@@ -139,7 +139,7 @@ fn a_body_that_streams_cannot_be_signed() {
         );
         gateway.call(head.as_bytes())
     };
-    let answer = request("/v1/files?provider=bedrock");
+    let answer = request("/v1/audio/speech?provider=bedrock");
     assert_eq!((answer.status, answer.error_code().as_str()), (400, "unsignable_body"), "{}", answer.text());
     assert_eq!(upstream.requests().len(), 0);
     // Below the provider's own path all bodies are held.

@@ -165,7 +165,7 @@ fn only_a_whole_answer_is_followed_by_a_goodbye() {
     for (whole, ask) in [(stream, ASK_STREAM), (json, ASK)] {
         let bytes = whole.clone();
         let upstream = Upstream::start(move |number, _, stream| {
-            let end = if number % 2 == 0 { bytes.len() } else { bytes.len() / 2 };
+            let end = if number % 2 == 0 { bytes.len() } else { bytes.len() * 3 / 4 };
             let _ = stream.write_all(&bytes[..end]);
             if number % 2 == 0 { After::KeepAlive } else { After::Close }
         });

@@ -7,11 +7,11 @@ use ringway::config::Engine;
 use ringway::offload::store::tables::{SCHEMA, USAGE};
 use ringway::offload::store::{ExportFormat, Row, Value, export};
 
-use crate::world::{new_file, on_every_engine, open, row, run, storage};
+use crate::world::{new_file, on_every_engine, open, remove, row, run, storage};
 
 fn usage(number: i64) -> Row {
     // Many rows with the same time, more than a page of them.
-    row(&USAGE, Value::text)
+    row(&USAGE, |name| Value::text(name))
         .with("id", Value::text(format!("{number:05}")))
         .with("at_ms", Value::TimeMs(1_000 + number / 700))
         .with("model", Value::text("a,\"b\"\n"))
@@ -66,4 +66,5 @@ fn the_command_writes_what_the_settings_name_and_makes_nothing() {
     let (code, _, said) = export(&["audit", "--from", "soon"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("--from `soon` is no time"), "{said}");
+    remove(&path);
 }

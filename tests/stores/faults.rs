@@ -8,10 +8,10 @@ use ringway::offload::store::tables::{SCHEMA, USAGE};
 use ringway::offload::store::{ErrorKind, Filter, Row, Select, Store, StoreError, Upgrade, Value};
 
 use crate::servers::{Kind, Server};
-use crate::world::{new_file, new_name, open, row, run, skip, storage, storage_of};
+use crate::world::{new_file, new_name, open, remove, row, run, skip, storage, storage_of};
 
 fn usage(id: &str) -> Vec<Row> {
-    let filled = row(&USAGE, Value::text).with("at_ms", Value::TimeMs(1));
+    let filled = row(&USAGE, |name| Value::text(name)).with("at_ms", Value::TimeMs(1));
     vec![filled.with("id", Value::text(id))]
 }
 
@@ -104,6 +104,7 @@ fn a_file_that_is_no_database_or_cannot_be_made_is_said_so() {
         assert!(error.kind == ErrorKind::Broken && error.what.contains("ringway.db"), "{error}");
         let error = open(file.join("below/a/file.db")).await;
         assert!(error.kind == ErrorKind::Down && error.what.contains("cannot be made"), "{error}");
+        remove(&file);
     });
 }
 
@@ -121,5 +122,6 @@ fn a_file_that_another_process_holds_is_busy_and_then_free() {
         assert_eq!(store.select(Select::new(&USAGE, Filter::all(), 9)).await, Ok(vec![]));
         other.execute_batch("ROLLBACK").expect("the lock is given back");
         assert_eq!(kind(store.insert(&USAGE, usage("a")).await), Ok(vec![true]));
+        remove(&path);
     });
 }

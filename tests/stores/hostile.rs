@@ -187,7 +187,7 @@ fn hostile(table: &'static ringway::offload::store::Table, number: usize, text: 
             Kind::Text => Value::text(text),
             Kind::Json => Value::Json(text.to_owned()),
             Kind::Names => Value::Names(vec![text.to_owned()]),
-            Kind::Flag => Value::Flag(number % 2 == 0),
+            Kind::Flag => Value::Flag(number.is_multiple_of(2)),
             Kind::TimeMs => Value::TimeMs(number as i64),
             Kind::Integer => Value::Integer(if unique { number as i64 } else { -1 }),
             Kind::Money => Value::Money(ringway::base::money::Pico(i128::from(i64::MIN))),

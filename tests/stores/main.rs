@@ -8,5 +8,6 @@ mod faults;
 mod hostile;
 mod operations;
 mod schemas;
+mod secure;
 mod servers;
 mod world;

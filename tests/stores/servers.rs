@@ -1,6 +1,7 @@
 //! Servers of databases: started on a free port of loopback, stopped with the process that started them.
 
 use std::fs;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -14,6 +15,8 @@ pub struct Server {
     pub kind: Kind,
     pub port: u16,
     pub folder: PathBuf,
+    /// What is said to PostgreSQL beside the usual.
+    options: String,
     shell: Option<Child>,
 }
 
@@ -26,6 +29,11 @@ pub enum Kind {
 impl Server {
     /// A new server with an empty folder; `None` when it is not installed.
     pub fn start(kind: Kind) -> Option<Server> {
+        Server::start_with(kind, |_| String::new())
+    }
+
+    /// The same with options, which may name files that are put into its folder.
+    pub fn start_with(kind: Kind, options: impl FnOnce(&Path) -> String) -> Option<Server> {
         let program = program(kind)?;
         let folder = new_folder();
         if kind == Kind::Postgres {
@@ -33,7 +41,8 @@ impl Server {
         }
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
-        let mut server = Server { kind, port, folder, shell: None };
+        let options = options(&folder);
+        let mut server = Server { kind, port, folder, options, shell: None };
         server.start_again();
         Some(server)
     }
@@ -44,14 +53,19 @@ impl Server {
         let (program, folder, port) = (program.display(), self.folder.display(), self.port);
         let server = match self.kind {
             Kind::Postgres => format!(
-                "{program} -D {folder}/data -h 127.0.0.1 -p {port} -k {folder} -c fsync=off -c max_connections=40"
+                "{program} -D {folder}/data -h 127.0.0.1 -p {port} -k {folder} -c fsync=off -c max_connections=40 {}",
+                self.options
             ),
             Kind::Mongo => format!(
                 "{program} --data-dir {folder} --host 127.0.0.1 -p {port} --log-file {folder}/log --pid-file {folder}/pid"
             ),
         };
-        // The shell ends the server when its input ends, which it does with this process however that ends.
-        let script = format!("{server} > {folder}/out 2>&1 < /dev/null & read line; kill -9 $!");
+        // Its input ends with this process, however that ends: then the shell kills the server and takes the folder away.
+        // A line asks for the first alone. It waits, so that nothing is left of the server that could be taken for one.
+        let script = format!(
+            "{server} > {folder}/out 2>&1 < /dev/null & read line; told=$?; kill -9 $!; wait; \
+             [ $told -eq 0 ] || rm -rf {folder}"
+        );
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]).stdin(Stdio::piped()).stderr(Stdio::null()).current_dir(&self.folder);
         if let Some(id) = server_user(self.kind) {
@@ -65,8 +79,8 @@ impl Server {
     pub fn kill(&mut self) {
         self.signal("KILL");
         if let Some(mut shell) = self.shell.take() {
-            drop(shell.stdin.take());
-            shell.wait().expect("the shell ends");
+            let mut input = shell.stdin.take().expect("the shell's input");
+            input.write_all(b"stay\n").and_then(|()| shell.wait()).expect("the shell ends");
         }
         self.wait_until("is gone", || TcpStream::connect(("127.0.0.1", self.port)).is_err());
     }
@@ -75,7 +89,7 @@ impl Server {
     pub fn signal(&self, name: &str) {
         let Some(shell) = &self.shell else { return };
         let family: Vec<String> = descendants(shell.id()).iter().map(u32::to_string).collect();
-        let _ = Command::new("kill").arg(format!("-{name}")).args(&family).status();
+        let _ = Command::new("kill").arg(format!("-{name}")).args(&family).stderr(Stdio::null()).status();
     }
 
     fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
@@ -150,6 +164,14 @@ fn make_cluster(program: &Path, folder: &Path) {
         make.uid(id).gid(id);
     }
     assert!(make.status().expect("initdb starts").success(), "initdb made no cluster");
+}
+
+/// A file that only the server may read.
+pub fn private_file(path: &Path, text: &str) {
+    fs::write(path, text).expect("a file");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("permissions");
+    let owner = server_user(Kind::Postgres);
+    chown(path, owner, owner).expect("the file can be given away");
 }
 
 fn new_folder() -> PathBuf {

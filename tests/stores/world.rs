@@ -1,7 +1,7 @@
 //! What every test begins with: an empty place on each engine, opened.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -21,6 +21,9 @@ pub fn on_every_engine(test: impl AsyncFn(&Store, &str)) {
 pub fn with_every_place(test: impl AsyncFn(&Storage, &str)) {
     for (name, storage) in places() {
         run(test(&storage, name));
+        if let Engine::Sqlite { path } = storage.engine {
+            remove(&path);
+        }
     }
 }
 
@@ -114,8 +117,12 @@ pub fn new_name() -> String {
     format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A file in a folder of its own that is not there yet.
 pub fn new_file() -> PathBuf {
-    let folder = std::env::temp_dir().join("ringway-stores-files").join(new_name());
-    let _ = std::fs::remove_dir_all(&folder);
-    folder.join("ringway.db")
+    std::env::temp_dir().join(format!("ringway-stores-{}", new_name())).join("ringway.db")
+}
+
+/// Takes a file of [`new_file`] away with its folder.
+pub fn remove(file: &Path) {
+    std::fs::remove_dir_all(file.parent().expect("a folder")).expect("the folder of the file");
 }

@@ -3,6 +3,7 @@
 
 use super::complete::Progress;
 use super::names::hash;
+use super::think_tags::ThinkTags;
 use crate::dialect::middle::{Arguments, Block, Delta, Event, Finish, FinishReason, Place, Signature, Text};
 
 pub(super) type Emit<'e> = &'e mut dyn FnMut(Event<'_>);
@@ -16,6 +17,8 @@ pub(super) struct Choice {
     blocks_count: u32,
     prose: Option<(Prose, u32)>,
     calls: Vec<Call>,
+    /// Where the provider puts thoughts between tags.
+    tags: Option<ThinkTags>,
 }
 
 /// Blocks that are texts. One of them is open at a time.
@@ -56,8 +59,27 @@ pub(super) struct Fragment<'a> {
 }
 
 impl Choice {
-    pub fn new(index: u32) -> Choice {
-        Choice { index, ..Choice::default() }
+    pub fn new(index: u32, has_think_tags: bool) -> Choice {
+        let tags = has_think_tags.then(ThinkTags::default);
+        Choice { index, tags, ..Choice::default() }
+    }
+
+    /// Adds to the content, in which thoughts may stand between tags.
+    pub fn content(&mut self, text: &[u8], emit: Emit<'_>) {
+        match self.tags.take() {
+            None => self.prose(Prose::Text, text, emit),
+            Some(mut tags) => {
+                tags.take(text, &mut |kind, text| self.prose(kind, text, emit));
+                self.tags = Some(tags);
+            }
+        }
+    }
+
+    /// Gives what looked like the beginning of a tag and is none.
+    fn end_content(&mut self, emit: Emit<'_>) {
+        if let Some(mut tags) = self.tags.take() {
+            tags.finish(&mut |kind, text| self.prose(kind, text, emit));
+        }
     }
 
     /// Whether nothing came yet.
@@ -135,6 +157,7 @@ impl Choice {
     /// The end of the choice: what was kept back is given, and what is open is closed. False when there is a call that
     /// nobody can make, because it has no name.
     pub fn finish(&mut self, answer_id: &[u8], vendor: &str, emit: Emit<'_>) -> bool {
+        self.end_content(emit);
         for number in 0..self.calls.len() {
             if self.calls[number].block.is_some() {
                 continue;

@@ -64,7 +64,7 @@ impl Progress {
 }
 
 /// The first character behind its escape, and its length; 0xFF for one that is not ASCII.
-fn character(text: &[u8]) -> (u8, usize) {
+pub(super) fn character(text: &[u8]) -> (u8, usize) {
     match text {
         [b'\\', b'u', a, b, c, d, ..] => {
             let digits = [*a, *b, *c, *d];

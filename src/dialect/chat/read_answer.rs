@@ -70,6 +70,7 @@ impl StreamReader {
 struct Answer {
     form: Form,
     vendor: String,
+    has_think_tags: bool,
     id: Vec<u8>,
     choices: Vec<Choice>,
     has_started: bool,
@@ -97,7 +98,9 @@ struct Chunk<'d> {
 impl Answer {
     fn new(rules: &Rules, form: Form) -> Answer {
         let vendor = rules.vendor.clone().into_owned();
-        Answer { form, vendor, id: Vec::new(), choices: Vec::new(), has_started: false, is_over: false }
+        let has_think_tags = rules.has_think_tags;
+        let (id, choices) = (Vec::new(), Vec::new());
+        Answer { form, vendor, has_think_tags, id, choices, has_started: false, is_over: false }
     }
 
     fn chunk(&mut self, document: Node<'_>, emit: Emit<'_>) {
@@ -157,7 +160,7 @@ impl Answer {
             return emit(Event::Error(Box::new(errors::read(200, document.raw(), None))));
         }
         let at = self.choices.iter().position(|choice| choice.index == index).unwrap_or_else(|| {
-            self.choices.push(Choice::new(index));
+            self.choices.push(Choice::new(index, self.has_think_tags));
             self.choices.len() - 1
         });
         let choice = &mut self.choices[at];

@@ -121,7 +121,7 @@ fn block_text(block: Node<'_>) -> Option<&[u8]> {
 /// The content: a text, or parts in an array.
 fn content(choice: &mut Choice, value: Node<'_>, emit: Emit<'_>) {
     if let Some(text) = value.escaped() {
-        return choice.prose(Prose::Text, text, emit);
+        return choice.content(text, emit);
     }
     for item in value.items() {
         if let Some(text) = item.escaped() {

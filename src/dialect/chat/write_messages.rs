@@ -131,7 +131,11 @@ impl Messages<'_> {
                     | Part::Refusal { .. }
             )
         };
-        let content: Vec<&Part<'_>> = parts().filter(is_content).collect();
+        let thoughts: Vec<&Part<'_>> = parts()
+            .filter(|part| matches!(part, Part::Thinking { .. } | Part::HiddenThinking { .. }))
+            .collect();
+        let tagged = self.tagged(&thoughts);
+        let content: Vec<&Part<'_>> = tagged.iter().chain(parts().filter(is_content)).collect();
         let has_calls = parts().any(|part| matches!(part, Part::ToolCall { .. }));
         self.open("assistant");
         if let Some(name) = turns.iter().find_map(|turn| turn.name.as_ref()) {
@@ -147,10 +151,9 @@ impl Messages<'_> {
             self.out.extend_from_slice(b",\"refusal\":");
             write_parts::joined(&refusals, Joint::None, self.out);
         }
-        let thoughts: Vec<&Part<'_>> = parts()
-            .filter(|part| matches!(part, Part::Thinking { .. } | Part::HiddenThinking { .. }))
-            .collect();
-        self.thoughts(&thoughts);
+        if tagged.is_none() {
+            self.thoughts(&thoughts);
+        }
         if has_calls {
             self.out.extend_from_slice(b",\"tool_calls\":[");
             for (index, call) in parts().filter(|part| matches!(part, Part::ToolCall { .. })).enumerate() {
@@ -160,6 +163,25 @@ impl Messages<'_> {
             self.out.push(b']');
         }
         self.out.push(b'}');
+    }
+
+    /// Earlier thoughts as the provider sent them: between tags, in front of the text.
+    fn tagged(&self, thoughts: &[&Part<'_>]) -> Option<Part<'static>> {
+        let texts = thoughts.iter().filter_map(|part| match part {
+            Part::Thinking { text, .. } if !text.is_empty() => Some(text),
+            _ => None,
+        });
+        let texts: Vec<&Text<'_>> = texts.collect();
+        if !self.rules.has_think_tags || texts.is_empty() {
+            return None;
+        }
+        let mut text = Text::of("<think>");
+        for (index, thought) in texts.into_iter().enumerate() {
+            text.push(&Text::of(if index > 0 { "\n\n" } else { "\n" }));
+            text.push(thought);
+        }
+        text.push(&Text::of("\n</think>\n\n"));
+        Some(Part::Text { text, cache_control: None })
     }
 
     /// Thoughts go back as a text, and only where the provider wants them. Their signatures and what is hidden have no

@@ -2,11 +2,11 @@
 //! what is not base64 makes them fail. So a signature that carries its vendor's name is wrapped in base64 once more.
 
 use super::super::middle::{Signature, Text};
-use crate::base::base64;
+use crate::base::{base64, unbase64};
 use crate::wire::json;
 
 /// Writes the member's value for a client that will give it back.
-pub(super) fn write_for_client(signature: &Signature<'_>, out: &mut Vec<u8>) {
+pub(in crate::dialect) fn write_for_client(signature: &Signature<'_>, out: &mut Vec<u8>) {
     if signature.vendor.is_empty() {
         return signature.write_for_client(out);
     }
@@ -17,7 +17,7 @@ pub(super) fn write_for_client(signature: &Signature<'_>, out: &mut Vec<u8>) {
 }
 
 /// The signature that a client has given back: one of ours unwrapped, any other as it stands.
-pub(super) fn from_client(value: Text<'_>) -> Signature<'_> {
+pub(in crate::dialect) fn from_client(value: Text<'_>) -> Signature<'_> {
     let unwrapped = value.as_escaped().starts_with(MARK).then(|| decoded(&value.decoded())).flatten();
     match unwrapped {
         Some(text) => Signature::from_client(Text::of(&text)),
@@ -27,34 +27,11 @@ pub(super) fn from_client(value: Text<'_>) -> Signature<'_> {
 
 /// The text in base64, standard or for URLs, with padding or without; `None` when it is none.
 fn decoded(text: &str) -> Option<String> {
-    let digits = text.trim_end_matches('=').as_bytes();
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 3);
-    let (mut word, mut bits) = (0_u32, 0);
-    for &digit in digits {
-        word = (word << 6 | value_of(digit)?) & 0xFFFF;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((word >> bits & 0xFF) as u8);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn value_of(digit: u8) -> Option<u32> {
-    let value = match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'+' | b'-' => 62,
-        b'/' | b'_' => 63,
-        _ => return None,
-    };
-    Some(u32::from(value))
+    String::from_utf8(unbase64(text)?).ok()
 }
 
 /// What base64 of the mark of wrapped signatures begins with.
-const MARK: &[u8] = b"cmluZ3dheT";
+pub(in crate::dialect) const MARK: &[u8] = b"cmluZ3dheT";
 
 #[cfg(test)]
 mod tests {

@@ -328,4 +328,4 @@ fn is_same(one: &Text<'_>, other: &Text<'_>) -> bool {
 const BLANK_TURN: &[u8] = b"{\"role\":\"user\",\"parts\":[{\"text\":\" \"}]}";
 /// Stands for a signature that is not there, where models refuse the first call of a step without one: the models that are
 /// told how much to think by a word (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
-const NO_SIGNATURE: &[u8] = b"\"skip_thought_signature_validator\"";
+pub(in crate::dialect) const NO_SIGNATURE: &[u8] = b"\"skip_thought_signature_validator\"";

@@ -115,7 +115,8 @@ impl AnswerWriter {
     }
 
     fn delta(&mut self, number: u32, delta: &Delta<'_>) {
-        let Some(block) = self.blocks.iter_mut().rfind(|block| block.block == number) else { return };
+        let Some(place) = self.blocks.iter().rposition(|block| block.block == number) else { return };
+        let block = &mut self.blocks[place];
         match (block.kind, delta) {
             (CollectedKind::Text | CollectedKind::Thinking, Delta::Text(text)) => {
                 block.content.extend_from_slice(text.as_escaped());
@@ -126,6 +127,13 @@ impl AnswerWriter {
             (CollectedKind::Thinking, Delta::Signature(signature)) => {
                 block.beside.clear();
                 signature.write_for_client(&mut block.beside);
+            }
+            // It stands in front of the text in a thought without words: the dialect has no other place for it, and agents
+            // take the last block for the answer. That is why a stream, where it comes behind the text, cannot carry it.
+            (CollectedKind::Text, Delta::Signature(signature)) => {
+                let (kind, content, mut beside) = (CollectedKind::Thinking, Vec::new(), Vec::new());
+                signature.write_for_client(&mut beside);
+                self.blocks.insert(place, Collected { block: u32::MAX, kind, content, beside });
             }
             (CollectedKind::Text, Delta::Citation { url: Some(url), title, cited }) => {
                 write_citation(url, title.as_ref(), cited.as_ref(), &mut block.beside);

@@ -19,6 +19,8 @@ pub struct Rules {
     pub takes_cache_control: bool,
     /// Thoughts of earlier turns go back as `reasoning_content` in the chat dialect: some providers demand them.
     pub takes_reasoning_content: bool,
+    /// Thoughts stand between `<think>` and `</think>` at the beginning of the content, in the chat dialect.
+    pub has_think_tags: bool,
     /// Media may be given by URL; otherwise only as bytes.
     pub takes_media_urls: bool,
     /// Temperatures above it are clamped, and the answer says so. In thousandths.
@@ -57,6 +59,7 @@ impl Default for Rules {
             structured_output: StructuredOutput::Native,
             takes_cache_control: false,
             takes_reasoning_content: false,
+            has_think_tags: false,
             takes_media_urls: true,
             temperature_milli_max: None,
             usage: UsageRules::default(),

@@ -136,6 +136,19 @@ impl Output {
         self.items.len() - 1
     }
 
+    /// Whether the item is a text whose state must come back with it.
+    pub fn has_text_state(&self, index: usize) -> bool {
+        self.items[index].kind == ItemKind::Message && !self.items[index].state.is_empty()
+    }
+
+    /// An item for the state of a text, which stands behind it: a summary of one empty text, because there is no thought.
+    pub fn text_state(&mut self, of: usize) -> Item {
+        let mut item = Item::new(ItemKind::Reasoning, &self.id, self.items.len());
+        item.state = std::mem::take(&mut self.items[of].state);
+        item.add_part(PartKind::Summary);
+        item
+    }
+
     pub fn slot(&self, at: Place) -> Option<Slot> {
         if at.choice != 0 { None } else { *self.slots.get(at.block as usize)? }
     }

@@ -133,6 +133,19 @@ impl StreamWriter {
         out.extend_from_slice(b",\"item\":");
         self.output.items[index].write(out);
         out.extend_from_slice(END);
+        if self.output.has_text_state(index) {
+            self.write_text_state(index, out);
+        }
+    }
+
+    fn write_text_state(&mut self, of: usize, out: &mut Vec<u8>) {
+        let item = self.output.text_state(of);
+        self.output.items.push(item);
+        let slot = Slot { item: self.output.items.len() - 1, part: 0 };
+        self.begin_item(slot.item, out);
+        self.write_part("response.reasoning_summary_part.added", slot, out);
+        self.close(slot, out);
+        self.end_item(slot.item, Status::Completed, out);
     }
 
     fn add(&mut self, slot: Slot, delta: &Delta<'_>, out: &mut Vec<u8>) {

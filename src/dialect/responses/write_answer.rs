@@ -1,5 +1,6 @@
 //! Writes a whole answer as one response object.
 
+use super::item::Status;
 use super::output::{Moment, Output};
 use crate::dialect::middle::{Block, Event, Told};
 
@@ -43,6 +44,13 @@ impl AnswerWriter {
     pub fn finish(mut self, out: &mut Vec<u8>) {
         for index in 0..self.output.items.len() {
             self.output.items[index].status = self.output.status_of(index);
+        }
+        for index in (0..self.output.items.len()).rev() {
+            if self.output.has_text_state(index) {
+                let mut state = self.output.text_state(index);
+                state.status = Status::Completed;
+                self.output.items.insert(index + 1, state);
+            }
         }
         self.output.write(Moment::Ended, out);
     }

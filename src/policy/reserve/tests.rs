@@ -88,18 +88,18 @@ fn every_number_lies_in_its_step() {
 /// of 100 of it are really used, with `max_tokens` and without.
 #[test]
 fn agents_can_use_their_budget_up() {
-    for output_tokens_max in [None, Some(32_000)] {
-        let mut day = Day::new(output_tokens_max);
+    // So little that byte for byte reservations of the input, or the greatest output, would end it too early.
+    for (output_tokens_max, budget) in [(None, 50 * DOLLAR), (Some(32_000), 100 * DOLLAR)] {
+        let mut day = Day::new(output_tokens_max, budget);
         day.run();
-        let share = day.used() * 100 / BUDGET;
+        let share = day.used() * 100 / budget;
         assert!(share >= 95, "{share} of 100 were used");
-        assert!(day.used() <= BUDGET * 101 / 100, "{share} of 100 were used");
+        assert!(day.used() <= budget * 101 / 100, "{share} of 100 were used");
         assert!(day.refused > 0, "they wanted more");
     }
 }
 
-/// 100 dollars.
-const BUDGET: u128 = 100_000_000_000_000;
+const DOLLAR: u128 = 1_000_000_000_000;
 const INPUT_PICO: i128 = 3_000_000;
 const OUTPUT_PICO: i128 = 15_000_000;
 const DAY_MS: u64 = 86_400_000;
@@ -107,6 +107,7 @@ const DAY_MS: u64 = 86_400_000;
 type UnderWay = (Hold, Size, Tokens);
 
 struct Day {
+    budget: u128,
     book: Book,
     observed: Observed,
     output_tokens_max: Option<u64>,
@@ -119,13 +120,23 @@ struct Day {
 }
 
 impl Day {
-    fn new(output_tokens_max: Option<u64>) -> Day {
+    fn new(output_tokens_max: Option<u64>, budget: u128) -> Day {
         let subject = Subject::Path(UserPath::root());
-        let budget = Allowance::hard(subject, Measure::Cost(Period::Day), BUDGET);
-        let book = Book::new(&[budget], Calendar::default(), None);
+        let allowance = Allowance::hard(subject, Measure::Cost(Period::Day), budget);
+        let book = Book::new(&[allowance], Calendar::default(), None);
         let agenda = (0..4).map(|agent| ((u64::from(agent) * 700, agent), None)).collect();
         let observed = Observed::default();
-        Day { book, observed, output_tokens_max, now_ms: 0, random: 1, refused: 0, agenda, turns: [0; 4] }
+        Day {
+            budget,
+            book,
+            observed,
+            output_tokens_max,
+            now_ms: 0,
+            random: 1,
+            refused: 0,
+            agenda,
+            turns: [0; 4],
+        }
     }
 
     fn run(&mut self) {
@@ -161,7 +172,12 @@ impl Day {
             }
             Err(rejected) => {
                 self.refused += 1;
-                assert!(self.used() * 100 >= BUDGET * 95, "refused at {} of {BUDGET}", self.used());
+                assert!(
+                    self.used() * 100 >= self.budget * 95,
+                    "refused at {} of {}",
+                    self.used(),
+                    self.budget
+                );
                 let wait_s = rejected.retry_after_s.expect("it fits an empty window");
                 self.agenda.insert((self.now_ms + u64::from(wait_s) * 1000, agent), None);
             }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::{JsonFault, Kind, Member, is_space, scan_object, text, whole};
+use crate::base::Span;
 
 /// One value of a scanned document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,13 @@ impl<'d> Node<'d> {
     /// The value as it is spelled, without white space around it.
     pub fn raw(self) -> &'d [u8] {
         self.bytes
+    }
+
+    /// Where the value stands in the document that it is a part of.
+    pub fn place_in(self, document: &[u8]) -> Span {
+        let start = self.bytes.as_ptr().addr().wrapping_sub(document.as_ptr().addr());
+        assert!(start + self.bytes.len() <= document.len(), "the value is a part of the document");
+        Span::new(start, start + self.bytes.len())
     }
 
     pub fn kind(self) -> Kind {

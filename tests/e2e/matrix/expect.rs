@@ -151,6 +151,12 @@ fn cannot(client: Client, what: &str) -> bool {
 /// A field as the caller's dialect spells it.
 fn named(client: Client, field: &str) -> &str {
     match (client, field) {
+        (Client::Chat, "image.url") => "messages.content.image_url.url",
+        (Client::Messages, "image.url") => "messages.content.source.url",
+        (Client::Responses, "image.url") => "input.content.image_url",
+        (Client::Gemini, "image.url") => "contents.parts.fileData.fileUri",
+        (Client::Chat, "system") => "messages.role",
+        (Client::Responses, "system" | "messages.role" | "messages[3].role") => "input.role",
         (Client::Messages, "stop") => "stop_sequences",
         (Client::Messages, "user") => "metadata.user_id",
         (Client::Messages, "parallel_tool_calls") => "tool_choice.disable_parallel_tool_use",

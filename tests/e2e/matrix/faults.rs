@@ -129,6 +129,7 @@ impl Fault {
             }
             // Where nothing has left yet, a status says it better.
             Fault::Inside(status) if answer.status != 200 => refused(client, *status, answer, found),
+            Fault::CutStream if answer.status != 200 => refused(client, 502, answer, found),
             Fault::Inside(_) | Fault::Deep | Fault::CutStream => broken(client, answer, found),
             Fault::CutAnswer => refused(client, 502, answer, found),
         }

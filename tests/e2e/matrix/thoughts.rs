@@ -82,23 +82,21 @@ impl Thought {
     ) {
         let sent = body.to_string();
         let is_marked = sent.contains("ringway:") || sent.contains("cmluZ3dheT");
-        let was_marked =
-            !self.maker.is_same(self.client) && items(parts).any(|part| part.get("signature").is_some());
-        // Known: a request to a provider of the caller's own dialect is not looked into, so the state of another provider,
-        // which is in the caller's conversation by then, reaches it. To be mended where such a request is recognised.
-        let is_known = provider.is_same(self.client) && was_marked;
-        if is_marked != is_known {
-            found.push(format!("then to {provider:?}: marked: {is_marked}, known: {is_known}: {sent}"));
-        }
-        if provider.is_same(self.client) && provider != self.maker {
-            return;
+        if is_marked {
+            found.push(format!("then to {provider:?}: a mark of the gateway reached it: {sent}"));
         }
         if provider != self.maker {
             if [SIGNATURE, REDACTED].iter().any(|state| sent.contains(state)) {
                 found.push(format!("then to {provider:?}: another's signature reached it: {sent}"));
             }
             let edited = answer.header("x-ringway-edited").unwrap_or_default();
-            if items(parts).any(|part| part.get("thought").is_some()) && !edited.contains("thinking") {
+            // Thoughts without a signature pass in their own dialect as they are.
+            let is_lost = |part: &Value| match provider.is_same(self.client) {
+                true => part.get("thought").is_some() && part.get("signature").is_some(),
+                false => part.get("thought").is_some(),
+            };
+            let names = ["thinking", "reasoning", "thought"];
+            if items(parts).any(is_lost) && !names.iter().any(|name| edited.contains(name)) {
                 found.push(format!("then to {provider:?}: a thought was left out, edited says `{edited}`"));
             }
             return;
@@ -110,7 +108,9 @@ impl Thought {
     fn compare_at_maker(&self, heard: &Value, found: &mut Vec<String>) {
         let got: Vec<&Value> = items(&heard["turns"][1]["parts"]).collect();
         let state = |name: &str| {
-            let part = got.iter().find(|part| part.get(name).is_some());
+            let mut parts = got.iter().filter(|part| part.get(name).is_some());
+            // The signature of a text may come back in a part of its own.
+            let part = parts.clone().find(|part| part.get("signature").is_some()).or(parts.next());
             part.map_or(Value::Null, |part| part["signature"].clone())
         };
         let (thought, call) = (state("thought"), state("call"));
@@ -118,8 +118,9 @@ impl Thought {
         let want = match (self.maker, self.kind) {
             (Provider::Chat, _) => (Value::Null, Value::Null),
             (Provider::Gemini, _) if has_call => (Value::Null, json!(SIGNATURE)),
-            // Known: these callers have no place for the signature of a text. Google demands only those of calls.
-            (Provider::Gemini, _) if matches!(self.client, Client::Responses | Client::Messages) => {
+            // The signature of a text comes behind it, where a stream of messages has no place for it. Google demands only
+            // those of calls.
+            (Provider::Gemini, _) if self.client == Client::Messages && self.how == How::Stream => {
                 (Value::Null, Value::Null)
             }
             (Provider::Gemini, _) => (json!(SIGNATURE), Value::Null),

@@ -71,6 +71,13 @@ def translator(provider, scripted):
     yield from stopped_at_end(Translator(provider, scripted))
 
 
+@pytest.fixture(scope="session")
+def dropper(provider, scripted):
+    """Leaves out what a provider's dialect cannot say, and asks once."""
+    settings = {"RETRY_MAX_RETRIES": "0", "RINGWAY_TRANSLATION_ON_UNSUPPORTED": "drop"}
+    yield from stopped_at_end(Gateway(provider, scripted, **settings))
+
+
 @pytest.fixture(params=MODELS)
 def dialect(request):
     """The dialect of the provider: a test that names it runs against each."""

@@ -186,7 +186,18 @@ def test_codex_is_answered_by_providers_of_every_dialect(translator, provider, r
     assert provider.last()["path"].startswith(PATHS[dialect])
 
 
-@pytest.mark.xfail(strict=True, reason="its tools of the types `namespace` and `web_search` are refused by a chat provider")
-def test_codex_runs_a_command_with_its_own_settings(translator, scripted, run, tmp_path):
+def test_codex_runs_a_command_with_its_own_settings_where_tools_may_be_dropped(dropper, scripted, run, tmp_path):
     will_read_the_secret(scripted)
-    assert codex(translator, run, tmp_path, "")[-1]["type"] == "turn.completed"
+    lines = codex(dropper, run, tmp_path, "")
+    items = [line["item"] for line in lines if line["type"] == "item.completed"]
+    assert [item["text"] for item in items if item["type"] == "agent_message"] == ["It is 42."]
+    assert lines[-1]["type"] == "turn.completed"
+    kinds = {tool["type"] for tool in bodies_of(scripted)[0]["tools"]}
+    assert "function" in kinds and kinds <= {"function", "custom"}, "what only OpenAI runs is left out"
+
+
+def test_codex_is_told_what_a_chat_provider_cannot_do_where_nothing_may_be_dropped(translator, scripted, run, tmp_path):
+    scripted.will_answer()
+    with pytest.raises(AssertionError, match="tools.web_search.*translation.on_unsupported"):
+        codex(translator, run, tmp_path, "")
+    assert not bodies_of(scripted)

@@ -127,14 +127,15 @@ fn one(table: &Table, condition: &Condition) -> Document {
         Test::Compare(op, value) => doc! { name: { sign(*op): bson(value) } },
         Test::In(values) => doc! { name: { "$in": values.iter().map(bson).collect::<Vec<_>>() } },
         Test::Null => doc! { name: { "$eq": Bson::Null } },
-        Test::Present => doc! { name: { "$ne": Bson::Null } },
+        // Nulls are never written.
+        Test::Present => doc! { name: { "$exists": true } },
         Test::Prefix(prefix) => in_prefix(name, prefix),
         Test::Within(path) => any_of(vec![
             Bson::Document(doc! { name: { "$eq": escaped(path) } }),
             Bson::Document(in_prefix(name, &below(path))),
         ]),
         // A list matches when one of its members does.
-        Test::Lists(listed) => doc! { name: { "$eq": escaped(listed) } },
+        Test::Lists(listed) => doc! { name: { "$in": [escaped(listed)] } },
     }
 }
 
