@@ -93,7 +93,11 @@ pub async fn admit(
         work.caller.auth = Auth::MasterKey;
     } else if let Some(key) = of_keyring(shard, client, presented.map(<[u8]>::to_vec)).await? {
         let now_ms = shard.wall_ms();
-        let checked = key.check(now_ms).and_then(|()| key.check_endpoint(asked.endpoint_name()));
+        let checked = key.check(now_ms).and_then(|()| match asked {
+            // Every key may know what it has used.
+            Asked::OwnUsage => Ok(()),
+            _ => key.check_endpoint(asked.endpoint_name()),
+        });
         checked.map_err(|refusal| stop_before_body(work, refusal))?;
         (work.caller.auth, work.caller.key) = (Auth::ApiKey, Some(key));
     } else if !(snapshot.keys.is_open() && shard.managed.borrow().keyring.is_empty()) {

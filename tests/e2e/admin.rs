@@ -32,12 +32,12 @@ pub fn admin(gateway: &Gateway, method: &str, path: &str, body: Json) -> Json {
     json
 }
 
-fn code(json: &Json) -> &str {
+pub fn code(json: &Json) -> &str {
     json["error"]["code"].as_str().unwrap_or_default()
 }
 
 /// A chat with this key on a connection.
-fn chat_over(link: &mut Link, key: &str, body: &str) -> Answer {
+pub fn chat_over(link: &mut Link, key: &str, body: &str) -> Answer {
     let head = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -47,16 +47,16 @@ fn chat_over(link: &mut Link, key: &str, body: &str) -> Answer {
     link.answer(false)
 }
 
-fn chat(gateway: &Gateway, key: &str) -> Answer {
+pub fn chat(gateway: &Gateway, key: &str) -> Answer {
     chat_over(&mut gateway.connect(), key, ASK)
 }
 
-fn upstream() -> Upstream {
+pub fn upstream() -> Upstream {
     Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive)
 }
 
 /// A gateway on this data, with prices of a dollar for a million tokens.
-fn start(data: &Path, upstream: &Upstream, settings: &str) -> Gateway {
+pub fn start(data: &Path, upstream: &Upstream, settings: &str) -> Gateway {
     let provider =
         format!("type: openai, base_url: 'http://127.0.0.1:{}/v1', api_key: {UPSTREAM_KEY}", upstream.port);
     let prices = "prices:\n  overrides: {m: {input_per_mtok: 1, output_per_mtok: 1}}\n";
@@ -69,7 +69,7 @@ fn start(data: &Path, upstream: &Upstream, settings: &str) -> Gateway {
 }
 
 /// Makes a key and gives its id and its text.
-fn make_key(gateway: &Gateway, fields: Json) -> (String, String) {
+pub fn make_key(gateway: &Gateway, fields: Json) -> (String, String) {
     let made = admin(gateway, "POST", "/auth-keys", fields);
     let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
     (text("id"), text("value"))
@@ -314,15 +314,20 @@ fn a_secret_stands_nowhere_but_in_the_answer_that_made_it() {
         call(&gateway, KEY, "POST", "/auth-keys", Some(json!({"name": "x", "labels": canary})));
     assert_eq!(status, 400);
     told += &refused.to_string();
-    eventually("every change is written down", || rows(&data.0, "SELECT id FROM admin_changes").len() == 4);
-    for table in ["auth_keys", "admin_changes", "runtime_settings", "usage", "audit_logs"] {
+    eventually("every change is written down", || {
+        rows(&data.0, "SELECT id FROM ringway_admin_changes").len() == 4
+    });
+    for table in ["auth_keys", "admin_changes", "runtime_settings", "usage", "audit_logs"]
+        .map(|name| format!("ringway_{name}"))
+    {
         told += &format!("{:?}", rows(&data.0, &format!("SELECT * FROM {table}")));
     }
     told += &gateway.stderr();
     for secret in secrets {
         assert!(!told.contains(&secret), "{secret} is told in {told}");
     }
-    let made = rows(&data.0, "SELECT actor_kind, action, object_kind FROM admin_changes ORDER BY at_ms, id");
+    let made =
+        rows(&data.0, "SELECT actor_kind, action, object_kind FROM ringway_admin_changes ORDER BY at_ms, id");
     let want = ["create", "create", "rotate", "rotate"];
     assert_eq!(made.len(), want.len());
     for (row, action) in made.iter().zip(want) {
@@ -332,232 +337,4 @@ fn a_secret_stands_nowhere_but_in_the_answer_that_made_it() {
         &std::fs::metadata(data.0.join("pepper")).unwrap().permissions(),
     );
     assert_eq!(mode & 0o777, 0o600);
-}
-
-/// Texts that somebody may send to see what breaks.
-fn hostile() -> Vec<String> {
-    let mut texts: Vec<String> = [
-        "",
-        " ",
-        "/",
-        "//",
-        "..",
-        "/../..",
-        "%2e%2e%2f",
-        "%00",
-        "\0",
-        "\u{1}",
-        "\r\nx: y",
-        "'",
-        "\"",
-        "' OR 1=1 --",
-        "'; DROP TABLE auth_keys; --",
-        "$where",
-        "{\"$gt\":\"\"}",
-        "$ne",
-        "a.b",
-        "%",
-        "_",
-        "*",
-        "{id}",
-        "<script>",
-        "\u{202e}abc",
-        "\u{fffd}",
-        "é",
-        "漢字",
-        "🦀",
-        "null",
-        "true",
-        "-1",
-        "1e999",
-        "NaN",
-        "NUL",
-        "\\",
-        "\\x00",
-        "${env}",
-        "{{7*7}}",
-        "/team/./x",
-        "key:",
-        ":soft",
-        "path:/:cost:daily",
-        "\u{7f}",
-        "\t",
-        "\u{feff}",
-        "x\u{0}y",
-        "?a=b",
-        "#",
-        "&",
-        "=",
-        "+",
-        ";",
-        ",",
-        "|",
-        "`id`",
-        "$(id)",
-        "../pepper",
-        "reset:",
-        "\u{d7ff}",
-        "\u{10ffff}",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    for length in [255, 256, 257, 511, 512, 513, 2_048, 2_049, 8_000] {
-        texts.push("a".repeat(length));
-        texts.push("/a".repeat(length / 2));
-        texts.push("é".repeat(length / 2));
-    }
-    texts
-}
-
-/// A text as a segment of a path, or a value of a query.
-fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
-}
-
-#[test]
-fn no_text_makes_the_admin_api_fail() {
-    let (data, upstream) = (TempFolder::new(), upstream());
-    let gateway = start(&data.0, &upstream, "");
-    let mut asked = 0;
-    let mut check = |method: &str, path: &str, body: Option<Json>| {
-        if path.len() > 7_000 {
-            return;
-        }
-        let shown = body.clone();
-        let (status, json) = call(&gateway, KEY, method, path, body);
-        assert!(status < 500, "{method} {path} {shown:?}: {status} {json}");
-        asked += 1;
-    };
-    for text in hostile() {
-        for name in [
-            "name",
-            "description",
-            "user_path",
-            "dashboard_access",
-            "admin_path",
-            "expires_at",
-            "key",
-            "key_hash",
-        ] {
-            let mut body = json!({"name": "x"});
-            body[name] = text.clone().into();
-            check("POST", "/auth-keys", Some(body));
-        }
-        for name in ["labels", "allowed_models", "endpoints"] {
-            check("POST", "/auth-keys", Some(json!({"name": "x", name: [text]})));
-        }
-        for (method, path) in
-            [("GET", ""), ("DELETE", ""), ("POST", "/rotate"), ("POST", "/deactivate"), ("PUT", "/labels")]
-        {
-            let body = (method != "GET").then(|| json!({}));
-            check(method, &format!("/auth-keys/{}{path}", encoded(&text)), body);
-        }
-        check("GET", &format!("/auth-keys?after={}", encoded(&text)), None);
-        check("GET", &format!("/auth-keys?{}=1", encoded(&text)), None);
-        check("DELETE", &format!("/virtual-models?source={}", encoded(&text)), None);
-        check("GET", &format!("/{}", encoded(&text)), None);
-        for scope in ["user_path", "label", "key", "provider", "model"] {
-            check(
-                "POST",
-                "/budgets",
-                Some(json!({"scope": scope, "subject": text, "period": "daily", "amount": 1})),
-            );
-            let limit =
-                json!({"scope": scope, "subject": text, "period": "minute", "max_requests": 1_000_000});
-            check("POST", "/rate-limits", Some(limit));
-        }
-        check("POST", "/budgets", Some(json!({"user_path": "/x", "period": text, "amount": text})));
-        check("POST", "/virtual-models", Some(json!({"source": text, "target": text, "user_paths": [text]})));
-        check("POST", "/virtual-models", Some(json!({"source": text, "targets": [{"model": text}]})));
-        check("POST", "/virtual-models", Some(json!({"source": text})));
-        check("PUT", "/users", Some(json!({"user_path": text, "allowed_models": [text]})));
-        check("POST", "/auth-keys", Some(json!({text.as_str(): 1})));
-        check("POST", "/auth-keys", Some(Json::String(text.clone())));
-    }
-    assert!(asked > 2_000, "{asked}");
-    for path in ["/auth-keys?limit=1000", "/budgets", "/rate-limits", "/virtual-models", "/users"] {
-        admin(&gateway, "GET", path, Json::Null);
-    }
-    // Another process reads it all.
-    let mut again = start(&data.0, &upstream, "");
-    eventually("it is read", || call(&again, KEY, "GET", "/budgets", None).0 == 200);
-    assert!(!again.stderr().contains("mean nothing here"), "{}", again.stderr());
-    let _ = again.child.kill();
-}
-
-#[test]
-fn virtual_models_and_lists_of_models_hold_as_they_are_made() {
-    let (data, upstream) = (TempFolder::new(), upstream());
-    let gateway = start(&data.0, &upstream, "");
-    let (_, key) = make_key(&gateway, json!({"name": "k", "user_path": "/team"}));
-    let ask = |model: &str| {
-        let body = json!({"model": model, "messages": []}).to_string();
-        let answer = chat_over(&mut gateway.connect(), &key, &body);
-        (answer.status, if answer.status == 200 { String::new() } else { answer.error_code() })
-    };
-    admin(&gateway, "POST", "/virtual-models", json!({"source": "fast", "target": "up/m"}));
-    eventually("the alias is known", || ask("fast").0 == 200);
-    admin(&gateway, "PUT", "/users", json!({"user_path": "/team", "allowed_models": ["fast", "other"]}));
-    let denied = (403, "model_access_denied".to_owned());
-    eventually("the list holds", || ask("up/m") == denied);
-    assert_eq!(ask("fast").0, 200);
-    admin(&gateway, "DELETE", "/users?user_path=/team", Json::Null);
-    eventually("the list is gone", || ask("up/m").0 == 200);
-    admin(&gateway, "DELETE", "/virtual-models?source=fast", Json::Null);
-    eventually("the alias is gone", || ask("fast").0 != 200 || upstream.requests().len() > 100);
-    let (status, json) = call(&gateway, KEY, "DELETE", "/virtual-models?source=fast", None);
-    assert_eq!((status, code(&json)), (404, "not_found"));
-    let (status, json) = call(
-        &gateway,
-        KEY,
-        "POST",
-        "/virtual-models",
-        Some(json!({"source": "a", "targets": [], "sources": 1})),
-    );
-    assert_eq!((status, code(&json), &json["error"]["param"]), (400, "unknown_field", &json!("sources")));
-}
-
-#[test]
-fn two_processes_on_one_store_see_each_others_changes() {
-    let (data, other, upstream) = (TempFolder::new(), TempFolder::new(), upstream());
-    let pepper = "auth: {key_pepper: 0123456789abcdef}\n";
-    let store = data.0.join("ringway.db");
-    let settings = format!("{pepper}storage: {{sqlite: {{path: '{}'}}}}\n", store.display());
-    let settings =
-        settings.replace("storage: {sqlite: {path:", "storage:\n  sqlite: {path:").replace("}}\n", "}\n");
-    let (one, two) = (start(&data.0, &upstream, &settings), start(&other.0, &upstream, &settings));
-    let (id, key) = make_key(&one, json!({"name": "k"}));
-    eventually("the other process knows the key", || chat(&two, &key).status == 200);
-    admin(&two, "POST", &format!("/auth-keys/{id}/deactivate"), Json::Null);
-    eventually("the first knows that it ended", || chat(&one, &key).status == 401);
-}
-
-#[test]
-fn without_any_key_only_this_machine_may_administer_and_it_is_said() {
-    let upstream = upstream();
-    let settings = format!(
-        "providers:\n  up: {{type: openai, base_url: 'http://127.0.0.1:{}/v1', api_key: {UPSTREAM_KEY}}}\n",
-        upstream.port
-    );
-    let config = temp_file(&settings);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
-    command.args(["serve", "--config"]).arg(&config).env("RINGWAY_SERVER_LISTEN", "127.0.0.1:0");
-    let mut gateway = Gateway::from(command, config);
-    gateway.wait_for_line("everybody on this machine may use the admin API");
-    let ask = |lines: &str| {
-        let request = format!("GET /admin/api/v1/access HTTP/1.1\r\n{lines}\r\n");
-        gateway.call(request.as_bytes()).status
-    };
-    let port = gateway.port;
-    assert_eq!(ask(&format!("host: 127.0.0.1:{port}\r\n")), 200);
-    assert_eq!(ask(&format!("host: localhost:{port}\r\norigin: http://localhost:{port}\r\n")), 200);
-    assert_eq!(ask(&format!("host: localhost:{port}\r\norigin: http://evil.example\r\n")), 401);
-    assert_eq!(ask("host: evil.example\r\n"), 401);
-    assert_eq!(ask("host: localhost\r\nsec-fetch-site: cross-site\r\n"), 401);
-    // With an admin key it is no longer open.
-    let made = gateway.call(
-        b"POST /admin/api/v1/auth-keys HTTP/1.1\r\nhost: localhost\r\ncontent-length: 41\r\n\r\n{\"name\": \"a\", \"dashboard_access\": \"write\"}",
-    );
-    assert_eq!(made.status, 201, "{}", made.text());
-    eventually("it asks for a key", || ask(&format!("host: 127.0.0.1:{port}\r\n")) == 401);
 }

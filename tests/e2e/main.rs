@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod admin_edges;
 mod agents;
 mod api;
 mod batches;
