@@ -347,3 +347,52 @@ fn a_request_with_a_long_body_or_none_keeps_the_connection_in_order() {
     let answer = gateway.call(&post("/admin/api/v1/auth-keys", &longer));
     assert_eq!((answer.status, answer.error_code().as_str()), (413, "body_too_large"));
 }
+
+#[test]
+fn the_commands_ask_a_running_gateway() {
+    let (data, upstream) = (TempFolder::new(), upstream());
+    let gateway = start(&data.0, &upstream, "");
+    let url = format!("http://127.0.0.1:{}", gateway.port);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(arguments).env("RINGWAY_URL", &url).env("RINGWAY_MASTER_KEY", KEY);
+        let output = command.output().expect("the binary runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let (is_good, key, told) =
+        run(&["keys", "create", "from the shell", "--user-path", "/shell", "--allow", "up/m"]);
+    assert!(is_good && key.starts_with("rw-") && !told.contains(&key), "{told}");
+    eventually("the key is good", || chat(&gateway, &key).status == 200);
+    let (_, list, _) = run(&["keys", "list"]);
+    let id = list.split_whitespace().next().expect("an id").to_owned();
+    assert!(key.contains(&id) && list.ends_with("from the shell  /shell"), "{list}");
+    let (_, renewed, _) = run(&["keys", "rotate", &id]);
+    eventually("the former secret is refused", || chat(&gateway, &key).status == 401);
+    assert_eq!(chat(&gateway, &renewed).status, 200);
+    assert!(run(&["budgets", "set", "/shell", "--amount", "12.5", "--period", "daily"]).0);
+    assert!(run(&["budgets", "list"]).1.contains("\"amount\": \"12.5\""));
+    assert!(run(&["budgets", "reset", "/shell", "--period", "daily"]).0);
+    assert!(run(&["budgets", "delete", "/shell", "--period", "daily"]).0);
+    eventually("usage is told", || run(&["usage", "models"]).1.contains("\"model\": \"m\""));
+    assert!(run(&["keys", "disable", &id]).0);
+    eventually("the key is refused", || chat(&gateway, &renewed).status == 401);
+    let (is_good, _, told) = run(&["keys", "show", "nobody000000"]);
+    assert!(!is_good && told.contains("There is no such key"), "{told}");
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong_and_how_it_is_mended() {
+    let data = TempFolder::new();
+    let run = |env: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.arg("doctor").env("RINGWAY_DATA_DIR", &data.0).envs(env.iter().copied());
+        let output = command.output().expect("the binary runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, told) = run(&[("RINGWAY_MASTER_KEY", KEY)]);
+    assert!(code == Some(0) && told.contains("ok     store:"), "{told}");
+    std::fs::write(data.0.join("ringway.db"), "this is no database, whatever its name says").unwrap();
+    let (code, told) = run(&[("RINGWAY_MASTER_KEY", KEY)]);
+    assert!(code == Some(2) && told.contains("wrong  store: SQLite:"), "{told}");
+}

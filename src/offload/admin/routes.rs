@@ -55,6 +55,22 @@ impl Route {
     }
 }
 
+/// The table as Markdown, for the documentation.
+pub fn markdown() -> String {
+    let mut out = "| | | who | what | fields |\n|---|---|---|---|---|\n".to_owned();
+    for route in ROUTES {
+        let who = match route.needs {
+            Needs::Read => "read",
+            Needs::Write => "write",
+            Needs::Caller => "any caller",
+        };
+        let fields: Vec<String> = route.fields.iter().map(|field| format!("`{field}`")).collect();
+        let (method, path, what) = (route.method, route.path, route.summary);
+        out.push_str(&format!("| {method} | `{path}` | {who} | {what} | {} |\n", fields.join(" ")));
+    }
+    out
+}
+
 macro_rules! routes {
     ($($method:ident $path:literal $needs:ident $run:path, $summary:literal, [$($field:literal),*];)*) => {
         &[$(Route {

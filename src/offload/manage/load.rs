@@ -66,13 +66,14 @@ impl Manager {
         let secret = pepper::pepper(&snapshot)
             .map_err(|error| StoreError::new(ErrorKind::ReadOnly, format_args!("the pepper: {error}")))?;
         let own = serde_json::Value::from(pepper::fingerprint(&secret));
+        let own_text = own.to_string();
         let row = select_one(store, &tables::RUNTIME_SETTINGS, "name", PEPPER).await?;
         match row.as_ref().and_then(|row| row.get("value").as_text()) {
             None => {
                 let row = rows::setting(PEPPER, &own, clock::wall_ms());
                 store.insert(&tables::RUNTIME_SETTINGS, vec![row]).await?;
             }
-            Some(known) if *known != own.to_string() => {
+            Some(known) if known != own_text => {
                 let line = "the virtual keys in the store were made with another pepper and are refused here: set \
                             auth.key_pepper (RINGWAY_KEY_PEPPER) to theirs, or rotate them";
                 self.log(Level::Error, line.to_owned());
