@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::config::Snapshot;
-use crate::identity::{Alias, Allowance, Gate, Measure, ModelRule, UserPath, Workflow};
+use crate::identity::{Alias, Allowance, Gate, Measure, ModelRule, UserPath};
 use crate::ledger::price::{Override, Prices};
 use crate::policy::access::Access;
 use crate::policy::alias::Aliases;
@@ -35,7 +35,6 @@ pub struct Stored {
     pub gates: Vec<Gate>,
     pub aliases: Vec<Alias>,
     pub prices: Vec<Override>,
-    pub workflows: Vec<Arc<Workflow>>,
 }
 
 impl Managed {

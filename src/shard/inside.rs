@@ -179,5 +179,14 @@ fn unavailable() -> Stop {
 }
 
 /// Headers of the client that pass.
-const PASSED: [&str; 7] =
-    ["host", "content-type", "accept", "user-agent", "origin", "sec-fetch-site", "last-event-id"];
+const PASSED: [&str; 9] = [
+    "host",
+    "content-type",
+    "accept",
+    "origin",
+    "sec-fetch-site",
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-real-ip",
+];

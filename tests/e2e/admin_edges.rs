@@ -227,6 +227,7 @@ fn without_any_key_only_this_machine_may_administer_and_it_is_said() {
     assert_eq!(ask(&format!("host: localhost:{port}\r\norigin: http://evil.example\r\n")), 401);
     assert_eq!(ask("host: evil.example\r\n"), 401);
     assert_eq!(ask("host: localhost\r\nsec-fetch-site: cross-site\r\n"), 401);
+    assert_eq!(ask("host: localhost\r\nx-forwarded-for: 203.0.113.7\r\n"), 401);
     // With an admin key it is no longer open.
     let made = gateway.call(
         b"POST /admin/api/v1/auth-keys HTTP/1.1\r\nhost: localhost\r\ncontent-length: 42\r\n\r\n{\"name\": \"a\", \"dashboard_access\": \"write\"}",

@@ -134,11 +134,13 @@ fn is_local(guest: &Guest, headers: &HeaderMap) -> bool {
     let host = text("host").unwrap_or_default();
     let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
     let name = name.map_or(host, |(name, _)| name);
+    let is_from_afar =
+        ["forwarded", "via", "x-forwarded-for", "x-real-ip"].iter().any(|name| headers.contains_key(*name));
     let is_known = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
     let is_own_page = text("origin").is_none_or(|origin| origin == format!("http://{host}"));
     let is_cross = matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"));
     let is_near = guest.client_ip.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
-    is_known && is_own_page && !is_cross && is_near
+    !is_from_afar && is_known && is_own_page && !is_cross && is_near
 }
 
 fn unauthenticated(code: &'static str, message: &'static str) -> Refusal {

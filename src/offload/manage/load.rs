@@ -7,7 +7,6 @@ use super::rows::{self, Virtual};
 use super::{Manager, Part};
 use crate::base::clock;
 use crate::base::limits::STORE_EXPORT_ROWS;
-use crate::identity::{Features, Scope, UserPath, Workflow};
 use crate::ledger::price::Override;
 use crate::offload::Level;
 use crate::offload::managed::Managed;
@@ -23,17 +22,20 @@ impl Manager {
         for part in [Part::Budgets, Part::RateLimits, Part::VirtualModels, Part::Users, Part::Prices] {
             self.read_part(store, part).await?;
         }
-        self.read_part(store, Part::Workflows).await?;
         self.read_resets(store).await?;
         let pepper = self.pepper(store).await?;
         let keyring = Keyring::new(pepper, self.read_keys(store).await?);
         let managed = Managed { is_settled: true, ..self.join(keyring) };
+        self.has_loaded.set(true);
         self.publish(managed);
         Ok(())
     }
 
     /// Reads one part again, and puts it in force.
     pub async fn refresh(&self, store: &Store, part: Part) -> Result<(), StoreError> {
+        if !self.has_loaded.get() {
+            return self.load(store).await;
+        }
         let before = self.current();
         if let Part::Key(id) = part {
             let row = select_one(store, &tables::AUTH_KEYS, "id", id.as_str()).await?;
@@ -138,12 +140,6 @@ impl Manager {
                 let made = self.read(store, &tables::MODEL_PRICING_OVERRIDES, price).await?;
                 self.stored.borrow_mut().prices = made;
             }
-            Part::Workflows => {
-                let made = self.read(store, &tables::WORKFLOW_VERSIONS, workflow).await?;
-                let active =
-                    made.into_iter().filter_map(|(workflow, is_active)| is_active.then_some(workflow));
-                self.stored.borrow_mut().workflows = active.map(Arc::new).collect();
-            }
             Part::Key(_) | Part::Resets | Part::All => {}
         }
         Ok(())
@@ -174,7 +170,7 @@ impl Manager {
 }
 
 /// A price that was set, from its row.
-pub fn price(row: &Row) -> Option<Override> {
+fn price(row: &Row) -> Option<Override> {
     let pricing: serde_json::Value = serde_json::from_str(row.get("pricing").as_text()?).ok()?;
     let fields: Vec<(String, String)> = pricing
         .as_object()?
@@ -184,38 +180,6 @@ pub fn price(row: &Row) -> Option<Override> {
         .collect();
     let pairs = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     Override::of_fields(row.get("selector").as_text()?, "admin", pairs, []).ok()
-}
-
-/// A workflow, and whether it is in force.
-pub fn workflow(row: &Row) -> Option<(Workflow, bool)> {
-    let text = |column: &str| row.get(column).as_text();
-    let payload: serde_json::Value = serde_json::from_str(text("payload")?).ok()?;
-    let mut features = Features::ALL;
-    for (name, is_on) in
-        payload.get("features").and_then(|features| features.as_object()).into_iter().flatten()
-    {
-        features.set(name, is_on.as_bool()?);
-    }
-    let guardrails = payload.get("guardrails").and_then(|list| list.as_array()).into_iter().flatten();
-    let guardrail = |one: &serde_json::Value| {
-        let step = one.get("step").map_or(Some(0), serde_json::Value::as_u64)?;
-        Some((one.get("ref")?.as_str()?.into(), u32::try_from(step).ok()?))
-    };
-    let path = text("scope_user_path").map(UserPath::new).transpose().ok()?;
-    let workflow = Workflow {
-        id: text("id")?.into(),
-        scope: Scope {
-            provider: text("scope_provider_name").map(Into::into),
-            model: text("scope_model").map(Into::into),
-            path,
-        },
-        version: u32::try_from(row.get("version").as_integer()?).ok()?,
-        name: text("name")?.into(),
-        description: text("description").unwrap_or_default().into(),
-        features,
-        guardrails: guardrails.map(guardrail).collect::<Option<_>>()?,
-    };
-    Some((workflow, row.get("is_active").as_flag()?))
 }
 
 /// One row, by a column that names it.

@@ -60,6 +60,8 @@ pub struct Manager {
     wake: Notify,
     is_reload_due: Cell<bool>,
     records: Option<Rc<Records>>,
+    /// Everything was read once: from then on parts can be.
+    has_loaded: Cell<bool>,
     has_told_open: Cell<bool>,
 }
 
@@ -93,6 +95,7 @@ impl Manager {
             wake: Notify::new(),
             is_reload_due: Cell::new(false),
             records,
+            has_loaded: Cell::new(false),
             has_told_open: Cell::new(false),
         }
     }

@@ -34,6 +34,10 @@ impl Manager {
             let reset_ms = self.reset_ms(&account.id).unwrap_or_default();
             let from_ms = (u64::from(window.start_s) * 1000).max(reset_ms);
             let total = self.spent(store, account, ms(from_ms), ms(now_ms)).await?;
+            // One that was reset meanwhile begins anew, and what is known of it is too old.
+            if self.reset_ms(&account.id).unwrap_or_default() != reset_ms {
+                continue;
+            }
             account.raise(window.start_s, u128::try_from(total).unwrap_or_default());
         }
         let is_there = |id: &Arc<str>| book.accounts().any(|account| account.id == *id);
