@@ -215,3 +215,6 @@ pub const ADMIN_PAGE_ROWS_MAX: usize = 1_000;
 pub const ADMIN_PAGE_ROWS_USUAL: usize = 100;
 /// How long a request with a key that is not known yet waits for the keys to be read after a start.
 pub const MANAGED_WAIT_MS_MAX: u64 = 3_000;
+/// How long the head of a stream waits for the stream's first byte: what is cut in that time can be tried again, or told as
+/// an error with its status. A provider that thinks for longer must not keep its head from the client.
+pub const STREAM_HELD_MS_MAX: u64 = 250;

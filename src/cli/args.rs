@@ -38,9 +38,9 @@ pub enum Command {
     ///
     /// Nothing is started and nobody is called. Every mistake is listed with its file, line and column.
     Check(SettingsArgs),
-    /// Writes records of usage or of the audit log, as JSON lines or CSV, to the standard output.
+    /// Writes what was used, or the audit log, as JSON lines or CSV.
     ///
-    /// The oldest come first. Times are dates (2026-01-31, which begin at midnight UTC) or moments (2026-01-31T10:00:00Z).
+    /// Records go to the standard output, the oldest first. Times are dates (2026-01-31, which begin at midnight UTC) or moments (2026-01-31T10:00:00Z).
     /// The settings that `ringway serve` uses name the store; it is read and not changed, and the gateway may be running.
     Export(ExportArgs),
     /// Makes, lists and ends virtual keys of a running gateway.

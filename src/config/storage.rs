@@ -69,8 +69,6 @@ fn number(values: &Values, path: &str) -> u64 {
     values.number(path).unwrap_or_default()
 }
 
-/// MongoDB takes other names too, with exceptions that depend on its system.
-
 pub fn journal(values: &Values) -> Journal {
     Journal {
         enabled: values.bool("usage.enabled"),
@@ -80,6 +78,7 @@ pub fn journal(values: &Values) -> Journal {
     }
 }
 
+/// MongoDB takes other names too, with exceptions that depend on its system.
 fn is_database_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }

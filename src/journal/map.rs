@@ -12,7 +12,6 @@ use rustix::io::Errno;
 use crate::base::limits::SEGMENT_BYTES;
 
 /// Makes a file of [`SEGMENT_BYTES`] zeros and maps it. Nothing of it stays when that fails.
-#[expect(clippy::disallowed_methods, reason = "the room that owns the journal's files")]
 pub fn create(path: &Path) -> io::Result<MmapMut> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
     let made = reserve(&file).and_then(|()| {

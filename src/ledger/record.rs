@@ -152,8 +152,8 @@ impl AttemptKind {
 /// A record of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
-    Begun(RecordId, Begun<'a>),
-    Ended(RecordId, Ended<'a>),
+    Begun(RecordId, Box<Begun<'a>>),
+    Ended(RecordId, Box<Ended<'a>>),
     /// This many records could not be written before this one, and are lost.
     Lost(u64),
 }
@@ -396,8 +396,8 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     }
     let id = RecordId(u128::from_le_bytes(take.bytes(16)?.try_into().ok()?));
     let record = match kind {
-        KIND_BEGUN => Record::Begun(id, take_begun(&mut take)?),
-        KIND_ENDED => Record::Ended(id, take_ended(&mut take)?),
+        KIND_BEGUN => Record::Begun(id, Box::new(take_begun(&mut take)?)),
+        KIND_ENDED => Record::Ended(id, Box::new(take_ended(&mut take)?)),
         _ => return None,
     };
     take.0.is_empty().then_some(record)
@@ -503,7 +503,9 @@ mod tests {
 
     #[test]
     fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
-        for record in [Record::Begun(ID, begun()), Record::Ended(ID, ended()), Record::Lost(300)] {
+        for record in
+            [Record::Begun(ID, Box::new(begun())), Record::Ended(ID, Box::new(ended())), Record::Lost(300)]
+        {
             let bytes = bytes_of(&record);
             assert_eq!(read(&bytes), Some(record.clone()));
             for cut in 0..bytes.len() {
@@ -535,7 +537,7 @@ mod tests {
         let attempt = Attempt { provider: &long, model: &long, fault: &long, ..ended().attempts[0] };
         let attempts = vec![attempt; ATTEMPTS_RECORDED_MAX + 5];
         let ended = Ended { error: &long, cost_source: &long, cost_caveat: &long, attempts, ..ended() };
-        for record in [Record::Begun(ID, begun), Record::Ended(ID, ended)] {
+        for record in [Record::Begun(ID, Box::new(begun)), Record::Ended(ID, Box::new(ended))] {
             let bytes = bytes_of(&record);
             assert!(bytes.len() <= RECORD_BYTES_MAX, "{}", bytes.len());
             match read(&bytes) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::Pico;
 use crate::base::fault::FaultKind;
 use crate::base::limits::MODELS_LABELLED_MAX;
 use crate::dialect::endpoint::Endpoint;
@@ -58,6 +59,9 @@ pub struct OfModel {
     pub tokens_out: u64,
     pub tokens_cache_read: u64,
     pub tokens_reasoning: u64,
+    /// What the exchanges cost whose cost is known, in pico-dollars, and how many have an unknown one.
+    pub cost_pico: i128,
+    pub unpriced: u64,
 }
 
 /// A histogram with fixed bounds, which are given when it is used and when it is written.
@@ -184,6 +188,14 @@ impl OfModel {
         add(&mut self.tokens_reasoning, usage.reasoning);
     }
 
+    /// Counts what an exchange costs; `None` is unknown.
+    pub fn count_cost(&mut self, cost: Option<Pico>) {
+        match cost {
+            Some(cost) => self.cost_pico = self.cost_pico.saturating_add(cost.0),
+            None => self.unpriced += 1,
+        }
+    }
+
     fn merge(&mut self, other: &OfModel) {
         self.requests.iter_mut().zip(&other.requests).for_each(|(own, more)| add_all(own, more));
         let add = |sum: &mut u64, count: u64| *sum = sum.saturating_add(count);
@@ -191,6 +203,8 @@ impl OfModel {
         add(&mut self.tokens_out, other.tokens_out);
         add(&mut self.tokens_cache_read, other.tokens_cache_read);
         add(&mut self.tokens_reasoning, other.tokens_reasoning);
+        add(&mut self.unpriced, other.unpriced);
+        self.cost_pico = self.cost_pico.saturating_add(other.cost_pico);
     }
 }
 

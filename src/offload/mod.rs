@@ -366,7 +366,9 @@ impl State {
             return;
         }
         let (shards, compiled, own) = (self.shards.clone(), self.compiled.clone(), self.own.clone());
-        let started = scrape::collect_aside(shards, compiled, self.tokens.counts(), move |text| {
+        let records = self.records.as_ref().map(|records| records.state());
+        let counts = scrape::Own { refreshes: self.tokens.counts(), records };
+        let started = scrape::collect_aside(shards, compiled, counts, move |text| {
             own.tell_surely(ToOffload::Scraped(text));
         });
         if started.is_err() {

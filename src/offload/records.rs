@@ -46,7 +46,7 @@ pub struct Counts {
     pub stored: Cell<u64>,
     /// Exchanges that a journal says it has no record of.
     pub lost: Cell<u64>,
-    /// Records that this version cannot read.
+    /// Records that this version cannot read, and rows that the store can never take.
     pub unreadable: Cell<u64>,
     /// The journals that were there at the start are in the store.
     pub has_inherited: Cell<bool>,
@@ -54,6 +54,20 @@ pub struct Counts {
     pub is_store_down: Cell<bool>,
     /// Milliseconds of the monotonic clock at which the keeper last found the journal empty.
     pub empty_at_ms: Cell<u64>,
+}
+
+/// How the records stand.
+pub struct OfRecords {
+    pub journal_bytes: u64,
+    pub appended: u64,
+    pub lost: u64,
+    pub failures: u64,
+    pub open: u64,
+    pub stored: u64,
+    pub unreadable: u64,
+    pub sync_failures: u64,
+    pub is_store_down: bool,
+    pub lag_ms: u64,
 }
 
 impl Records {
@@ -92,8 +106,23 @@ impl Records {
         self.is_drained.get() && self.journal.remove().is_ok()
     }
 
-    pub fn gauge(&self) -> &Gauge {
-        &self.gauge
+    /// How the records stand, for the metrics.
+    pub fn state(&self) -> OfRecords {
+        let (gauge, counts) = (&self.gauge, &self.counts);
+        let now_ms = clock::monotonic_us() / 1000;
+        OfRecords {
+            journal_bytes: gauge.bytes(),
+            appended: gauge.appended(),
+            lost: gauge.lost(),
+            failures: gauge.failures(),
+            open: counts.open.get() as u64,
+            stored: counts.stored.get(),
+            unreadable: counts.unreadable.get(),
+            sync_failures: counts.sync_failures.get(),
+            is_store_down: counts.is_store_down.get(),
+            // The keeper rests for a moment between two looks, which is no lag.
+            lag_ms: now_ms.saturating_sub(counts.empty_at_ms.get()).saturating_sub(2 * RECORDS_TURN_MS),
+        }
     }
 
     fn audits(&self) -> bool {
@@ -282,7 +311,8 @@ async fn store_batch(
             None => records.counts.unreadable.set(records.counts.unreadable.get() + 1),
         }
     }
-    rows.store(store, records.audits()).await?;
+    let unfit = rows.store(store, records.audits()).await? as u64;
+    records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     records.counts.stored.set(records.counts.stored.get() + ended.len() as u64);
     ended.iter().for_each(|id| drop(open.begun.remove(id)));
     Ok(())
@@ -290,7 +320,7 @@ async fn store_batch(
 
 fn as_begun(bytes: &[u8]) -> Option<record::Begun<'_>> {
     match record::read(bytes)? {
-        Record::Begun(_, begun) => Some(begun),
+        Record::Begun(_, begun) => Some(*begun),
         _ => None,
     }
 }
@@ -334,7 +364,8 @@ async fn drain_orphan(
         };
         rows.add(*id, as_begun(bytes).as_ref(), &end);
     }
-    rows.store(store, records.audits()).await?;
+    let unfit = rows.store(store, records.audits()).await? as u64;
+    records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     let name = orphan.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if moved + unknown + torn > 0 {
         let line = format!(

@@ -7,19 +7,28 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use super::metrics::{ADDED_US, Counters, Histogram, LATENCY_US, OfProvider};
+use super::records::OfRecords;
 use super::tokens::Refreshes;
 use super::{Compiled, ToShard};
+use crate::base::Pico;
 use crate::base::fault::FaultKind;
 use crate::base::limits::SCRAPE_SHARD_MS_MAX;
 use crate::dialect::endpoint::Endpoint;
 use crate::net::doorbell::Mailbox;
+
+/// What the offload thread counts by itself.
+pub struct Own {
+    pub refreshes: Vec<Refreshes>,
+    /// The state of the records, where they are kept.
+    pub records: Option<OfRecords>,
+}
 
 /// Collects and calls `done` with the text, on a thread of its own: a shard that is stuck must not hold up the rest.
 #[expect(clippy::disallowed_methods, reason = "a scrape waits for the shards; it must not hold up look-ups")]
 pub fn collect_aside(
     shards: Vec<Mailbox<ToShard>>,
     compiled: Arc<Compiled>,
-    refreshes: Vec<Refreshes>,
+    own: Own,
     done: impl FnOnce(String) + Send + 'static,
 ) -> io::Result<()> {
     let collect = move || {
@@ -30,18 +39,13 @@ pub fn collect_aside(
         let mut reports: Vec<_> =
             std::iter::from_fn(|| receive.recv_timeout(wait).ok()).take(shards.len()).collect();
         reports.sort_by_key(|(shard, _)| *shard);
-        done(text(&reports, shards.len(), &compiled, &refreshes));
+        done(text(&reports, shards.len(), &compiled, &own));
     };
     std::thread::Builder::new().name("scrape".to_owned()).spawn(collect).map(drop)
 }
 
 /// The whole text.
-pub fn text(
-    reports: &[(usize, Box<Counters>)],
-    shards: usize,
-    compiled: &Compiled,
-    refreshes: &[Refreshes],
-) -> String {
+pub fn text(reports: &[(usize, Box<Counters>)], shards: usize, compiled: &Compiled, own: &Own) -> String {
     let mut page = Page::default();
     let mut all = Counters::default();
     for provider in &compiled.snapshot.providers {
@@ -53,7 +57,10 @@ pub fn text(
     page.of_shards(reports);
     page.of_requests(&all);
     page.of_upstreams(&all.providers);
-    page.of_tokens(refreshes);
+    page.of_tokens(&own.refreshes);
+    if let Some(records) = &own.records {
+        page.of_records(records);
+    }
     page.text
 }
 
@@ -187,6 +194,50 @@ impl Page {
         }
     }
 
+    fn of_records(&mut self, records: &OfRecords) {
+        let gauges = [
+            ("ringway_journal_bytes", "What the files of the journal take.", records.journal_bytes),
+            ("ringway_records_open", "Exchanges that have begun and not ended.", records.open),
+            (
+                "ringway_store_up",
+                "Whether the last call to the store was answered.",
+                u64::from(!records.is_store_down),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            self.single(name, "gauge", help, value);
+        }
+        let help = "How long ago the journal was last empty: how far the store is behind.";
+        self.single("ringway_store_lag_seconds", "gauge", help, seconds(records.lag_ms * 1000));
+        let counters = [
+            ("ringway_journal_records_total", "Records that were written to the journal.", records.appended),
+            ("ringway_records_stored_total", "Exchanges whose record reached the store.", records.stored),
+            (
+                "ringway_records_dropped_total",
+                "Exchanges that have no record, for want of room.",
+                records.lost,
+            ),
+            (
+                "ringway_records_unreadable_total",
+                "Records that this version cannot read.",
+                records.unreadable,
+            ),
+            (
+                "ringway_journal_failures_total",
+                "Files of the journal that could not be made.",
+                records.failures,
+            ),
+            (
+                "ringway_journal_sync_failures_total",
+                "Syncs of the journal that failed.",
+                records.sync_failures,
+            ),
+        ];
+        for (name, help, value) in counters {
+            self.single(name, "counter", help, value);
+        }
+    }
+
     fn of_upstreams(&mut self, providers: &[OfProvider]) {
         self.requests_by_model(providers);
         self.tokens_by_model(providers);
@@ -265,6 +316,22 @@ impl Page {
                     let labels = [("provider", provider.name.as_str()), ("model", model), ("kind", kind)];
                     self.sample(name, &labels, count);
                 }
+            }
+        }
+        let name = "ringway_cost_dollars_total";
+        self.family(name, "counter", "What exchanges cost, as far as it is known.");
+        for provider in providers {
+            for (model, counters) in &provider.models {
+                let labels = [("provider", provider.name.as_str()), ("model", model)];
+                self.sample(name, &labels, Pico(counters.cost_pico));
+            }
+        }
+        let name = "ringway_cost_unknown_total";
+        self.family(name, "counter", "Exchanges with a provider whose cost is not known.");
+        for provider in providers {
+            for (model, counters) in &provider.models {
+                let labels = [("provider", provider.name.as_str()), ("model", model)];
+                self.sample(name, &labels, counters.unpriced);
             }
         }
         let name = "ringway_usage_unknown_total";

@@ -99,6 +99,8 @@ pub async fn understand(
 ) -> Result<Call, Stop> {
     work.edits.clear();
     work.object.clear();
+    // What stands in it are places in the body of another request.
+    work.members.clear();
     let (endpoint, in_path) = match asked {
         Asked::Api(endpoint, _) => (endpoint, None),
         Asked::ApiOfModel(endpoint, model) => (endpoint, Some(model)),

@@ -34,6 +34,8 @@ pub struct Entry {
     hold: Option<Hold>,
     price: Option<Rc<Price>>,
     size: Size,
+    /// What the exchange cost, once it has ended; `None` inside where that is unknown.
+    pub cost: Option<Option<Pico>>,
 }
 
 type ByModel = HashMap<Box<str>, Option<Rc<Price>>>;
@@ -171,7 +173,10 @@ impl Entry {
         if std::mem::replace(&mut self.is_ended, true) {
             return;
         }
-        let cost = self.cost(&usage);
+        let cost = self.cost_of(&usage);
+        if ended.outcome != record::Outcome::Refused {
+            self.cost = Some(cost.as_ref().ok().map(|cost| cost.total));
+        }
         if let Some(hold) = self.hold.take() {
             let tokens = usage.input.zip(usage.output).map(|(input, output)| input.saturating_add(output));
             // What reached no provider used nothing; of anything else nobody knows better than what was reserved.
@@ -209,7 +214,7 @@ impl Entry {
         shard.buffers.give_back(bytes);
     }
 
-    fn cost(&self, usage: &Usage) -> Result<Cost, Unpriced> {
+    fn cost_of(&self, usage: &Usage) -> Result<Cost, Unpriced> {
         cost::cost(usage, self.price.as_deref(), usage.mode.unwrap_or(Mode::Standard))
     }
 

@@ -4,7 +4,7 @@
 use super::attempt::Answered;
 use super::once::{Failed, One, Turn, fill, is_event_stream, of_malformed};
 use crate::base::fault::FaultKind;
-use crate::base::limits::{ANSWER_HELD_BYTES_MAX, BUFFER_BYTES};
+use crate::base::limits::{ANSWER_HELD_BYTES_MAX, BUFFER_BYTES, STREAM_HELD_MS_MAX};
 use crate::wire::Step;
 use crate::wire::chunked::Chunked;
 use crate::wire::head::Known;
@@ -72,8 +72,7 @@ impl One<'_> {
             return Ok(());
         }
         let idle_ms = answered.upstream.provider.limits.idle_timeout_ms;
-        let alive_ms = self.active.snapshot().server.keep_alive_ms;
-        let wait_ms = if alive_ms == 0 { idle_ms } else { alive_ms.min(idle_ms) };
+        let wait_ms = STREAM_HELD_MS_MAX.min(idle_ms);
         self.client.upstream_alarm.set_after(wait_ms);
         loop {
             let body = &answered.buffer.filled()[answered.head_len..];

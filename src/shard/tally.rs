@@ -359,6 +359,9 @@ impl Tally {
         let class = if is_whole { usize::from(self.status / 100).min(5) } else { 0 };
         model.requests[endpoint][class] += 1;
         model.count_usage(&self.usage);
+        if let Some(cost) = self.entry.cost {
+            model.count_cost(cost);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ fn every_command_explains_itself() {
         .and_then(|(_, rest)| rest.split_once("\n\n"))
         .map(|(list, _)| list.lines().filter_map(|line| line.split_whitespace().next()).collect())
         .expect("a list of commands");
-    for wanted in ["serve", "check", "prices", "simulate", "completions"] {
+    for wanted in ["serve", "check", "export", "prices", "simulate", "completions"] {
         assert!(commands.contains(&wanted), "{overview}");
     }
     for part in ["Examples:", "OPENAI_API_KEY", "Exit codes:"] {

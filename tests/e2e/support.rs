@@ -19,8 +19,8 @@ pub struct Gateway {
     pub child: Child,
     pub config: PathBuf,
     stderr: Arc<Mutex<String>>,
-    /// Its data, unless the test named a folder.
-    pub data: Option<TempFolder>,
+    /// Its data, unless the test named a folder; goes with the gateway.
+    _data: Option<TempFolder>,
 }
 
 impl Gateway {
@@ -60,7 +60,7 @@ impl Gateway {
                 copy.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         });
-        let mut gateway = Gateway { port: 0, child, config, stderr, data };
+        let mut gateway = Gateway { port: 0, child, config, stderr, _data: data };
         let line = gateway.wait_for_line("listening on ");
         let address = line.split("://").nth(1).and_then(|rest| rest.split(' ').next()).expect("an address");
         gateway.port = address.parse::<SocketAddr>().expect("an address").port();
@@ -147,6 +147,9 @@ impl TempFolder {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("ringway-e2e-{}-data-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a temporary folder");
+        // Some tests run the gateway as somebody else.
+        let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(&path, everybody).expect("permissions");
         TempFolder(path)
     }
 }

@@ -45,11 +45,12 @@ impl AnswerWriter {
         for index in 0..self.output.items.len() {
             self.output.items[index].status = self.output.status_of(index);
         }
+        // In front of the text, as many programs take the last item for the answer; in a stream the text is over by then.
         for index in (0..self.output.items.len()).rev() {
             if self.output.has_text_state(index) {
                 let mut state = self.output.text_state(index);
                 state.status = Status::Completed;
-                self.output.items.insert(index + 1, state);
+                self.output.items.insert(index, state);
             }
         }
         self.output.write(Moment::Ended, out);

@@ -3,7 +3,7 @@
 use crate::base::Pico;
 use crate::ledger::record::{Attempt, Begun, Ended, Outcome, RecordId};
 use crate::ledger::usage::{KnownBy, ServerTool, Usage};
-use crate::offload::store::{Row, Store, StoreError, Value, tables};
+use crate::offload::store::{ErrorKind, Row, Store, StoreError, Table, Value, tables};
 
 /// Rows that go to the store together.
 #[derive(Default)]
@@ -26,16 +26,35 @@ impl Rows {
         }
     }
 
-    /// Stores them. Each id is taken once, so that doing it again does no harm; the audit log comes first, because what is in
-    /// `usage` is taken to be complete.
-    pub async fn store(self, store: &Store, audits: bool) -> Result<(), StoreError> {
+    /// Stores them, and says how many rows the store can never take. Each id is taken once, so that doing it again does no
+    /// harm; the audit log comes first, because what is in `usage` is taken to be complete.
+    pub async fn store(self, store: &Store, audits: bool) -> Result<usize, StoreError> {
+        let mut unfit = 0;
         if audits {
-            store.insert(&tables::AUDIT_LOG_ATTEMPTS, self.attempts).await?;
-            store.insert(&tables::AUDIT_LOGS, self.audit).await?;
+            unfit += insert(store, &tables::AUDIT_LOG_ATTEMPTS, self.attempts).await?;
+            unfit += insert(store, &tables::AUDIT_LOGS, self.audit).await?;
         }
-        store.insert(&tables::USAGE, self.usage).await?;
-        Ok(())
+        Ok(unfit + insert(store, &tables::USAGE, self.usage).await?)
     }
+}
+
+/// Inserts rows. One that does not fit must not keep all others out for ever: then each goes by itself.
+async fn insert(store: &Store, table: &'static Table, rows: Vec<Row>) -> Result<usize, StoreError> {
+    let is_lasting = |error: &StoreError| matches!(error.kind, ErrorKind::Unfit | ErrorKind::Conflict);
+    match store.insert(table, rows.clone()).await {
+        Ok(_) => return Ok(0),
+        Err(error) if !is_lasting(&error) => return Err(error),
+        Err(_) => {}
+    }
+    let mut unfit = 0;
+    for row in rows {
+        match store.insert(table, vec![row]).await {
+            Ok(_) => {}
+            Err(error) if is_lasting(&error) => unfit += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(unfit)
 }
 
 /// The id in the form of a UUID.
@@ -49,6 +68,10 @@ fn text(text: &str) -> Value {
         "" => Value::Null,
         text => Value::text(text),
     }
+}
+
+fn place(user_path: &str) -> Value {
+    Value::short_text(if user_path.is_empty() { "/" } else { user_path })
 }
 
 fn count(count: Option<u64>) -> Value {
@@ -73,9 +96,9 @@ fn usage_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
     let mut row = Row::new(&tables::USAGE)
         .with("id", Value::text(id))
         .with("at_ms", Value::time_ms(begun.at_ms))
-        .with("request_id", Value::text(begun.request_id))
+        .with("request_id", Value::short_text(begun.request_id))
         .with("endpoint", Value::text(begun.endpoint))
-        .with("user_path", Value::text(if begun.user_path.is_empty() { "/" } else { begun.user_path }))
+        .with("user_path", place(begun.user_path))
         .with("auth_key_id", text(begun.key_id))
         .with("labels", labels(begun.labels))
         .with("requested_model", text(begun.requested_model))
@@ -150,10 +173,10 @@ fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
         .with("id", Value::text(id))
         .with("at_ms", Value::time_ms(begun.at_ms))
         .with("duration_us", if is_unknown { Value::Null } else { Value::count(ended.duration_us) })
-        .with("request_id", Value::text(begun.request_id))
+        .with("request_id", Value::short_text(begun.request_id))
         .with("method", Value::text(begun.method))
         .with("path", Value::text(begun.path))
-        .with("user_path", Value::text(if begun.user_path.is_empty() { "/" } else { begun.user_path }))
+        .with("user_path", place(begun.user_path))
         .with("requested_model", text(begun.requested_model))
         .with("resolved_model", text(begun.model))
         .with("provider_name", text(begun.provider))

@@ -164,7 +164,7 @@ fn peer_11_results_of_a_batch_pass_whatever_the_length_of_their_lines() {
     let long = "x".repeat(5 << 20);
     let lines = format!("{{\"custom_id\":\"a\",\"text\":\"{long}\"}}\n{{\"custom_id\":\"b\"}}\n");
     desk.raw(json_answer(200, "", &lines));
-    let answer = desk.gateway.call(&get("/v1/files/file-1/content?provider=chat"));
+    let answer = desk.gateway.call(&get("/v1/files/file-1~oai/content"));
     assert!(answer.is_whole && answer.body == lines.as_bytes(), "{} bytes", answer.body.len());
 }
 

@@ -139,12 +139,10 @@ def test_the_stream_helper_raises_on_a_cut(client):
     assert raised.value.code == "upstream_cut"
 
 
-def test_a_stream_that_is_cut_before_its_first_event_raises(client):
-    stream = client.chat.completions.create(
-        model=CHAT, messages=ask(), stream=True, extra_body=sim(cut_after_events=0)
-    )
-    chunks, error = read_until_error(stream)
-    assert chunks == [] and error.code == "upstream_cut"
+def test_a_stream_that_is_cut_before_its_first_event_is_a_server_error(client):
+    with pytest.raises(openai.InternalServerError) as raised:
+        client.chat.completions.create(model=CHAT, messages=ask(), stream=True, extra_body=sim(cut_after_events=0))
+    assert (raised.value.status_code, raised.value.code) == (502, "upstream_cut")
 
 
 @pytest.mark.parametrize("way", ["cut_after_bytes", "reset_after_bytes"])
