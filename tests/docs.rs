@@ -61,6 +61,11 @@ fn the_tables_of_errors_are_those_of_the_code() {
     hold("docs/OPERATING.md", "malformed", &malformed);
 }
 
+#[test]
+fn the_table_of_the_admin_api_is_that_of_the_code() {
+    hold("docs/admin-api.md", "routes", &ringway::offload::admin::routes::markdown());
+}
+
 /// Refusals are made where they are decided, so their codes are collected from the source.
 #[test]
 fn every_code_that_a_client_can_see_is_documented_and_no_other() {

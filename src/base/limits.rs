@@ -194,6 +194,25 @@ pub const ANSWERS_COUNT_MIN: u32 = 32;
 pub const ANSWERS_COUNT_MAX: u32 = 4_096;
 /// Output tokens that are reserved while nothing is known of a model.
 pub const OUTPUT_TOKENS_DEFAULT: u64 = 4_096;
+/// How often changes of other processes are looked for, and how many of them are told apart.
+pub const CHANGES_POLL_MS: u64 = 5_000;
+pub const CHANGES_SEEN_MAX: usize = 10_000;
+/// How often what limits and budgets have counted is saved on this machine.
+pub const COUNTERS_SAVE_MS: u64 = 1_000;
+/// How often budgets are held against what the store knows was spent.
+pub const SPEND_COUNT_MS: u64 = 60_000;
+/// A request to the admin API.
+pub const ADMIN_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Requests to the admin API that are worked on at a time.
+pub const ADMIN_VISITS_MAX: usize = 64;
+/// A text in a request to the admin API, such as a name, and a longer one such as a description.
+pub const ADMIN_NAME_BYTES_MAX: usize = 256;
+pub const ADMIN_TEXT_BYTES_MAX: usize = 2_048;
+/// Names in one list of a request to the admin API.
+pub const ADMIN_LIST_COUNT_MAX: usize = 256;
+/// Rows on one page of an answer of the admin API, and the usual count.
+pub const ADMIN_PAGE_ROWS_MAX: usize = 1_000;
+pub const ADMIN_PAGE_ROWS_USUAL: usize = 100;
 /// How long a request with a key that is not known yet waits for the keys to be read after a start.
 pub const MANAGED_WAIT_MS_MAX: u64 = 3_000;
 /// How long the head of a stream waits for the stream's first byte: what is cut in that time can be tried again, or told as

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 
+use super::manage_args::{BudgetsArgs, KeysArgs, UsageArgs};
+
 /// An LLM gateway: one base URL in front of every provider.
 #[derive(Debug, Parser)]
 #[command(
@@ -41,6 +43,18 @@ pub enum Command {
     /// Records go to the standard output, the oldest first. Times are dates (2026-01-31, which begin at midnight UTC) or moments (2026-01-31T10:00:00Z).
     /// The settings that `ringway serve` uses name the store; it is read and not changed, and the gateway may be running.
     Export(ExportArgs),
+    /// Makes, lists and ends virtual keys of a running gateway.
+    ///
+    /// Through its admin API: RINGWAY_URL says where it is, RINGWAY_MASTER_KEY who asks.
+    Keys(KeysArgs),
+    /// Lists, sets, resets and takes away budgets of a running gateway.
+    Budgets(BudgetsArgs),
+    /// Shows what a running gateway's callers used and what it cost.
+    Usage(UsageArgs),
+    /// Looks at settings, folders, store, clock and limits, and says what is wrong and how it is mended.
+    ///
+    /// Nothing is started or changed. The gateway may be running.
+    Doctor(SettingsArgs),
     /// Shows, checks, imports and joins price lists.
     ///
     /// Prices are kept in catalogues: JSON lines with whole pico-dollars per token. docs/prices.md has the format.

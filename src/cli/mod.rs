@@ -1,7 +1,11 @@
 //! The command line: turns arguments into one of the things Ringway does. No logic of its own.
 
 mod args;
+mod client;
+mod doctor;
 mod export;
+mod manage;
+mod manage_args;
 mod prices;
 mod serve;
 mod simulate;
@@ -24,6 +28,10 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Check(settings) => check(&settings),
         Command::Export(args) => export::run(&args),
+        Command::Keys(args) => manage::keys(&args),
+        Command::Budgets(args) => manage::budgets(&args),
+        Command::Usage(args) => manage::usage(&args),
+        Command::Doctor(settings) => doctor::run(&settings),
         Command::Prices(command) => prices::run(&command),
         Command::Simulate(args) => simulate::run(&args),
         Command::Completions { shell } => completions(shell),

@@ -18,7 +18,7 @@ use crate::journal::{Gauge, Instance, Writer};
 use crate::net::doorbell::{Mailbox, Unopened, mailbox};
 use crate::net::driver::{self, Driver};
 use crate::net::{listen, tls};
-use crate::offload::{self, Compiled, Level, Offload, ToOffload, ToShard};
+use crate::offload::{self, Compiled, Level, Managed, Offload, ToOffload, ToShard, manage};
 use crate::shard::{self, Loads};
 
 /// Runs the gateway until it is told to stop.
@@ -61,6 +61,12 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
     compiled.snapshot.warnings.iter().for_each(|warning| told(Level::Warn, warning.clone()));
     fallback.into_iter().for_each(|line| told(Level::Warn, line));
     let journal = begin_journal(&compiled.snapshot)?;
+    let left = manage::read_counters(&compiled.snapshot.data_dir).unwrap_or_else(|error| {
+        told(Level::Warn, format!("what limits had counted before cannot be read: {error}"));
+        Vec::new()
+    });
+    let managed = Arc::new(Managed::of_settings(&compiled.snapshot));
+    managed.book.restore(&left);
     let journal_of = |shard: usize| {
         let (instance, gauge) = journal.as_ref()?;
         Some(Writer::new(&instance.folder, shard, gauge.clone()))
@@ -72,6 +78,8 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
         shards: mailboxes.clone(),
         compiled: compiled.clone(),
         journal,
+        managed: managed.clone(),
+        left,
     };
     let offload_thread = offload::start(plan);
     let offload_thread = offload_thread.map_err(|error| format!("the offload thread: {error}"))?;
@@ -88,6 +96,7 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
             loads: loads.clone(),
             offload: offload.clone(),
             compiled: compiled.clone(),
+            managed: managed.clone(),
             journal,
         };
         shards.push(start_shard(plan).map_err(|error| format!("shard {id}: {error}"))?);

@@ -210,14 +210,20 @@ fn env_names(setting: &Setting) -> Vec<String> {
 
 /// A mistyped variable of ours would otherwise be silently without effect.
 fn refuse_unknown_variables(env: &BTreeMap<String, String>, mistakes: &mut Mistakes) {
-    let known: Vec<String> =
-        SETTINGS.iter().flat_map(env_names).chain(["RINGWAY_CONFIG".to_owned()]).collect();
+    let known: Vec<String> = SETTINGS
+        .iter()
+        .flat_map(env_names)
+        .chain(["RINGWAY_CONFIG", OF_CLIENTS].map(str::to_owned))
+        .collect();
     for name in env.keys().filter(|name| name.starts_with("RINGWAY_") && !known.contains(name)) {
         let hint =
             nearest(name, known.iter().map(String::as_str)).map_or(String::new(), |near| format!("`{near}`"));
         mistakes.add("environment", name, "is not a variable of Ringway", hint);
     }
 }
+
+/// The variable that the commands read that ask a running gateway.
+const OF_CLIENTS: &str = "RINGWAY_URL";
 
 /// The file's providers in its order, then those that only the environment knows.
 fn providers(

@@ -60,6 +60,11 @@ impl Prices {
         self
     }
 
+    /// The overrides, first the one that counts first.
+    pub fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
     /// The catalogues, first the one that counts first.
     pub fn catalogues(&self) -> impl Iterator<Item = &Catalogue> {
         self.catalogues.iter().map(|catalogue| &**catalogue)

@@ -5,6 +5,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, ready};
 
 use super::buffer::{Buffer, Buffers};
@@ -27,6 +28,14 @@ impl Conn {
     /// A plain connection over a connected socket.
     pub fn plain(fd: OwnedFd) -> io::Result<Conn> {
         Ok(Conn::over(Socket::new(fd)?, None))
+    }
+
+    /// A connection inside the process, and its other end for another thread.
+    pub fn pair() -> io::Result<(Conn, OwnedFd)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        theirs.set_nonblocking(true)?;
+        Ok((Conn::plain(ours.into())?, theirs.into()))
     }
 
     /// A plain connection that was dialled.

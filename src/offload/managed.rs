@@ -3,42 +3,82 @@
 
 use std::sync::Arc;
 
-use crate::base::Secret;
 use crate::config::Snapshot;
-use crate::ledger::price::Prices;
+use crate::identity::{Alias, Allowance, Gate, Measure, ModelRule, UserPath};
+use crate::ledger::price::{Override, Prices};
 use crate::policy::access::Access;
 use crate::policy::alias::Aliases;
 use crate::policy::book::Book;
 use crate::policy::key::Pepper;
 use crate::policy::keyring::Keyring;
 
-/// What the shards decide by.
+/// What the shards decide by. Cheap to clone.
+#[derive(Clone)]
 pub struct Managed {
     /// Counts changes: what a shard derived from an older one is derived anew.
     pub version: u64,
     /// The store has been read, or there is none to read.
     pub is_settled: bool,
     pub keyring: Keyring,
-    pub book: Book,
-    pub access: Access,
-    pub aliases: Aliases,
+    pub book: Arc<Book>,
+    pub access: Arc<Access>,
+    pub aliases: Arc<Aliases>,
     pub prices: Prices,
 }
 
+/// What the store defines, but for keys. It comes before what the settings say of the same thing.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    pub budgets: Vec<Allowance>,
+    pub limits: Vec<Allowance>,
+    pub model_lists: Vec<(UserPath, Vec<ModelRule>)>,
+    pub gates: Vec<Gate>,
+    pub aliases: Vec<Alias>,
+    pub prices: Vec<Override>,
+}
+
 impl Managed {
-    /// What the settings alone say.
+    /// What the settings alone say, before the store has been read.
     pub fn of_settings(snapshot: &Snapshot) -> Managed {
+        let keyring = Keyring::new(Arc::new(Pepper::new(b"")), []);
+        Managed::new(snapshot, keyring, &Stored::default(), None)
+    }
+
+    /// The settings with what is stored. Accounts go on counting where those of the one before are.
+    pub fn new(snapshot: &Snapshot, keyring: Keyring, stored: &Stored, before: Option<&Managed>) -> Managed {
         let identity = &snapshot.identity;
-        let pepper = identity.pepper.as_ref().map_or("", Secret::reveal);
-        let (lists, gates) = (identity.model_lists.clone(), identity.gates.clone());
+        let is_on = |allowance: &&Allowance| match allowance.measure {
+            Measure::Cost(_) => identity.budgets_enabled,
+            _ => identity.rate_limits_enabled,
+        };
+        let of_store = stored.budgets.iter().chain(&stored.limits);
+        let allowances: Vec<Allowance> =
+            identity.allowances.iter().chain(of_store).filter(is_on).cloned().collect();
+        let lists = identity.model_lists.iter().chain(&stored.model_lists).cloned();
+        let named: Vec<&ModelRule> = stored.gates.iter().map(|gate| &gate.rule).collect();
+        let of_settings = identity.gates.iter().filter(|gate| !named.contains(&&gate.rule));
+        let gates = of_settings.chain(&stored.gates).cloned();
+        let aliases = identity.aliases.iter().chain(&stored.aliases).cloned();
+        let own = &snapshot.prices.prices;
+        let overrides = stored.prices.iter().chain(own.overrides()).cloned().collect();
         Managed {
-            version: 0,
-            is_settled: false,
-            keyring: Keyring::new(Arc::new(Pepper::new(pepper.as_bytes())), []),
-            book: Book::new(&identity.allowances, identity.calendar.clone(), None),
-            access: Access::new(lists, gates, identity.models_enabled),
-            aliases: Aliases::new(identity.aliases.iter().cloned(), identity.lists_only_aliases),
-            prices: snapshot.prices.prices.clone(),
+            version: before.map_or(0, |before| before.version + 1),
+            is_settled: before.is_some_and(|before| before.is_settled),
+            keyring,
+            book: Arc::new(Book::new(
+                &allowances,
+                identity.calendar.clone(),
+                before.map(|before| &*before.book),
+            )),
+            access: Arc::new(Access::new(lists, gates, identity.models_enabled)),
+            aliases: Arc::new(Aliases::new(aliases, identity.lists_only_aliases)),
+            prices: own.clone().with_overrides(overrides),
         }
+    }
+
+    /// The next version, with other keys.
+    #[must_use]
+    pub fn with_keys(&self, keyring: Keyring) -> Managed {
+        Managed { version: self.version + 1, keyring, ..self.clone() }
     }
 }

@@ -17,23 +17,29 @@ use crate::base::limits::{BLOCKING_THREADS_MAX, INBOX_MESSAGES_MAX, RECORDS_STOP
 use crate::config::Snapshot;
 use crate::journal::{Gauge, Instance};
 use crate::net::doorbell::Mailbox;
+use crate::policy::account::Counter;
 use crate::provider::SourceId;
 
+pub mod admin;
 pub mod catalogue;
 mod dns;
 mod log;
+pub mod manage;
 mod managed;
 pub mod metrics;
 mod records;
 mod scrape;
+mod shelf;
 pub mod state;
 pub mod store;
 mod tokens;
 
 pub use catalogue::Catalogue;
 pub use log::Level;
+use manage::Manager;
 pub use managed::Managed;
 use records::Records;
+use shelf::Shelf;
 pub use tokens::{Token, TokenQuestion, Tokens};
 
 /// What a shard hears.
@@ -112,6 +118,8 @@ pub enum ToOffload {
         owner: state::Owner,
         question: state::Question,
     },
+    /// A request for the admin API, and the connection that it comes over.
+    Visit(Box<admin::Visit>),
     /// A scrape has ended with this text.
     Scraped(String),
     Settings(Arc<Compiled>),
@@ -173,6 +181,10 @@ pub struct Plan {
     pub compiled: Arc<Compiled>,
     /// The journals of the shards, where records are kept.
     pub journal: Option<(Instance, Arc<Gauge>)>,
+    /// What the shards decide by at first.
+    pub managed: Arc<Managed>,
+    /// What the limits of the last process had counted.
+    pub left: Vec<Counter>,
 }
 
 /// Starts the thread. It ends after [`ToOffload::Stop`], when what was told before is done and the records are stored, or
@@ -192,17 +204,26 @@ pub fn start(plan: Plan) -> io::Result<std::thread::JoinHandle<()>> {
 }
 
 async fn run(plan: Plan) {
-    let Plan { own, mut queue, shards, compiled, journal } = plan;
+    let Plan { own, mut queue, shards, compiled, journal, managed, left } = plan;
     let catalogue = catalogue::Builder::new(&compiled);
     let mut tokens = tokens::Keeper::default();
     tokens.resettle(&compiled);
     let kept = state::Store::default();
-    let records = journal.map(|(instance, gauge)| Rc::new(Records::new(instance, gauge, compiled.clone())));
+    let shelf = Rc::new(Shelf::new(compiled.snapshot.storage.clone()));
+    let records = journal
+        .map(|(instance, gauge)| Rc::new(Records::new(instance, gauge, compiled.clone(), shelf.clone())));
     let keeping = records.clone().map(|records| {
         tokio::task::spawn_local(records::sync_forever(records.clone()));
         tokio::task::spawn_local(records::Keeper::new(records, own.clone(), shards.len()).run())
     });
-    let mut state = State { own, shards, catalogue, tokens, compiled, asking: Vec::new(), kept, records };
+    let manager =
+        Manager::new(own.clone(), shards.clone(), shelf, compiled.clone(), managed, left, records.clone());
+    let manager = Rc::new(manager);
+    tokio::task::spawn_local(manager.clone().run());
+    tokio::task::spawn_local(manager.clone().save_forever());
+    let door = admin::Door::new(&manager);
+    let asking = Vec::new();
+    let mut state = State { own, shards, catalogue, tokens, compiled, asking, kept, records, manager, door };
     state.publish_catalogue();
     loop {
         state.ask_for_tokens();
@@ -215,6 +236,7 @@ async fn run(plan: Plan) {
             break;
         }
     }
+    state.manager.save();
     if let (Some(records), Some(keeping)) = (state.records.take(), keeping) {
         records.stop();
         let limit = Duration::from_millis(RECORDS_STOP_MS_MAX);
@@ -236,6 +258,8 @@ struct State {
     asking: Vec<(usize, u64)>,
     kept: state::Store,
     records: Option<Rc<Records>>,
+    manager: Rc<Manager>,
+    door: admin::Door,
 }
 
 impl State {
@@ -298,6 +322,7 @@ impl State {
                 // A shard whose inbox is full stops waiting by itself.
                 let _ = self.shards[shard].tell(ToShard::Answer { ticket, answer });
             }
+            ToOffload::Visit(visit) => self.door.open(*visit),
             ToOffload::Scrape { shard, ticket } => self.scrape(shard, ticket),
             ToOffload::Scraped(text) => {
                 for (shard, ticket) in std::mem::take(&mut self.asking) {
@@ -312,6 +337,7 @@ impl State {
                 if let Some(records) = &self.records {
                     records.resettle(compiled.clone());
                 }
+                self.manager.resettle(compiled.clone());
                 self.compiled = compiled;
                 self.kept.shrink(self.compiled.snapshot.responses_bytes_max);
                 self.publish_catalogue();

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::log::Level;
-use super::store::{Store, StoreError, Upgrade, tables};
+use super::shelf::Shelf;
+use super::store::{Store, StoreError, tables};
 use super::{Compiled, Offload};
 use crate::base::clock;
 use crate::base::limits::{RECORDS_PAUSE_MS_MAX, RECORDS_PAUSE_MS_MIN, RECORDS_TURN_MS, STORE_SWEEP_ROWS};
@@ -29,7 +30,7 @@ pub struct Records {
     journal: Instance,
     gauge: Arc<Gauge>,
     compiled: RefCell<Arc<Compiled>>,
-    store: RefCell<Option<Rc<Store>>>,
+    shelf: Rc<Shelf>,
     is_stopping: Cell<bool>,
     /// The journal was empty when the keeper ended.
     is_drained: Cell<bool>,
@@ -47,6 +48,8 @@ pub struct Counts {
     pub lost: Cell<u64>,
     /// Records that this version cannot read, and rows that the store can never take.
     pub unreadable: Cell<u64>,
+    /// The journals that were there at the start are in the store.
+    pub has_inherited: Cell<bool>,
     pub sync_failures: Cell<u64>,
     pub is_store_down: Cell<bool>,
     /// Milliseconds of the monotonic clock at which the keeper last found the journal empty.
@@ -68,12 +71,12 @@ pub struct OfRecords {
 }
 
 impl Records {
-    pub fn new(journal: Instance, gauge: Arc<Gauge>, compiled: Arc<Compiled>) -> Records {
+    pub fn new(journal: Instance, gauge: Arc<Gauge>, compiled: Arc<Compiled>, shelf: Rc<Shelf>) -> Records {
         Records {
             journal,
             gauge,
             compiled: RefCell::new(compiled),
-            store: RefCell::default(),
+            shelf,
             is_stopping: Cell::new(false),
             is_drained: Cell::new(false),
             wake: Notify::new(),
@@ -83,13 +86,7 @@ impl Records {
 
     /// The store, opened when it is not yet.
     pub async fn store(&self) -> Result<Rc<Store>, StoreError> {
-        if let Some(store) = &*self.store.borrow() {
-            return Ok(store.clone());
-        }
-        let storage = self.compiled.borrow().snapshot.storage.clone();
-        let store = Rc::new(Store::open(&storage, &tables::SCHEMA, Upgrade::Forward).await?);
-        *self.store.borrow_mut() = Some(store.clone());
-        Ok(store)
+        self.shelf.store().await
     }
 
     /// New settings: how much the journal may hold and for how long rows are kept. Another store takes a restart.
@@ -240,6 +237,7 @@ impl Keeper {
         if now_ms >= *orphans_at_ms {
             *orphans_at_ms = now_ms + ORPHANS_EVERY_MS;
             moved += self.drain_orphans(&store).await?;
+            self.records.counts.has_inherited.set(true);
             self.sweep(&store).await?;
         }
         Ok(moved)

@@ -152,6 +152,11 @@ impl Account {
         self.counts.meter.restore(Reading { window_start_s, amount });
     }
 
+    /// At least this much was used in the window that began then, by whoever.
+    pub fn raise(&self, window_start_s: u32, amount: u128) {
+        self.counts.meter.raise(Reading { window_start_s, amount });
+    }
+
     /// Forgets what was counted in the current window.
     pub fn reset(&self) {
         self.counts.meter.reset();

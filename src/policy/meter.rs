@@ -102,6 +102,28 @@ impl Meter {
         }
     }
 
+    /// Somebody knows that at least this much was used in a window, by whoever: what the meter lacks of it counts as taken
+    /// and as used. Without effect when the meter is in a later window or knows of as much.
+    pub fn raise(&self, reading: Reading) {
+        let start = Stamp::new(reading.window_start_s, 0);
+        let mut missing = 0;
+        let raised = self.settled.fetch_update(Ordering::AcqRel, Ordering::Acquire, |cell| {
+            let (own, amount) = split(cell);
+            let known = if own < start { 0 } else { amount };
+            missing = reading.amount.saturating_sub(known);
+            let is_this_or_earlier = own.window_start_s() <= reading.window_start_s;
+            (is_this_or_earlier && missing > 0).then(|| join(own.max(start), reading.amount))
+        });
+        if raised.is_ok() {
+            // A refusal is no fault: the meter is in a later window by now.
+            let _ = self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, |cell| {
+                let (own, amount) = split(advanced(cell, reading.window_start_s));
+                let is_this = own.window_start_s() == reading.window_start_s;
+                is_this.then(|| join(own, amount.saturating_add(missing)))
+            });
+        }
+    }
+
     /// Forgets what was taken in the current window. What is under way is no longer counted in it either.
     pub fn reset(&self) {
         let forget = |cell| Some(join(split(cell).0.next_generation(), 0));
@@ -186,6 +208,26 @@ mod tests {
     use super::*;
 
     /// Four times the limit from eight threads, over windows that follow each other: each window admits its limit.
+    #[test]
+    fn a_meter_that_is_raised_knows_of_what_others_used_and_keeps_what_is_reserved() {
+        let meter = Meter::default();
+        let of = |amount| Reading { window_start_s: 60, amount };
+        let held = meter.take(60, 5, 100).expect("room");
+        meter.raise(of(40));
+        assert_eq!((meter.taken(60), meter.settled()), (45, of(40)));
+        meter.raise(of(30));
+        assert_eq!((meter.taken(60), meter.settled()), (45, of(40)), "it knew of more");
+        meter.settle(held, 5);
+        meter.raise(of(50));
+        assert_eq!((meter.taken(60), meter.settled()), (50, of(50)));
+        meter.reset();
+        meter.raise(of(7));
+        assert_eq!((meter.taken(60), meter.settled()), (7, of(7)), "after a reset it counts anew");
+        meter.take(120, 1, 100).expect("room");
+        meter.raise(of(90));
+        assert_eq!(meter.taken(120), 1, "the window is over");
+    }
+
     #[test]
     fn every_window_admits_exactly_its_limit_whatever_the_threads_do() {
         const THREADS: u32 = 8;

@@ -186,6 +186,51 @@ pub struct Proxy {
 }
 
 impl Provider {
+    /// No provider: the gateway's own other thread, whose answers are passed on like a provider's.
+    pub fn inside() -> Provider {
+        let host = "inside".to_owned();
+        Provider {
+            name: String::new(),
+            kind: String::new(),
+            priced_as: String::new(),
+            origin: Origin { tls: false, authority: host.clone(), host, port: 0 },
+            credentials: Vec::new(),
+            routes: [const { None }; Endpoint::COUNT],
+            messages_stream: None,
+            base_path: String::new(),
+            query: String::new(),
+            forward_headers: Vec::new(),
+            own_headers: Vec::new(),
+            usage_in_streams: UsageInStreams::Never,
+            edits: Vec::new(),
+            rules: Rules::default(),
+            rules_of_models: Vec::new(),
+            only_responses: Models::default(),
+            default_headers: Vec::new(),
+            models: Vec::new(),
+            limits: Limits {
+                connect_timeout_ms: 0,
+                tls_timeout_ms: 0,
+                first_byte_timeout_ms: INSIDE_MS_MAX,
+                idle_timeout_ms: INSIDE_MS_MAX,
+                pool_idle_timeout_ms: 0,
+                pool_idle_count_max: 0,
+            },
+            retry: Retry {
+                count_max: 0,
+                initial_backoff_ms: 0,
+                max_backoff_ms: 0,
+                backoff_factor_milli: 0,
+                jitter_milli: 0,
+                statuses: Vec::new(),
+                retry_after_ms_max: 0,
+                budget_ratio_milli: 0,
+                budget_per_second: 0,
+            },
+            proxy: None,
+        }
+    }
+
     /// What a request for this model must respect.
     pub fn rules_for(&self, model: &str) -> &Rules {
         let own = self.rules_of_models.iter().find(|(models, _)| models.has(model));
@@ -221,3 +266,6 @@ impl Provider {
         self.routes[endpoint as usize].as_ref()
     }
 }
+
+/// How long the other thread may take for an answer, and be silent in one.
+const INSIDE_MS_MAX: u64 = 60_000;

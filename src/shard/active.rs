@@ -21,6 +21,8 @@ use crate::provider::Provider;
 pub struct Active {
     pub compiled: Arc<Compiled>,
     pub upstreams: Vec<Rc<Upstream>>,
+    /// The offload thread, as far as an answer of it is passed on like a provider's.
+    pub inside: Rc<Upstream>,
 }
 
 /// A provider on this shard.
@@ -86,7 +88,8 @@ impl Active {
             })
         };
         let upstreams = compiled.snapshot.providers.iter().enumerate().map(upstream).collect();
-        Active { compiled, upstreams }
+        let inside = upstream((usize::MAX, &Arc::new(Provider::inside())));
+        Active { compiled, upstreams, inside }
     }
 
     pub fn snapshot(&self) -> &Snapshot {

@@ -9,7 +9,7 @@ use super::{Loads, Shard, connection};
 use crate::base::clock;
 use crate::net::alarm::Alarms;
 use crate::net::conn::Conn;
-use crate::offload::{Compiled, Offload};
+use crate::offload::{Compiled, Managed, Offload};
 
 /// The shard; lives on the thread whose event loop is running.
 pub struct Bench {
@@ -21,6 +21,8 @@ impl Bench {
         let alarms = Alarms::default();
         alarms.tick(clock::monotonic_us() / 1000);
         let shard = Shard::new(0, "bench", compiled, offload, Vec::new(), Arc::new(Loads::new(1)), &alarms);
+        let settled = Managed { is_settled: true, ..(**shard.managed.borrow()).clone() };
+        *shard.managed.borrow_mut() = Arc::new(settled);
         Bench { shard: Rc::new(shard) }
     }
 

@@ -76,11 +76,16 @@ pub async fn admit(
     work.caller = Caller::default();
     let is_free = match asked {
         Asked::Health | Asked::Ready | Asked::Hello | Asked::Options => true,
+        // Its own rules say who may.
+        Asked::Admin => true,
         Asked::Metrics => !snapshot.metrics.needs_key,
         _ => false,
     };
     if is_free {
         return Ok(());
+    }
+    if snapshot.keys.is_open() {
+        wait_for_keys(shard, client, work).await?;
     }
     let head = &client.input.filled()[..head_len];
     let presented = admit::presented_key(head, &work.request.headers);
@@ -88,7 +93,11 @@ pub async fn admit(
         work.caller.auth = Auth::MasterKey;
     } else if let Some(key) = of_keyring(shard, client, presented.map(<[u8]>::to_vec)).await? {
         let now_ms = shard.wall_ms();
-        let checked = key.check(now_ms).and_then(|()| key.check_endpoint(asked.endpoint_name()));
+        let checked = key.check(now_ms).and_then(|()| match asked {
+            // Every key may know what it has used.
+            Asked::OwnUsage => Ok(()),
+            _ => key.check_endpoint(asked.endpoint_name()),
+        });
         checked.map_err(|refusal| stop_before_body(work, refusal))?;
         (work.caller.auth, work.caller.key) = (Auth::ApiKey, Some(key));
     } else if !(snapshot.keys.is_open() && shard.managed.borrow().keyring.is_empty()) {
@@ -114,6 +123,28 @@ pub async fn admit(
 
 fn presented_any(client: &Client, work: &Work, head_len: usize) -> bool {
     admit::presented_key(&client.input.filled()[..head_len], &work.request.headers).is_some()
+}
+
+/// A gateway without a master key may have keys in its store: until that was read nobody is let in without one.
+async fn wait_for_keys(shard: &Shard, client: &mut Client, work: &Work) -> Result<(), Stop> {
+    let is_settled = || shard.managed.borrow().is_settled;
+    if is_settled() {
+        return Ok(());
+    }
+    let alarm = shard.alarms.alarm();
+    alarm.set_after(MANAGED_WAIT_MS_MAX);
+    let waiting = poll_fn(|cx| match is_settled() {
+        true => Poll::Ready(()),
+        false => alarm.poll_late_listening(cx),
+    });
+    client.unless_gone(shard, Box::pin(waiting)).await.map_err(|_| Stop::Gone)?;
+    if is_settled() {
+        return Ok(());
+    }
+    let message = "Which keys are good is not known yet: the store cannot be read.";
+    let mut refusal = Refusal::new(503, RefusalKind::Server, "keys_unavailable", message);
+    refusal.retry_after_s = Some(1);
+    Err(stop_before_body(work, refusal))
 }
 
 /// Whose key it is. Right after a start the keys may still be on their way from the store.

@@ -12,6 +12,7 @@ use super::caller;
 use super::client::Client;
 use super::count;
 use super::entry;
+use super::inside;
 use super::relay::{self, Relayed};
 use super::replace;
 use super::route::{self, Asked};
@@ -125,7 +126,7 @@ async fn send_own(
 }
 
 /// Gives the request's bytes and memory back, once: what follows them is the next request.
-fn release(shard: &Shard, client: &mut Client, work: &mut Work) {
+pub fn release(shard: &Shard, client: &mut Client, work: &mut Work) {
     client.release(shard, std::mem::take(&mut work.request_len));
     work.held = None;
 }
@@ -161,6 +162,9 @@ async fn straight(
         asked => asked,
     };
     match asked {
+        Asked::Admin | Asked::OwnUsage => {
+            Box::pin(inside::hand_over(shard, active, client, work, tally, head_len, asked)).await
+        }
         Asked::Api(..) | Asked::ApiOfModel(..) | Asked::Collection(..) | Asked::Passthrough { .. } => {
             through_provider(shard, active, client, work, tally, head_len, asked).await
         }

@@ -23,6 +23,7 @@ pub mod fuzz;
 mod headers;
 mod hold;
 mod inline;
+mod inside;
 mod inward;
 mod naming;
 mod once;
@@ -79,6 +80,8 @@ pub struct Plan {
     pub loads: Arc<Loads>,
     pub offload: Offload,
     pub compiled: Arc<Compiled>,
+    /// What it decides by at first; the same for all shards, as they count together.
+    pub managed: Arc<Managed>,
     /// The shard's journal, where records are kept.
     pub journal: Option<Writer>,
 }
@@ -187,6 +190,7 @@ async fn serve(plan: Plan, running: Driver) -> io::Result<()> {
     alarms.tick(clock::monotonic_us() / 1000);
     let name = running.name();
     let mut shard = Shard::new(plan.id, name, plan.compiled, plan.offload, plan.peers, plan.loads, &alarms);
+    shard.managed = RefCell::new(plan.managed);
     shard.journal = RefCell::new(plan.journal);
     let shard = Rc::new(shard);
     barrier::spawn(alarms.tick_forever(Alarms::ticker()?));
@@ -255,7 +259,10 @@ fn hear(shard: &Rc<Shard>, message: ToShard) {
             *shard.active.borrow_mut() = Rc::new(Active::new(compiled, Some(&before)));
             shard.alarms.tell_news();
         }
-        ToShard::Managed(managed) => *shard.managed.borrow_mut() = managed,
+        ToShard::Managed(managed) => {
+            *shard.managed.borrow_mut() = managed;
+            shard.alarms.tell_news();
+        }
         ToShard::Report(reply) => {
             let report = shard.report();
             // The scrape may have given up.

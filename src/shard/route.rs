@@ -36,6 +36,10 @@ pub enum Asked {
         rest: Span,
     },
     Options,
+    /// The admin API.
+    Admin,
+    /// What the caller itself has used.
+    OwnUsage,
 }
 
 impl Asked {
@@ -95,6 +99,8 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
         b"/health" => return only_read(Asked::Health),
         b"/health/ready" => return only_read(Asked::Ready),
         b"/api/hello" => return only_read(Asked::Hello),
+        b"/v1/usage" => return only_read(Asked::OwnUsage),
+        _ if path == b"/admin" || path.starts_with(b"/admin/") => return Ok(Asked::Admin),
         b"/" if request.method == Method::Head => return Ok(Asked::Hello),
         b"/v1/models" if is_read => return Ok(Asked::Models(of_caller(head, request))),
         b"/v1beta/models" => return only_read(Asked::Models(Grammar::Gemini)),

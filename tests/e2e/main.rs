@@ -7,6 +7,8 @@
     reason = "tests use threads, files and clocks"
 )]
 
+mod admin;
+mod admin_edges;
 mod agents;
 mod api;
 mod batches;

@@ -1,0 +1,133 @@
+//! A small client for the admin API of a running gateway: one request, one answer, over plain HTTP.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::wire::Step;
+use crate::wire::chunked::Chunked;
+use crate::wire::head::EndOfHead;
+use crate::wire::path::percent_encode;
+use crate::wire::request::Method;
+use crate::wire::response::{ResponseBody, ResponseHead, read_response};
+
+use super::manage_args::GatewayArgs;
+
+/// Asks the gateway. The error is a sentence for people.
+pub fn ask(
+    gateway: &GatewayArgs,
+    method: &str,
+    path: &str,
+    query: &[(&str, &str)],
+    body: Option<&Json>,
+) -> Result<Json, String> {
+    let authority = authority(&gateway.url)?;
+    let mut out = format!("{method} /admin/api/v1{path}").into_bytes();
+    for (at, (name, value)) in query.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b"?" } else { b"&" });
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'=');
+        percent_encode(value.as_bytes(), &mut out);
+    }
+    out.extend_from_slice(format!(" HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n").as_bytes());
+    if let Some(key) = &gateway.key {
+        if key.bytes().any(|byte| !byte.is_ascii_graphic()) {
+            return Err("the key holds what no header can".to_owned());
+        }
+        out.extend_from_slice(format!("authorization: Bearer {key}\r\n").as_bytes());
+    }
+    let body = body.map(Json::to_string).unwrap_or_default();
+    let lines = format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    out.extend_from_slice(lines.as_bytes());
+    let answer = exchange(authority, &out).map_err(|error| format!("{}: {error}", gateway.url))?;
+    let (status, body) =
+        read(&answer).ok_or_else(|| format!("{}: the answer is no HTTP, or cut", gateway.url))?;
+    let json: Json = serde_json::from_slice(&body).unwrap_or(Json::Null);
+    if (200..300).contains(&status) {
+        return Ok(json);
+    }
+    let told = json["error"]["message"].as_str().unwrap_or("no reason was given");
+    Err(format!("{told} ({status} {})", json["error"]["code"].as_str().unwrap_or("without a code")))
+}
+
+/// Host and port of the URL.
+fn authority(url: &str) -> Result<&str, String> {
+    let rest = url.strip_prefix("http://");
+    let rest =
+        rest.ok_or_else(|| format!("`{url}` is no URL of plain HTTP, such as http://127.0.0.1:8080"))?;
+    let authority = rest.trim_end_matches('/');
+    let is_good = !authority.is_empty() && !authority.contains(['/', '@', '?', '#', ' ']);
+    if is_good { Ok(authority) } else { Err(format!("`{url}` is more or less than a host and a port")) }
+}
+
+fn exchange(authority: &str, request: &[u8]) -> std::io::Result<Vec<u8>> {
+    let has_port = authority.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok());
+    let address = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the host has no address");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT_MAX) {
+            Ok(mut stream) => {
+                stream.set_read_timeout(Some(ANSWER_MAX))?;
+                stream.write_all(request)?;
+                let mut answer = Vec::new();
+                stream.read_to_end(&mut answer)?;
+                return Ok(answer);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Status and body of a whole answer.
+fn read(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
+    let Step::Done { used } = EndOfHead::default().step(answer) else { return None };
+    let (head, rest) = answer.split_at(used);
+    let mut response = ResponseHead::default();
+    read_response(head, Method::Get, &mut response).ok()?;
+    let body = match response.body {
+        ResponseBody::None => Vec::new(),
+        ResponseBody::Length(length) => rest.get(..usize::try_from(length).ok()?)?.to_vec(),
+        ResponseBody::UntilClose => rest.to_vec(),
+        ResponseBody::Chunked => {
+            let mut spans = Vec::new();
+            let Step::Done { .. } = Chunked::default().step(rest, &mut spans) else { return None };
+            spans.iter().flat_map(|span| span.of(rest)).copied().collect()
+        }
+    };
+    Some((response.status, body))
+}
+
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_host_and_a_port_of_plain_http_are_taken() {
+        assert_eq!(authority("http://127.0.0.1:8080/"), Ok("127.0.0.1:8080"));
+        assert_eq!(authority("http://[::1]:8080"), Ok("[::1]:8080"));
+        for url in ["https://x", "http://", "x:1", "http://x/v1", "http://u@x", "http://x?y"] {
+            assert!(authority(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_read_whole_or_not_at_all() {
+        let check = |answer: &str, want: Option<(u16, &str)>| {
+            let got = read(answer.as_bytes());
+            let got = got.map(|(status, body)| (status, String::from_utf8(body).unwrap()));
+            assert_eq!(got, want.map(|(status, body)| (status, body.to_owned())), "{answer}");
+        };
+        check("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", Some((200, "{}")));
+        check("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n{}", None);
+        check("HTTP/1.1 404 X\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", Some((404, "{}")));
+        check("HTTP/1.1 404 X\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", None);
+        check("HTTP/1.1 200 OK\r\n", None);
+        check("nonsense", None);
+    }
+}

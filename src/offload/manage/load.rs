@@ -1,0 +1,218 @@
+//! Reading what is stored: all of it at the start, parts of it after a change.
+
+use std::sync::Arc;
+
+use super::pepper;
+use super::rows::{self, Virtual};
+use super::{Manager, Part};
+use crate::base::clock;
+use crate::base::limits::STORE_EXPORT_ROWS;
+use crate::ledger::price::Override;
+use crate::offload::Level;
+use crate::offload::managed::Managed;
+use crate::offload::store::{ErrorKind, Filter, Row, Select, Store, StoreError, Table, Value, tables};
+use crate::policy::key::{Key, Pepper};
+use crate::policy::keyring::{Change as KeyChange, Keyring};
+
+impl Manager {
+    /// Reads everything, and puts it in force.
+    pub(super) async fn load(&self, store: &Store) -> Result<(), StoreError> {
+        // Changes that come meanwhile are seen again afterwards.
+        self.see_changes(store).await?;
+        for part in [Part::Budgets, Part::RateLimits, Part::VirtualModels, Part::Users, Part::Prices] {
+            self.read_part(store, part).await?;
+        }
+        self.read_resets(store).await?;
+        let pepper = self.pepper(store).await?;
+        let keyring = Keyring::new(pepper, self.read_keys(store).await?);
+        let managed = Managed { is_settled: true, ..self.join(keyring) };
+        self.has_loaded.set(true);
+        self.publish(managed);
+        Ok(())
+    }
+
+    /// Reads one part again, and puts it in force.
+    pub async fn refresh(&self, store: &Store, part: Part) -> Result<(), StoreError> {
+        if !self.has_loaded.get() {
+            return self.load(store).await;
+        }
+        let before = self.current();
+        if let Part::Key(id) = part {
+            let row = select_one(store, &tables::AUTH_KEYS, "id", id.as_str()).await?;
+            let change = match row.as_ref().and_then(rows::key) {
+                Some(key) => KeyChange::Put(Arc::new(key)),
+                None => KeyChange::Remove(id),
+            };
+            // Another change may have come in between: what is in force now counts.
+            let current = self.current();
+            self.publish(current.with_keys(current.keyring.with([change])));
+            return Ok(());
+        }
+        if part == Part::Resets {
+            let known = self.resets.borrow().clone();
+            self.read_resets(store).await?;
+            let resets = self.resets.borrow();
+            let is_new = |id: &str| resets.get(id) != known.get(id);
+            before.book.accounts().filter(|account| is_new(&account.id)).for_each(|account| account.reset());
+            return Ok(());
+        }
+        self.read_part(store, part).await?;
+        let keyring = self.current().keyring.clone();
+        self.publish(self.join(keyring));
+        Ok(())
+    }
+
+    /// The pepper, with a word to the operator when the keys in the store were made with another one.
+    pub async fn pepper(&self, store: &Store) -> Result<Arc<Pepper>, StoreError> {
+        let snapshot = self.compiled().snapshot.clone();
+        let secret = pepper::pepper(&snapshot)
+            .map_err(|error| StoreError::new(ErrorKind::ReadOnly, format_args!("the pepper: {error}")))?;
+        let own = serde_json::Value::from(pepper::fingerprint(&secret));
+        let own_text = own.to_string();
+        let row = select_one(store, &tables::RUNTIME_SETTINGS, "name", PEPPER).await?;
+        match row.as_ref().and_then(|row| row.get("value").as_text()) {
+            None => {
+                let row = rows::setting(PEPPER, &own, clock::wall_ms());
+                store.insert(&tables::RUNTIME_SETTINGS, vec![row]).await?;
+            }
+            Some(known) if known != own_text => {
+                let line = "the virtual keys in the store were made with another pepper and are refused here: set \
+                            auth.key_pepper (RINGWAY_KEY_PEPPER) to theirs, or rotate them";
+                self.log(Level::Error, line.to_owned());
+            }
+            Some(_) => {}
+        }
+        Ok(Arc::new(Pepper::new(secret.reveal().as_bytes())))
+    }
+
+    async fn read_keys(&self, store: &Store) -> Result<Vec<Key>, StoreError> {
+        let mut keys = Vec::new();
+        let mut unread = Vec::new();
+        each_row(store, &tables::AUTH_KEYS, Filter::all(), |row| match rows::key(row) {
+            Some(key) => keys.push(key),
+            None => unread.push(row.get("id").as_text().unwrap_or_default().to_owned()),
+        })
+        .await?;
+        self.tell_unread(&tables::AUTH_KEYS, &unread);
+        Ok(keys)
+    }
+
+    async fn read_resets(&self, store: &Store) -> Result<(), StoreError> {
+        let mut resets = std::collections::HashMap::new();
+        let filter = Filter::all().prefix("name", RESET);
+        each_row(store, &tables::RUNTIME_SETTINGS, filter, |row| {
+            let id = row.get("name").as_text().and_then(|name| name.strip_prefix(RESET));
+            let ms = row.get("value").as_text().and_then(|text| text.parse::<u64>().ok());
+            resets.extend(id.map(str::to_owned).zip(ms));
+        })
+        .await?;
+        *self.resets.borrow_mut() = resets;
+        Ok(())
+    }
+
+    async fn read_part(&self, store: &Store, part: Part) -> Result<(), StoreError> {
+        match part {
+            Part::Budgets => {
+                let made = self.read(store, &tables::BUDGETS, rows::budget).await?;
+                self.stored.borrow_mut().budgets = made;
+            }
+            Part::RateLimits => {
+                let made = self.read(store, &tables::RATE_LIMITS, rows::limits).await?;
+                self.stored.borrow_mut().limits = made.into_iter().flatten().collect();
+            }
+            Part::VirtualModels => {
+                let made = self.read(store, &tables::ALIASES, rows::virtual_model).await?;
+                let stored = &mut *self.stored.borrow_mut();
+                (stored.aliases, stored.gates) = (Vec::new(), Vec::new());
+                for one in made {
+                    match one {
+                        Virtual::Alias(alias) => stored.aliases.push(alias),
+                        Virtual::Gate { gate, is_enabled: true } => stored.gates.push(gate),
+                        Virtual::Gate { .. } => {}
+                    }
+                }
+            }
+            Part::Users => {
+                let made = self.read(store, &tables::MODEL_ACCESS, rows::model_list).await?;
+                self.stored.borrow_mut().model_lists = made;
+            }
+            Part::Prices => {
+                let made = self.read(store, &tables::MODEL_PRICING_OVERRIDES, price).await?;
+                self.stored.borrow_mut().prices = made;
+            }
+            Part::Key(_) | Part::Resets | Part::All => {}
+        }
+        Ok(())
+    }
+
+    async fn read<T>(
+        &self,
+        store: &Store,
+        table: &'static Table,
+        read: impl Fn(&Row) -> Option<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let (mut made, mut unread) = (Vec::new(), Vec::new());
+        each_row(store, table, Filter::all(), |row| match read(row) {
+            Some(one) => made.push(one),
+            None => unread.push(format!("{row:?}")),
+        })
+        .await?;
+        self.tell_unread(table, &unread);
+        Ok(made)
+    }
+
+    fn tell_unread(&self, table: &Table, unread: &[String]) {
+        if !unread.is_empty() {
+            let line = format!("{} rows of {} mean nothing here and are left out", unread.len(), table.name);
+            self.log(Level::Warn, line);
+        }
+    }
+}
+
+/// A price that was set, from its row.
+fn price(row: &Row) -> Option<Override> {
+    let pricing: serde_json::Value = serde_json::from_str(row.get("pricing").as_text()?).ok()?;
+    let fields: Vec<(String, String)> = pricing
+        .as_object()?
+        .iter()
+        .filter(|(name, _)| *name != "tiers")
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect();
+    let pairs = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Override::of_fields(row.get("selector").as_text()?, "admin", pairs, []).ok()
+}
+
+/// One row, by a column that names it.
+pub async fn select_one(
+    store: &Store,
+    table: &'static Table,
+    column: &'static str,
+    name: &str,
+) -> Result<Option<Row>, StoreError> {
+    let filter = Filter::all().equal(column, Value::text(name));
+    Ok(store.select(Select::new(table, filter, 1)).await?.pop())
+}
+
+/// Looks at all rows that are meant, a page at a time.
+async fn each_row(
+    store: &Store,
+    table: &'static Table,
+    filter: Filter,
+    mut look: impl FnMut(&Row),
+) -> Result<(), StoreError> {
+    let mut select = Select::new(table, filter, STORE_EXPORT_ROWS);
+    loop {
+        let page = store.select(select.clone()).await?;
+        page.iter().for_each(&mut look);
+        match page.last() {
+            Some(last) if page.len() == STORE_EXPORT_ROWS => {
+                select = select.clone().after(select.cursor(last))
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Names in `runtime_settings`.
+pub const RESET: &str = "reset:";
+const PEPPER: &str = "pepper";
