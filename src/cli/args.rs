@@ -51,7 +51,7 @@ pub enum Command {
     Budgets(BudgetsArgs),
     /// Shows what a running gateway's callers used and what it cost.
     Usage(UsageArgs),
-    /// Looks at settings, folders, store, clock and limits, and says what is wrong and how it is mended.
+    /// Says what is wrong with settings, store and machine, and how to mend it.
     ///
     /// Nothing is started or changed. The gateway may be running.
     Doctor(SettingsArgs),

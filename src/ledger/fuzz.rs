@@ -18,7 +18,8 @@ pub fn journal(input: &[u8]) {
     }
     let _ = record::read(input);
     let text = String::from_utf8_lossy(input);
-    let (front, back) = text.split_at(text.floor_char_boundary(text.len() / 2));
+    let middle = (0..=text.len() / 2).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let (front, back) = text.split_at(middle);
     let begun = Begun { request_id: front, user_path: back, path: &text, ..Begun::default() };
     let ended = Ended { error: front, cost_source: back, ..Ended::default() };
     let mut bytes = Vec::new();

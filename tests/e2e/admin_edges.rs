@@ -44,7 +44,6 @@ fn hostile() -> Vec<String> {
         "-1",
         "1e999",
         "NaN",
-        "NUL",
         "\\",
         "\\x00",
         "${env}",
