@@ -80,10 +80,6 @@ fn samples(setting: &Setting) -> [(&'static str, &'static str); 2] {
         Kind::Document => [("/a.json", "****"), ("/b.json", "****")],
         Kind::File if setting.path == "prices.file" => [(LIST, LIST), (OTHER_LIST, OTHER_LIST)],
         Kind::File => [("/proc/sys", "/proc/sys"), ("/sys", "/sys")],
-        Kind::DatabaseUrl(schemes) if schemes.contains(&"mongodb") => {
-            [("mongodb://a/b", "mongodb://a/b"), ("mongodb://c/d", "mongodb://c/d")]
-        }
-        Kind::DatabaseUrl(_) => [("postgres://a/b", "postgres://a/b"), ("postgres://c/d", "postgres://c/d")],
         Kind::Bool => [("yes", "true"), ("off", "false")],
         Kind::Count(_) => [("7", "7"), ("8", "8")],
         Kind::Bytes => [("3K", "3072 bytes"), ("1M", "1048576 bytes")],
