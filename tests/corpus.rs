@@ -8,12 +8,13 @@ use std::path::PathBuf;
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 17] = [
+const TARGETS: [Target; 18] = [
     ("chunked", ringway::wire::fuzz::chunked),
     ("config", ringway::config::fuzz::config),
     ("dialect", ringway::dialect::fuzz::dialect),
     ("edits", ringway::provider::fuzz::edits),
     ("eventstream", ringway::wire::fuzz::eventstream),
+    ("journal", ringway::ledger::fuzz::journal),
     ("json", ringway::wire::fuzz::json),
     ("model_list", ringway::offload::catalogue::fuzz::model_list),
     ("multipart", ringway::wire::fuzz::multipart),

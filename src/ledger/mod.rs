@@ -3,6 +3,7 @@
 mod codec;
 pub mod cost;
 pub mod frame;
+pub mod fuzz;
 pub mod headers;
 pub mod price;
 pub mod record;

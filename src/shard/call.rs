@@ -99,8 +99,6 @@ pub async fn understand(
 ) -> Result<Call, Stop> {
     work.edits.clear();
     work.object.clear();
-    // What stands in it are places in the body of another request.
-    work.members.clear();
     let (endpoint, in_path) = match asked {
         Asked::Api(endpoint, _) => (endpoint, None),
         Asked::ApiOfModel(endpoint, model) => (endpoint, Some(model)),
@@ -203,10 +201,12 @@ fn wants_stream(client: &Client, work: &Work, endpoint: Endpoint, body: &Body) -
 fn passthrough(
     active: &Active,
     client: &Client,
-    work: &Work,
+    work: &mut Work,
     head_len: usize,
     asked: Asked,
 ) -> Result<Call, Stop> {
+    // What stands in it are places in the body of another request.
+    work.members.clear();
     let Asked::Passthrough { provider, .. } = asked else { unreachable!("the caller matched the endpoints") };
     let name = provider.of(client.input.filled());
     let upstream = active.by_name(name).ok_or_else(|| Stop::from(route::unknown_provider(name)))?;

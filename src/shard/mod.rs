@@ -20,6 +20,7 @@ mod discover;
 mod entry;
 mod exchange;
 pub mod fuzz;
+mod headers;
 mod hold;
 mod inline;
 mod inside;

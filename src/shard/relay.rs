@@ -8,6 +8,7 @@ use super::answer;
 use super::attempt::Answered;
 use super::call::Call;
 use super::client::Client;
+use super::headers::pass_header;
 use super::inward::Inward;
 use super::once::{Turn, fill, is_event_stream};
 use super::recall::{self, Keeping};
@@ -25,7 +26,7 @@ use crate::dialect::translate::{self, Translation};
 use crate::ledger::record::Outcome;
 use crate::ledger::usage::Usage;
 use crate::wire::chunked::{chunk_tail, write_chunk_head};
-use crate::wire::head::{Field, Known, Version};
+use crate::wire::head::{Known, Version};
 use crate::wire::request::Method;
 use crate::wire::response::ResponseBody;
 use crate::wire::write::HeadWriter;
@@ -207,32 +208,6 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, passing: &mut Passi
     writer.connection(request.version, request.keep_alive && outward != Outward::UntilClose);
     if outward != Outward::LengthAtEnd {
         writer.finish();
-    }
-}
-
-/// Writes a header of the provider's answer, if it is one that passes.
-pub fn pass_header(writer: &mut HeadWriter<'_>, work: &Work, head: &[u8], field: &Field) {
-    let name = field.name.of(head);
-    if passes(field.known, name) && !work.response.headers.named_by_connection(head, name) {
-        writer.checked_header(name, field.value.of(head));
-    } else if field.known == Known::XRequestId {
-        writer.checked_header(b"x-upstream-request-id", field.value.of(head));
-    }
-}
-
-/// The headers of a provider that reach the client. Its cookies, its host's transport policies and its permissions for
-/// browsers are not the gateway's.
-fn passes(known: Known, name: &[u8]) -> bool {
-    const POLICIES: [&[u8]; 3] = [b"strict-transport-security", b"clear-site-data", b"nel"];
-    let is_policy = || {
-        let is =
-            |prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
-        POLICIES.iter().any(|policy| name.eq_ignore_ascii_case(policy)) || is(b"access-control-")
-    };
-    match known {
-        Known::Other => !is_policy(),
-        Known::SetCookie | Known::AltSvc | Known::XRequestId | Known::Server | Known::XRingwayHops => false,
-        _ => !known.is_hop_by_hop(),
     }
 }
 

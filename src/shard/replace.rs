@@ -3,7 +3,7 @@
 
 use super::attempt::Answered;
 use super::call::Call;
-use super::relay::pass_header;
+use super::headers::pass_header;
 use super::work::Work;
 use crate::base::fault::FaultKind;
 use crate::base::limits::ERROR_TEXT_BYTES_MAX;

@@ -21,6 +21,7 @@ mod fairness;
 mod fidelity;
 mod hostile;
 mod lifecycle;
+mod limits;
 mod matrix;
 mod mixup;
 mod names;

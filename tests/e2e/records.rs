@@ -215,3 +215,90 @@ fn a_process_that_is_killed_loses_no_record_and_doubles_none() {
     assert!(ends > 300 * rounds() / 3, "{ends} answers");
     assert!(unknown > 0, "nothing was in the middle of its answer");
 }
+
+#[test]
+fn while_the_store_is_away_nothing_waits_for_it_and_everything_arrives_afterwards_once() {
+    let (data, elsewhere) = (TempFolder::new(), TempFolder::new());
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    // A file stands where the folder of the database has to be: SQLite cannot be opened.
+    let folder = elsewhere.0.join("later");
+    std::fs::write(&folder, "").unwrap();
+    let storage = format!("storage: {{sqlite: {{path: '{}'}}}}", folder.join("ringway.db").display());
+    let mut gateway = start(&data.0, &provider_at(upstream.port), &storage);
+    let mut link = gateway.connect();
+    for number in 0..300 {
+        link.send(&asking(&format!("n{number}"), ASK));
+        assert_eq!(link.answer(false).status, 200, "request {number}");
+    }
+    gateway.wait_for_line("records wait in the journal");
+    eventually("the metric", || gateway.metric("ringway_store_up") == 0.0);
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    gateway.wait_for_line("records reach the store again");
+    eventually("all rows", || stored(&folder).len() == 300);
+    let rows = stored(&folder);
+    assert!(rows.values().all(|rows| rows.len() == 1), "{rows:?}");
+    eventually("the metric", || gateway.metric("ringway_store_up") == 1.0);
+    assert_eq!(gateway.metric("ringway_records_dropped_total"), 0.0);
+}
+
+/// A journal of three files on a gateway of one shard whose store is away, asked until it is full.
+fn fill(settings: &str) -> (Gateway, TempFolder, TempFolder, usize, u16) {
+    let (data, elsewhere) = (TempFolder::new(), TempFolder::new());
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    std::fs::write(elsewhere.0.join("later"), "").unwrap();
+    let path = elsewhere.0.join("later").join("ringway.db");
+    let settings = format!(
+        "server: {{shards: 1}}\nstorage: {{sqlite: {{path: '{}'}}}}\njournal: {{max_size: 12M, {settings}}}",
+        path.display()
+    );
+    let gateway = start(&data.0, &provider_at(upstream.port), &settings);
+    let mut link = gateway.connect();
+    // Long records make it quick: the label of the agent and the path count with up to 256 and 1,024 bytes.
+    let lines = format!("x-ringway-user-path: /{}\r\nuser-agent: {}\r\n", "p".repeat(200), "a".repeat(256));
+    let (mut served, mut last) = (0, 0);
+    for _ in 0..30_000 {
+        link.send(&post_with("/v1/chat/completions", &lines, ASK.as_bytes()));
+        last = link.answer(false).status;
+        if last != 200 || (served % 500 == 0 && gateway.metric("ringway_records_dropped_total") > 0.0) {
+            break;
+        }
+        served += 1;
+    }
+    (gateway, data, elsewhere, served, last)
+}
+
+#[test]
+fn a_full_journal_that_fails_closed_refuses_and_recovers_without_a_restart() {
+    let (mut gateway, _data, elsewhere, served, last) = fill("when_full: fail_closed");
+    assert_eq!(last, 503, "after {served} answers");
+    assert_eq!(gateway.metric("ringway_records_dropped_total"), 0.0);
+    let folder = elsewhere.0.join("later");
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    gateway.wait_for_line("records reach the store again");
+    eventually("room", || gateway.chat(ASK).status == 200);
+    eventually("all rows", || stored(&folder).values().map(Vec::len).sum::<usize>() > served);
+}
+
+#[test]
+fn a_full_journal_that_fails_open_serves_and_counts_what_it_has_no_record_of() {
+    let (mut gateway, _data, elsewhere, served, last) = fill("when_full: fail_open");
+    assert_eq!(last, 200);
+    let dropped = |gateway: &Gateway| gateway.metric("ringway_records_dropped_total");
+    let before = dropped(&gateway);
+    for _ in 0..20 {
+        assert_eq!(gateway.chat(ASK).status, 200);
+    }
+    assert_eq!(dropped(&gateway), before + 20.0, "each is counted");
+    let folder = elsewhere.0.join("later");
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    let all = (served + 1 + 20) as f64;
+    gateway.wait_for_line("records reach the store again");
+    eventually("what has a record", || {
+        stored(&folder).values().map(Vec::len).sum::<usize>() as f64 + dropped(&gateway) >= all
+    });
+    let rows = stored(&folder).values().map(Vec::len).sum::<usize>() as f64;
+    assert_eq!(rows + dropped(&gateway), all, "rows and losses add up");
+}

@@ -1,0 +1,31 @@
+//! Which headers of a provider's answer reach the client: all but those of its hop, of its host, and of its browsers.
+
+use super::work::Work;
+use crate::wire::head::{Field, Known};
+use crate::wire::write::HeadWriter;
+
+/// Writes a header of the provider's answer, if it is one that passes.
+pub fn pass_header(writer: &mut HeadWriter<'_>, work: &Work, head: &[u8], field: &Field) {
+    let name = field.name.of(head);
+    if passes(field.known, name) && !work.response.headers.named_by_connection(head, name) {
+        writer.checked_header(name, field.value.of(head));
+    } else if field.known == Known::XRequestId {
+        writer.checked_header(b"x-upstream-request-id", field.value.of(head));
+    }
+}
+
+/// The headers of a provider that reach the client. Its cookies, its host's transport policies and its permissions for
+/// browsers are not the gateway's.
+fn passes(known: Known, name: &[u8]) -> bool {
+    const POLICIES: [&[u8]; 3] = [b"strict-transport-security", b"clear-site-data", b"nel"];
+    let is_policy = || {
+        let is =
+            |prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
+        POLICIES.iter().any(|policy| name.eq_ignore_ascii_case(policy)) || is(b"access-control-")
+    };
+    match known {
+        Known::Other => !is_policy(),
+        Known::SetCookie | Known::AltSvc | Known::XRequestId | Known::Server | Known::XRingwayHops => false,
+        _ => !known.is_hop_by_hop(),
+    }
+}

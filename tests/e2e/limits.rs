@@ -1,0 +1,75 @@
+//! Budgets and rate limits through the real binary: exact over all shards and many clients at once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::support::*;
+
+/// Answers that the provider bills for itself, in dollars, so that the sums of these tests are whole.
+const BILLED: &str = r#"{"id":"c","object":"chat.completion","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}}"#;
+
+/// What so many clients got who asked so often, by status.
+fn ask(gateway: &Gateway, clients: usize, each: usize, body: &str) -> (usize, usize, Option<Answer>) {
+    let (good, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let last = std::sync::Mutex::new(None);
+    thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                let mut link = gateway.connect();
+                for _ in 0..each {
+                    link.send(&post("/v1/chat/completions", body));
+                    let answer = link.answer(false);
+                    match answer.status {
+                        200 => good.fetch_add(1, Ordering::Relaxed),
+                        429 => {
+                            let count = refused.fetch_add(1, Ordering::Relaxed);
+                            *last.lock().unwrap() = Some(answer);
+                            count
+                        }
+                        _ => panic!("{} {}", answer.head, answer.text()),
+                    };
+                }
+            });
+        }
+    });
+    (good.into_inner(), refused.into_inner(), last.into_inner().unwrap())
+}
+
+#[test]
+fn a_limit_of_requests_is_exact_over_all_shards() {
+    let upstream = Upstream::answering(json_answer(200, "", BILLED), After::KeepAlive);
+    let settings = "server: {shards: 2}\nrate_limits:\n  user_paths:\n    - {path: /, limits: [{period: day, max_requests: 500}]}\n";
+    let gateway = Gateway::start(upstream.port, settings);
+    let (good, refused, last) = ask(&gateway, 64, 32, ASK);
+    assert_eq!((good, refused), (500, 64 * 32 - 500));
+    assert_eq!(upstream.requests().len(), 500, "nothing that was refused reached the provider");
+    let last = last.unwrap();
+    assert_eq!(last.error_code(), "rate_limit_exceeded");
+    let wait: u64 = last.header("retry-after").expect("a time").parse().expect("seconds");
+    assert!((1..=86_400).contains(&wait), "{wait}");
+}
+
+#[test]
+fn a_budget_for_ten_requests_lets_no_eleventh_through() {
+    let upstream = Upstream::answering(json_answer(200, "", BILLED), After::KeepAlive);
+    // A token in costs 1 dollar and a token out 2: an answer costs 20 dollars. Its reservation is higher, by the bytes of
+    // the request, so that fewer than ten may be under way at once; one after the other all ten fit.
+    let settings = "server: {shards: 2}\nretry: {max_retries: 0}\nprices:\n  overrides:\n    up/m: {input_per_mtok: 1000000, output_per_mtok: 2000000}\n\
+                    budgets:\n  user_paths:\n    - {path: /, limits: [{period: monthly, amount: 300}]}\n";
+    let gateway = Gateway::start(upstream.port, settings);
+    let body = r#"{"model":"up/m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}"#;
+    let (good, refused, last) = ask(&gateway, 500, 2, body);
+    assert_eq!(good + refused, 1000);
+    // What a request reserves is its bytes and its limit: when less than that is left, nothing more is let in.
+    let reserved = body.len() + 2 * 5;
+    let spent = good * 20;
+    assert!(spent <= 300, "{spent} of 300 dollars");
+    assert!(
+        spent + reserved > 300,
+        "{spent} dollars were spent, and {reserved} are reserved for each request"
+    );
+    let last = last.unwrap();
+    assert_eq!(last.error_code(), "budget_exceeded");
+    assert!(last.header("retry-after").is_some());
+    eventually("the metric", || gateway.metric("ringway_cost_dollars_total") == spent as f64);
+}
