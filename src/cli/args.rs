@@ -51,9 +51,9 @@ pub enum Command {
     Budgets(BudgetsArgs),
     /// Shows what a running gateway's callers used and what it cost.
     Usage(UsageArgs),
-    /// Says what is wrong with settings, store and machine, and how to mend it.
+    /// Says what would keep the gateway from running well, and how it is mended.
     ///
-    /// Nothing is started or changed. The gateway may be running.
+    /// Looks at settings, folders, store, clock and limits. Nothing is started or changed. The gateway may be running.
     Doctor(SettingsArgs),
     /// Shows, checks, imports and joins price lists.
     ///

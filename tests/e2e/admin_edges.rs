@@ -7,72 +7,24 @@ use serde_json::{Value as Json, json};
 use crate::admin::{admin, call, chat, chat_over, code, make_key, start, upstream};
 use crate::support::*;
 
-/// Texts that somebody may send to see what breaks.
+/// Texts that somebody may send to see what breaks, a line for each, and longer ones.
 fn hostile() -> Vec<String> {
-    let mut texts: Vec<String> = [
+    let mut texts: Vec<String> = LINES.lines().map(str::to_owned).collect();
+    let others = [
         "",
         " ",
-        "/",
-        "//",
-        "..",
-        "/../..",
-        "%2e%2e%2f",
-        "%00",
         "\0",
         "\u{1}",
         "\r\nx: y",
-        "'",
-        "\"",
-        "' OR 1=1 --",
-        "'; DROP TABLE auth_keys; --",
-        "$where",
-        "{\"$gt\":\"\"}",
-        "$ne",
-        "a.b",
-        "%",
-        "_",
-        "*",
-        "{id}",
-        "<script>",
         "\u{202e}abc",
-        "\u{fffd}",
-        "é",
-        "漢字",
-        "🦀",
-        "null",
-        "true",
-        "-1",
-        "1e999",
-        "NaN",
-        "\\",
-        "\\x00",
-        "${env}",
-        "{{7*7}}",
-        "/team/./x",
-        "key:",
-        ":soft",
-        "path:/:cost:daily",
         "\u{7f}",
         "\t",
         "\u{feff}",
         "x\u{0}y",
-        "?a=b",
-        "#",
-        "&",
-        "=",
-        "+",
-        ";",
-        ",",
-        "|",
-        "`id`",
-        "$(id)",
-        "../pepper",
-        "reset:",
         "\u{d7ff}",
         "\u{10ffff}",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    ];
+    texts.extend(others.map(str::to_owned));
     for length in [255, 256, 257, 511, 512, 513, 2_048, 2_049, 8_000] {
         texts.push("a".repeat(length));
         texts.push("/a".repeat(length / 2));
@@ -80,6 +32,55 @@ fn hostile() -> Vec<String> {
     }
     texts
 }
+
+const LINES: &str = r#"/
+//
+..
+/../..
+%2e%2e%2f
+%00
+'
+"
+' OR 1=1 --
+'; DROP TABLE auth_keys; --
+$where
+{"$gt":""}
+$ne
+a.b
+%
+_
+*
+{id}
+<script>
+é
+漢字
+🦀
+null
+true
+-1
+1e999
+NaN
+NUL
+\
+\x00
+${env}
+{{7*7}}
+/team/./x
+key:
+:soft
+path:/:cost:daily
+?a=b
+#
+&
+=
++
+;
+,
+|
+`id`
+$(id)
+../pepper
+reset:"#;
 
 /// A text as a segment of a path, or a value of a query.
 fn encoded(text: &str) -> String {

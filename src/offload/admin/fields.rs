@@ -141,8 +141,7 @@ impl Fields {
     pub fn path(&mut self, name: &str) -> Result<Option<UserPath>, Refusal> {
         let Some(text) = self.name(name)? else { return Ok(None) };
         let path = UserPath::new(&text);
-        path.map(Some)
-            .map_err(|bad| wrong(name, &format!("is no user path: {bad}")).with_code("invalid_user_path"))
+        path.map(Some).map_err(|bad| no_path(name, &format!("is no user path: {bad}")))
     }
 
     pub fn names(&mut self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
@@ -190,9 +189,7 @@ impl Fields {
     pub fn paths(&mut self, name: &str) -> Result<Option<Vec<UserPath>>, Refusal> {
         let Some(texts) = self.names(name)? else { return Ok(None) };
         let path = |text: &String| {
-            let bad = |bad| {
-                wrong(name, &format!("holds what is no user path: {bad}")).with_code("invalid_user_path")
-            };
+            let bad = |bad| no_path(name, &format!("holds what is no user path: {bad}"));
             UserPath::new(text).map_err(bad)
         };
         texts.iter().map(path).collect::<Result<_, _>>().map(Some)
@@ -228,16 +225,9 @@ impl Fields {
     }
 }
 
-/// The same refusal under another code.
-trait WithCode {
-    fn with_code(self, code: &'static str) -> Self;
-}
-
-impl WithCode for Refusal {
-    fn with_code(mut self, code: &'static str) -> Refusal {
-        self.code = code;
-        self
-    }
+/// The refusal of what is no user path, under the code that it has everywhere.
+fn no_path(name: &str, what: &str) -> Refusal {
+    Refusal { code: "invalid_user_path", ..wrong(name, what) }
 }
 
 fn checked(name: &str, text: String, bytes_max: usize) -> Result<String, Refusal> {
