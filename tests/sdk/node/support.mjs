@@ -1,7 +1,10 @@
 // The gateway and the simulated provider as processes, and a scripted provider whose answers change from call to call.
 
 import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import assert from 'node:assert/strict';
@@ -33,8 +36,9 @@ export async function eventually(what, holds) {
 /** A running binary; its address is told on stderr. */
 async function start(args, env, pattern) {
   // Nothing of the caller's environment becomes a provider or a proxy.
+  const data = await mkdtemp(join(tmpdir(), 'ringway-sdk-'));
   const child = spawn(BINARY, args, {
-    env: { PATH: process.env.PATH, ...env },
+    env: { PATH: process.env.PATH, RINGWAY_DATA_DIR: data, ...env },
     cwd: '/',
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -49,7 +53,7 @@ async function start(args, env, pattern) {
   });
   const stop = () => {
     child.kill('SIGKILL');
-    return ended;
+    return ended.then(() => rm(data, { recursive: true, force: true }));
   };
   return { address: found[1], firstLine: found[0], stop };
 }

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.request
@@ -33,7 +34,8 @@ class Process:
 
     def __init__(self, arguments, env, pattern):
         # Nothing of the caller's environment becomes a provider or a proxy.
-        env = {"PATH": os.environ["PATH"], **env}
+        self.data = tempfile.TemporaryDirectory()
+        env = {"PATH": os.environ["PATH"], "RINGWAY_DATA_DIR": self.data.name, **env}
         self.child = subprocess.Popen(
             [BINARY, *arguments], env=env, cwd="/", stderr=subprocess.PIPE, text=True, errors="replace"
         )
@@ -58,6 +60,7 @@ class Process:
         self.child.wait()
         self.has_ended.wait(10)
         self.child.stderr.close()
+        self.data.cleanup()
 
 
 class Simulator(Process):
