@@ -36,6 +36,8 @@ pub struct Entry {
     size: Size,
     /// What the exchange cost, once it has ended; `None` inside where that is unknown.
     pub cost: Option<Option<Pico>>,
+    /// Header lines that tell the caller its limits; empty where it has none.
+    pub rate_lines: Vec<u8>,
 }
 
 type ByModel = HashMap<Box<str>, Option<Rc<Price>>>;
@@ -139,8 +141,16 @@ impl Entry {
         let tokens = shard.observed.borrow().reserve(model, self.size, Strictness::Bound);
         let cost = self.price.as_ref().and_then(|price| worst_cost(price, tokens));
         let ask = Ask { requests: 1, tokens: tokens.input.saturating_add(tokens.output), cost };
-        let hold = applicable.admit(shard.wall_ms(), ask).map_err(|rejected| rejected.refusal())?;
-        self.hold = Some(hold);
+        let now_ms = shard.wall_ms();
+        let admitted = applicable.admit(now_ms, ask);
+        applicable.rates(now_ms).write_lines(&mut self.rate_lines);
+        match admitted {
+            Ok(hold) => self.hold = Some(hold),
+            Err(rejected) => {
+                let header_lines = std::mem::take(&mut self.rate_lines);
+                return Err(Refusal { header_lines, ..rejected.refusal() });
+            }
+        }
         Ok(())
     }
 

@@ -29,3 +29,9 @@ fn passes(known: Known, name: &[u8]) -> bool {
         _ => !known.is_hop_by_hop(),
     }
 }
+
+/// Whether a header tells of limits, under the names that OpenAI's API has for them.
+pub fn is_of_rates(name: &[u8]) -> bool {
+    const START: &[u8] = b"x-ratelimit-";
+    name.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+}

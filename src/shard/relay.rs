@@ -8,7 +8,7 @@ use super::answer;
 use super::attempt::Answered;
 use super::call::Call;
 use super::client::Client;
-use super::headers::pass_header;
+use super::headers::{self, pass_header};
 use super::inward::Inward;
 use super::once::{Turn, fill, is_event_stream};
 use super::recall::{self, Keeping};
@@ -66,7 +66,7 @@ pub async fn relay(
     tally.answered(work.response.status);
     let mut passing = begin(shard, server, work, call, &answered);
     passing.out = shard.buffers.lend();
-    write_head(work, call, &answered, &mut passing);
+    write_head(work, call, &answered, &tally.entry.rate_lines, &mut passing);
 
     answered.buffer.consume(answered.head_len);
     let result = passing.pass(shard, server, client, work, tally, &mut answered).await;
@@ -154,13 +154,15 @@ fn begin<'c>(
 }
 
 /// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
-fn write_head(work: &Work, call: &Call, answered: &Answered, passing: &mut Passing<'_>) {
+fn write_head(work: &Work, call: &Call, answered: &Answered, rate_lines: &[u8], passing: &mut Passing<'_>) {
     let (outward, out) = (passing.outward, &mut passing.out);
     let is_translated = matches!(passing.watch, Watch::Translated(_) | Watch::Whole(_));
     let (response, request) = (&work.response, &work.request);
     let head = &answered.buffer.filled()[..answered.head_len];
     let mut writer = HeadWriter::response(out, response.status);
     let has_tried = answered.attempts > 1 && response.status >= 400;
+    // The provider's limits are not the caller's where the caller has its own.
+    let has_rates = !rate_lines.is_empty();
     let is_ours = |known: Known| match known {
         Known::XShouldRetry => has_tried,
         Known::ContentType => is_translated,
@@ -172,7 +174,7 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, passing: &mut Passi
             field.known == Known::ContentLength && outward == Outward::None && response.status != 204;
         if is_told_length {
             writer.checked_header(field.name.of(head), field.value.of(head));
-        } else if !is_ours(field.known) {
+        } else if !is_ours(field.known) && !(has_rates && headers::is_of_rates(field.name.of(head))) {
             pass_header(&mut writer, work, head, field);
         }
     }
@@ -180,6 +182,7 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, passing: &mut Passi
     if has_tried {
         writer.checked_header(b"x-should-retry", b"false");
     }
+    writer.ready_lines(rate_lines);
     if is_translated {
         let is_json =
             outward == Outward::LengthAtEnd || call.translation.as_ref().is_some_and(|t| t.as_array);

@@ -36,6 +36,26 @@ fn ask(gateway: &Gateway, clients: usize, each: usize, body: &str) -> (usize, us
 }
 
 #[test]
+fn a_caller_with_limits_is_told_its_own_and_not_the_providers() {
+    let provider = "x-ratelimit-limit-requests: 9999\r\nx-ratelimit-remaining-tokens: 7\r\nx-other: 1\r\n";
+    let upstream = Upstream::answering(json_answer(200, provider, BILLED), After::KeepAlive);
+    let settings = "rate_limits:\n  user_paths:\n    - {path: /, limits: [{period: day, max_requests: 2}]}\n";
+    let gateway = Gateway::start(upstream.port, settings);
+    for left in ["1", "0"] {
+        let answer = gateway.chat(ASK);
+        assert_eq!(answer.header("x-ratelimit-limit-requests").as_deref(), Some("2"), "{}", answer.head);
+        assert_eq!(answer.header("x-ratelimit-remaining-requests").as_deref(), Some(left));
+        assert!(
+            answer.header("x-ratelimit-remaining-tokens").is_none() && answer.header("x-other").is_some()
+        );
+    }
+    let refused = gateway.chat(ASK);
+    assert_eq!((refused.status, refused.error_code().as_str()), (429, "rate_limit_exceeded"));
+    assert_eq!(refused.header("x-ratelimit-remaining-requests").as_deref(), Some("0"));
+    assert!(refused.header("retry-after").is_some());
+}
+
+#[test]
 fn a_limit_of_requests_is_exact_over_all_shards() {
     let upstream = Upstream::answering(json_answer(200, "", BILLED), After::KeepAlive);
     let settings = "server: {shards: 2}\nrate_limits:\n  user_paths:\n    - {path: /, limits: [{period: day, max_requests: 500}]}\n";
