@@ -52,6 +52,34 @@ impl Catalogue {
         }
     }
 
+    /// The list as somebody may see it who may not use everything, or who has names of his own for models: `shows` is
+    /// asked for each model of each provider.
+    pub fn list_of(&self, grammar: Grammar, names: &[&str], shows: impl Fn(&str, &str) -> bool) -> Vec<u8> {
+        let mut models: Vec<Value> = names.iter().map(|name| named(name)).collect();
+        let list: Value = serde_json::from_slice(&self.list).unwrap_or_default();
+        let of = |id: &str| self.means(id).is_some_and(|(provider, model)| shows(provider, model));
+        let all = list["data"].as_array().into_iter().flatten();
+        // A name that hides a model stands for it.
+        let seen = all.filter(|model| model["id"].as_str().is_some_and(|id| !names.contains(&id) && of(id)));
+        models.extend(seen.cloned());
+        shapes::list(grammar, &models)
+    }
+
+    /// The provider that an id of the list means, and the model as that knows it.
+    pub fn means<'i>(&self, id: &'i str) -> Option<(&str, &'i str)> {
+        if let Some(provider) = self.provider_of(id) {
+            return Some((provider, id));
+        }
+        let (provider, model) = id.split_once('/')?;
+        let (name, _) = self.by_provider.iter().find(|(name, _)| **name == *provider)?;
+        Some((name, model))
+    }
+
+    /// A name that stands for a model, as an entry in the shape of this dialect.
+    pub fn entry_of_name(grammar: Grammar, name: &str) -> Vec<u8> {
+        shapes::shape(grammar, &named(name)).to_string().into_bytes()
+    }
+
     /// One model in the shape of this dialect.
     pub fn entry_for(&self, grammar: Grammar, id: &str) -> Option<Vec<u8>> {
         let model: Value = serde_json::from_slice(self.entry(id)?).ok()?;
@@ -62,6 +90,11 @@ impl Catalogue {
     pub fn entry(&self, id: &str) -> Option<&[u8]> {
         self.entries.get(id).map(Vec::as_slice)
     }
+}
+
+/// A name of the gateway's own among the models.
+fn named(name: &str) -> Value {
+    json!({"id": name, "object": "model", "created": 0, "owned_by": "ringway"})
 }
 
 /// Collects model lists. A provider whose list could not be had again keeps the one it had.

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::count;
 use super::entry;
 use super::inside;
+use super::models;
 use super::relay::{self, Relayed};
 use super::replace;
 use super::route::{self, Asked};
@@ -224,7 +225,7 @@ async fn answer_own(
 ) -> Result<Next, Stop> {
     work.request.keep_alive &= work.request.body == RequestBody::None && !shard.is_draining.get();
     let catalogue = shard.catalogue.borrow().clone();
-    let (metrics, entry);
+    let (metrics, entry, list);
     let answer = match asked {
         Asked::Health | Asked::Hello => Answer::json(br#"{"status":"ok"}"#),
         Asked::Ready if shard.is_draining.get() => {
@@ -250,10 +251,14 @@ async fn answer_own(
         }
         Asked::Model(grammar, id) => {
             let id = route::model_id(id.of(client.input.filled())).unwrap_or_default();
-            entry = catalogue.entry_for(grammar, &id).ok_or_else(|| route::unknown_model(&id))?;
+            entry = models::entry(shard, &catalogue, &work.caller, grammar, &id)
+                .ok_or_else(|| route::unknown_model(&id))?;
             Answer::json(&entry)
         }
-        _ => Answer::json(catalogue.list_for(work.grammar)),
+        _ => {
+            list = models::list(shard, &catalogue, &work.caller, work.grammar);
+            Answer::json(&list)
+        }
     };
     let timeout_ms = active.snapshot().server.write_timeout_ms;
     answer::send(shard, client, work, &answer, timeout_ms).await.map_err(|_| Stop::Gone)?;

@@ -25,6 +25,7 @@ mod hold;
 mod inline;
 mod inside;
 mod inward;
+mod models;
 mod naming;
 mod once;
 mod outgoing;

@@ -95,3 +95,50 @@ fn a_budget_for_ten_requests_lets_no_eleventh_through() {
         gateway.metric(r#"ringway_cost_dollars_total{provider="up",model="m"}"#) == spent as f64
     });
 }
+
+#[test]
+fn a_caller_sees_and_uses_the_models_that_are_his_and_the_names_that_stand_for_them() {
+    let upstream = Upstream::answering(json_answer(200, "", BILLED), After::KeepAlive);
+    let provider = |name: &str| {
+        let base = format!("base_url: 'http://127.0.0.1:{}/v1'", upstream.port);
+        format!("  {name}: {{type: openai, {base}, api_key: k, models: [small, large]}}\n")
+    };
+    let settings = format!(
+        "providers:\n{}{}models: {{configured_mode: allowlist}}\nusers:\n  - {{path: /team, allowed_models: [one/*]}}\n\
+         aliases: {{fast: one/small, other: two/small}}\n",
+        provider("one"),
+        provider("two")
+    );
+    let gateway = Gateway::start_with(&settings, &[]);
+    let get = |path: &str, place: &str| {
+        let lines = format!("authorization: Bearer {KEY}\r\nx-ringway-user-path: {place}\r\n");
+        gateway.call(format!("GET {path} HTTP/1.1\r\nhost: x\r\n{lines}\r\n").as_bytes())
+    };
+    let listed = |place: &str| -> Vec<String> {
+        let list: serde_json::Value = serde_json::from_slice(&get("/v1/models", place).body).expect("a list");
+        let ids = list["data"].as_array().expect("models").iter();
+        ids.map(|model| model["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    assert_eq!(listed("/team/a"), ["fast", "small", "large", "one/small", "one/large"]);
+    assert_eq!(
+        listed("/"),
+        ["fast", "other", "small", "large", "one/small", "one/large", "two/small", "two/large"]
+    );
+    assert_eq!(get("/v1/models/two%2Fsmall", "/team").status, 404);
+    assert_eq!(get("/v1/models/fast", "/team").status, 200);
+    assert_eq!(get("/v1/models/other", "/team").status, 404);
+    let ask = |model: &str, place: &str| {
+        let body = format!(r#"{{"model":"{model}","messages":[]}}"#);
+        let lines = format!("x-ringway-user-path: {place}\r\n");
+        gateway.call(&post_with("/v1/chat/completions", &lines, body.as_bytes()))
+    };
+    assert_eq!(ask("fast", "/team").status, 200);
+    let denied = ask("other", "/team");
+    assert_eq!((denied.status, denied.error_code().as_str()), (403, "model_access_denied"));
+    let denied = ask("two/large", "/team/a");
+    assert_eq!((denied.status, denied.error_code().as_str()), (403, "model_access_denied"));
+    let sent = upstream.requests();
+    assert_eq!(sent.len(), 1, "what is denied reaches no provider");
+    let body: serde_json::Value = serde_json::from_slice(&sent[0].body).expect("the request's body");
+    assert_eq!(body["model"], "small");
+}
