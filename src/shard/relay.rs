@@ -163,6 +163,7 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, rate_lines: &[u8], 
     let has_tried = answered.attempts > 1 && response.status >= 400;
     // The provider's limits are not the caller's where the caller has its own.
     let has_rates = !rate_lines.is_empty();
+    let is_replaced = |name: &[u8]| has_rates && headers::is_of_rates(name);
     let is_ours = |known: Known| match known {
         Known::XShouldRetry => has_tried,
         Known::ContentType => is_translated,
@@ -174,7 +175,7 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, rate_lines: &[u8], 
             field.known == Known::ContentLength && outward == Outward::None && response.status != 204;
         if is_told_length {
             writer.checked_header(field.name.of(head), field.value.of(head));
-        } else if !is_ours(field.known) && !(has_rates && headers::is_of_rates(field.name.of(head))) {
+        } else if !is_ours(field.known) && !is_replaced(field.name.of(head)) {
             pass_header(&mut writer, work, head, field);
         }
     }
