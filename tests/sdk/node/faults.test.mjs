@@ -156,7 +156,10 @@ test('a provider that stops in a stream is an error in it', async () => {
 
 test('a stream that is cut raises and never ends well', async () => {
   for (const way of ['cut_after_events', 'reset_after_events']) {
-    for (const count of [0, 1, 21]) {
+    // Before the first event nothing has left: the status tells, and the SDK knows it for an error.
+    const none = await errorOf(chat(client, { events: 21, pace_ms: 1, [way]: 0 }, { stream: true }));
+    assert.deepEqual([none.constructor, none.status, none.code], [OpenAI.InternalServerError, 502, 'upstream_cut']);
+    for (const count of [1, 21]) {
       // 22 events hold everything but the finish reason and the marker.
       const stream = await chat(client, { events: 21, pace_ms: 1, [way]: count }, { stream: true });
       const { chunks, error } = await readUntilError(stream);
