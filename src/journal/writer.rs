@@ -58,11 +58,17 @@ impl Segment {
 }
 
 impl Writer {
-    /// A writer for this shard, below the folder of the running instance. Its files are made with the first record.
+    /// A writer for this shard, below the folder of the running instance.
     pub fn new(folder: &Path, shard: usize, gauge: Arc<Gauge>) -> Writer {
         let shard = u32::try_from(shard).expect("a shard's number is small");
         let folder = folder.to_owned();
         Writer { folder, shard, gauge, open: None, spare: None, next_number: 1, lost: 0, again_ms: 0 }
+    }
+
+    /// Makes the first files, which takes a few milliseconds that no request should wait for. Where that fails, the first
+    /// record tries again.
+    pub fn prepare(&mut self) {
+        let _ = self.turn_over(Need::Begin);
     }
 
     /// Appends a record, or says that there is no room for it. The beginning of an exchange finds none as soon as the

@@ -192,7 +192,9 @@ async fn serve(plan: Plan, running: Driver) -> io::Result<()> {
     let name = running.name();
     let mut shard = Shard::new(plan.id, name, plan.compiled, plan.offload, plan.peers, plan.loads, &alarms);
     shard.managed = RefCell::new(plan.managed);
-    shard.journal = RefCell::new(plan.journal);
+    let mut journal = plan.journal;
+    journal.iter_mut().for_each(Writer::prepare);
+    shard.journal = RefCell::new(journal);
     let shard = Rc::new(shard);
     barrier::spawn(alarms.tick_forever(Alarms::ticker()?));
     barrier::spawn(keep_house(shard.clone()));
