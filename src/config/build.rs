@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::discover::{self, Found};
 use super::entries::Reader;
 use super::mistake::{Mistake, Mistakes, nearest};
-use super::prices::{self, price_names};
+use super::prices::{self, PriceSettings, price_names};
 use super::snapshot::{
-    Audit, ConfiguredMode, DriverChoice, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot,
+    Audit, ConfiguredMode, DriverChoice, Identity, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot,
 };
 use super::table::{Kind, PROVIDER_SETTINGS, SETTINGS, Setting};
 use super::values::Values;
@@ -49,6 +49,7 @@ pub fn of_file(
     let storage = storage::storage(&values, &data_dir, &mut mistakes);
     let prices = prices::read(&values, &file.price_overrides, price_names(&files), &mut mistakes);
     let mut warnings = std::mem::take(&mut mistakes.warnings);
+    warnings.extend(without_effect(&identity, &prices).map(str::to_owned));
     if keys.is_open() {
         warnings.push(
             "no key is set: everybody who can reach the address may use the providers' keys".to_owned(),
@@ -99,6 +100,23 @@ struct FileSettings {
     price_overrides: Vec<(Node, Node)>,
     /// Lists and groups of identity, by path.
     lists: BTreeMap<String, Node>,
+}
+
+/// What can be set and is not acted on by this version: saying nothing would be a lie.
+fn without_effect(identity: &Identity, prices: &PriceSettings) -> impl Iterator<Item = &'static str> {
+    let has_instead = identity.allowances.iter().any(|allowance| allowance.instead.is_some());
+    let told = [
+        (
+            !identity.workflows.is_empty(),
+            "workflows are read and not acted on: every feature is on for everybody",
+        ),
+        (has_instead, "`instead` of a budget is read and not acted on: a budget that is used up refuses"),
+        (
+            prices.url.is_some(),
+            "prices.url is read and not fetched: name a list on this machine with prices.file",
+        ),
+    ];
+    told.into_iter().filter_map(|(is_set, line)| is_set.then_some(line))
 }
 
 #[expect(clippy::disallowed_methods, reason = "settings are read from a file")]
