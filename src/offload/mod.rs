@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::base::clock;
-use crate::base::limits::{BLOCKING_THREADS_MAX, INBOX_MESSAGES_MAX, RECORDS_STOP_MS_MAX};
+use crate::base::limits::{BLOCKING_THREADS_MAX, INBOX_MESSAGES_MAX, OFFLOAD_NICE, RECORDS_STOP_MS_MAX};
 use crate::config::Snapshot;
 use crate::journal::{Gauge, Instance};
 use crate::net::doorbell::Mailbox;
@@ -197,6 +197,9 @@ pub fn start(plan: Plan) -> io::Result<std::thread::JoinHandle<()>> {
         .thread_name("offload-aside")
         .build()?;
     std::thread::Builder::new().name("offload".to_owned()).spawn(move || {
+        // Where it shares a core with a shard, requests go first. The threads that it starts inherit that. A system that
+        // does not allow it only loses this order.
+        let _ = rustix::process::nice(OFFLOAD_NICE);
         tokio::task::LocalSet::new().block_on(&runtime, run(plan));
         // What still waits for a disk or a server has had its time.
         runtime.shutdown_background();
