@@ -9,10 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::place;
 use crate::base::Span;
-use crate::base::limits::{
-    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES_MAX, JOURNAL_READ_BYTES_MIN, RECORD_BYTES_MAX,
-    SEGMENT_BYTES,
-};
+use crate::base::limits::{JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, RECORD_BYTES_MAX, SEGMENT_BYTES};
 use crate::ledger::frame::{self, CLOSE_BYTES, Frame, HEADER_BYTES, Header};
 
 /// Reads the segments of one shard, in their order.
@@ -23,8 +20,6 @@ pub struct Reader {
     file: Option<File>,
     /// Nobody writes any more: what is cut is cut for good.
     is_orphan: bool,
-    /// How much is read at a time: more while there is more than that.
-    window: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +60,7 @@ impl Reader {
     pub fn behind(folder: &Path, shard: usize) -> Reader {
         let shard = u32::try_from(shard).expect("a shard's number is small");
         let at = Place { number: 1, at: HEADER_BYTES };
-        Reader {
-            folder: folder.to_owned(),
-            shard,
-            at,
-            file: None,
-            is_orphan: false,
-            window: JOURNAL_READ_BYTES_MIN,
-        }
+        Reader { folder: folder.to_owned(), shard, at, file: None, is_orphan: false }
     }
 
     /// Reads what a shard of an ended process left, from the oldest segment that is still there.
@@ -80,14 +68,7 @@ impl Reader {
         let numbers = place::segments(folder)?;
         let first = numbers.iter().find(|(of, _)| *of == shard).map_or(1, |(_, number)| *number);
         let at = Place { number: first, at: HEADER_BYTES };
-        Ok(Reader {
-            folder: folder.to_owned(),
-            shard,
-            at,
-            file: None,
-            is_orphan: true,
-            window: JOURNAL_READ_BYTES_MIN,
-        })
+        Ok(Reader { folder: folder.to_owned(), shard, at, file: None, is_orphan: true })
     }
 
     /// The next records, without letting go of them: the same ones come again until [`Reader::release`]. An empty batch
@@ -107,12 +88,11 @@ impl Reader {
         let seen = read_at(&file, &mut first, self.at.at)?;
         if seen == first.len() && first == [0; 8] && !self.is_orphan {
             self.file = Some(file);
-            self.window = JOURNAL_READ_BYTES_MIN;
             return Ok(batch);
         }
         let left = SEGMENT_BYTES.saturating_sub(self.at.at);
         // Where nobody writes, the end of what was read has to be the end of the segment.
-        let window = if self.is_orphan { left } else { left.min(self.window) };
+        let window = if self.is_orphan { left } else { left.min(JOURNAL_READ_BYTES) };
         batch.bytes.resize(window, 0);
         let got = read_at(&file, &mut batch.bytes, self.at.at)?;
         batch.bytes.truncate(got);
@@ -121,10 +101,6 @@ impl Reader {
         // Within a record's length of the end of what was read, the next one may only have been cut off.
         let is_at_end = batch.next.at + RECORD_BYTES_MAX + CLOSE_BYTES > self.at.at + window && window < left;
         batch.is_full = batch.records.len() == JOURNAL_BATCH_RECORDS_MAX || is_at_end && !batch.ends_segment;
-        self.window = match batch.is_full {
-            true => (self.window * 4).min(JOURNAL_READ_BYTES_MAX),
-            false => JOURNAL_READ_BYTES_MIN,
-        };
         Ok(batch)
     }
 
