@@ -178,6 +178,9 @@ pub const RECORDS_STOP_MS_MAX: u64 = 10_000;
 /// How far the threads of the offload core stand back behind the shards, in steps of `nice`: with 5 they get a quarter of a
 /// core that a busy shard shares with them, which is enough to keep up.
 pub const OFFLOAD_NICE: i32 = 5;
+/// How often the offload thread says that it lives, and after how long without that the gateway says that it is degraded.
+pub const OFFLOAD_BEAT_MS: u64 = 500;
+pub const OFFLOAD_STALL_MS: u64 = 5_000;
 /// Threads beside the offload thread for what blocks: SQLite, syncs, look-ups of names.
 pub const BLOCKING_THREADS_MAX: usize = 8;
 

@@ -200,7 +200,9 @@ impl Keeper {
         loop {
             let is_stopping = self.records.is_stopping.get();
             let result = self.turn(&mut orphans_at_ms).await;
-            self.records.counts.is_store_down.set(matches!(&result, Err(Trouble::Store(_))));
+            let is_store_down = matches!(&result, Err(Trouble::Store(_)));
+            self.records.counts.is_store_down.set(is_store_down);
+            self.own.pulse.set_store_away(is_store_down);
             match result {
                 Ok(turn) => {
                     if std::mem::take(&mut is_down) {
