@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
 use super::log::Level;
@@ -147,7 +148,7 @@ pub struct Keeper {
 /// Beginnings without an end yet, as their records came.
 #[derive(Default)]
 struct Open {
-    begun: HashMap<RecordId, Box<[u8]>>,
+    begun: HashMap<RecordId, Box<[u8]>, RandomState>,
 }
 
 /// What a look at the journals brought.
@@ -309,15 +310,21 @@ async fn store_batch(
     records: &Records,
 ) -> Result<(), Trouble> {
     let mut rows = Rows::new(records.audits());
+    // Most exchanges begin and end within one batch: those are never copied.
+    let mut fresh: HashMap<RecordId, (Box<record::Begun<'_>>, &[u8]), RandomState> = HashMap::default();
     let mut ended: Vec<RecordId> = Vec::new();
     for bytes in batch.records() {
         match record::read(bytes) {
-            Some(Record::Begun(id, _)) => {
-                open.begun.insert(id, bytes.into());
+            Some(Record::Begun(id, begun)) => {
+                fresh.insert(id, (begun, bytes));
             }
             Some(Record::Ended(id, end)) => {
-                let begun = open.begun.get(&id).and_then(|bytes| as_begun(bytes));
-                rows.add(id, begun.as_ref(), &end);
+                if let Some((begun, _)) = fresh.remove(&id) {
+                    rows.add(id, Some(&begun), &end);
+                } else {
+                    let begun = open.begun.get(&id).and_then(|bytes| as_begun(bytes));
+                    rows.add(id, begun.as_ref(), &end);
+                }
                 ended.push(id);
             }
             Some(Record::Lost(count)) => records.counts.lost.set(records.counts.lost.get() + count),
@@ -328,6 +335,7 @@ async fn store_batch(
     records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     records.counts.stored.set(records.counts.stored.get() + ended.len() as u64);
     ended.iter().for_each(|id| drop(open.begun.remove(id)));
+    open.begun.extend(fresh.into_iter().map(|(id, (_, bytes))| (id, bytes.into())));
     Ok(())
 }
 
