@@ -13,7 +13,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::base::clock;
-use crate::base::limits::{BLOCKING_THREADS_MAX, INBOX_MESSAGES_MAX, RECORDS_STOP_MS_MAX};
+use crate::base::limits::{
+    BLOCKING_THREADS_MAX, INBOX_MESSAGES_MAX, OFFLOAD_BEAT_MS, OFFLOAD_NICE, RECORDS_STOP_MS_MAX,
+};
 use crate::config::Snapshot;
 use crate::journal::{Gauge, Instance};
 use crate::net::doorbell::Mailbox;
@@ -28,6 +30,7 @@ pub mod manage;
 mod managed;
 pub mod metrics;
 mod owners;
+mod pulse;
 mod records;
 mod scrape;
 mod shelf;
@@ -41,6 +44,7 @@ use manage::Manager;
 pub use managed::Managed;
 use owners::Owners;
 pub use owners::{Belonging, Tenants};
+pub use pulse::{Health, Pulse};
 use records::Records;
 use shelf::Shelf;
 pub use tokens::{Token, TokenQuestion, Tokens};
@@ -147,6 +151,8 @@ pub struct Offload {
     queue: Sender<ToOffload>,
     /// Bytes of responses that wait in the queue to be kept.
     keeping_bytes: Arc<AtomicUsize>,
+    /// How the thread is.
+    pub pulse: Arc<Pulse>,
 }
 
 impl Offload {
@@ -183,7 +189,7 @@ impl Offload {
 /// The queue of the offload thread, made before anyone can tell it something.
 pub fn queue() -> (Offload, Receiver<ToOffload>) {
     let (send, receive) = channel(INBOX_MESSAGES_MAX);
-    (Offload { queue: send, keeping_bytes: Arc::default() }, receive)
+    (Offload { queue: send, keeping_bytes: Arc::default(), pulse: Arc::default() }, receive)
 }
 
 /// What the thread is made from.
@@ -210,6 +216,9 @@ pub fn start(plan: Plan) -> io::Result<std::thread::JoinHandle<()>> {
         .thread_name("offload-aside")
         .build()?;
     std::thread::Builder::new().name("offload".to_owned()).spawn(move || {
+        // Where it shares a core with a shard, requests go first. The threads that it starts inherit that. A system that
+        // does not allow it only loses this order.
+        let _ = rustix::process::nice(OFFLOAD_NICE);
         tokio::task::LocalSet::new().block_on(&runtime, run(plan));
         // What still waits for a disk or a server has had its time.
         runtime.shutdown_background();
@@ -230,6 +239,7 @@ async fn run(plan: Plan) {
         tokio::task::spawn_local(records::Keeper::new(records, own.clone(), shards.len()).run())
     });
     let owners = Rc::new(Owners::new(shelf.clone(), records.clone()));
+    tokio::task::spawn_local(beat_forever(own.pulse.clone()));
     let manager =
         Manager::new(own.clone(), shards.clone(), shelf, compiled.clone(), managed, left, records.clone());
     let manager = Rc::new(manager);
@@ -260,6 +270,13 @@ async fn run(plan: Plan) {
             let line = "the journal holds records that the store has not: the next start takes them over";
             log::write(&state.compiled.snapshot.log, Level::Warn, line);
         }
+    }
+}
+
+async fn beat_forever(pulse: Arc<Pulse>) {
+    loop {
+        pulse.beat(now_ms());
+        tokio::time::sleep(Duration::from_millis(OFFLOAD_BEAT_MS)).await;
     }
 }
 

@@ -21,9 +21,11 @@ use super::route::{self, Asked};
 use super::stored;
 use super::tally::{Tally, WasWaitedFor};
 use super::work::Work;
+use crate::base::clock;
 use crate::base::limits::{HOPS_MAX, REQUEST_ID_BYTES_MAX};
 use crate::base::{Refusal, RefusalKind};
 use crate::dialect::endpoint::{Endpoint, Grammar};
+use crate::offload::Health;
 use crate::wire::head::Known;
 use crate::wire::multipart::{self, FieldSearch};
 use crate::wire::path;
@@ -229,7 +231,12 @@ async fn answer_own(
     let catalogue = shard.catalogue.borrow().clone();
     let (metrics, entry, list);
     let answer = match asked {
-        Asked::Health | Asked::Hello => Answer::json(br#"{"status":"ok"}"#),
+        Asked::Hello => Answer::json(br#"{"status":"ok"}"#),
+        Asked::Health => Answer::json(match shard.offload.pulse.health(clock::monotonic_us() / 1000) {
+            Health::Whole => br#"{"status":"ok"}"#,
+            Health::StoreAway => br#"{"status":"degraded","reason":"records wait for the store"}"#,
+            Health::Stalled => br#"{"status":"degraded","reason":"the offload thread stands still"}"#,
+        }),
         Asked::Ready if shard.is_draining.get() => {
             Answer { status: 503, ..Answer::json(br#"{"status":"draining"}"#) }
         }

@@ -121,6 +121,8 @@ fn while_the_store_is_away_nothing_waits_for_it_and_everything_arrives_afterward
     }
     gateway.wait_for_line("records wait in the journal");
     eventually("the metric", || gateway.metric("ringway_store_up") == 0.0);
+    let health = |gateway: &Gateway| gateway.call(&get("/health")).text();
+    assert_eq!(health(&gateway), r#"{"status":"degraded","reason":"records wait for the store"}"#);
     std::fs::remove_file(&folder).unwrap();
     std::fs::create_dir(&folder).unwrap();
     gateway.wait_for_line("records reach the store again");
@@ -128,6 +130,7 @@ fn while_the_store_is_away_nothing_waits_for_it_and_everything_arrives_afterward
     let rows = stored(&folder);
     assert!(rows.values().all(|rows| rows.len() == 1), "{rows:?}");
     eventually("the metric", || gateway.metric("ringway_store_up") == 1.0);
+    assert_eq!(health(&gateway), r#"{"status":"ok"}"#);
     assert_eq!(gateway.metric("ringway_records_dropped_total"), 0.0);
 }
 
