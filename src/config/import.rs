@@ -73,7 +73,10 @@ fn fitting<'n>(pattern: &str, name: &'n str) -> Option<&'n str> {
         Some((front, "")) => name.strip_prefix(front),
         Some((front, back)) => {
             let rest = name.strip_prefix(front)?;
-            rest.strip_suffix(back).or_else(|| rest.find(back).map(|at| &rest[..at]))
+            match back.strip_suffix('*') {
+                Some(middle) => rest.find(middle).map(|at| &rest[..at]),
+                None => rest.strip_suffix(back),
+            }
         }
     }
     .filter(|rest| !pattern.contains('*') || !rest.is_empty())
