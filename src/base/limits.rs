@@ -129,6 +129,20 @@ pub const STATE_ITEM_BYTES: usize = 64;
 pub const STATE_CHAIN_MAX: usize = 4096;
 /// How long a request waits for what is kept.
 pub const STATE_MS_MAX: u64 = 2_000;
+
+/// The name of an object that a provider keeps for a caller; longer ones go by their hash.
+pub const OBJECT_NAME_BYTES_MAX: usize = 256;
+/// Objects whose owner the offload thread knows without the store, and those that a shard knows by itself.
+pub const OWNERS_KNOWN_MAX: usize = 100_000;
+pub const OWNERS_NEAR_MAX: usize = 4_096;
+/// Objects that one question to the store is about.
+pub const OWNERS_ASKED_MAX: usize = 1_000;
+/// How long the owner of a response is remembered. Providers keep one for 30 days (OpenAI's API reference).
+pub const RESPONSES_OWNED_MS: u64 = 90 * 86_400_000;
+/// Pages of a provider's list that are looked through for the objects of one caller.
+pub const LIST_PAGES_MAX: usize = 50;
+/// One page of such a list.
+pub const LIST_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Items on one page of a list, and the usual count (OpenAI's API reference).
 pub const STATE_PAGE_ITEMS_MAX: usize = 100;
 pub const STATE_PAGE_ITEMS_USUAL: usize = 20;

@@ -29,6 +29,7 @@ mod log;
 pub mod manage;
 mod managed;
 pub mod metrics;
+mod owners;
 mod pulse;
 mod records;
 mod scrape;
@@ -41,6 +42,8 @@ pub use catalogue::Catalogue;
 pub use log::Level;
 use manage::Manager;
 pub use managed::Managed;
+use owners::Owners;
+pub use owners::{Belonging, Tenants};
 pub use pulse::{Health, Pulse};
 use records::Records;
 use shelf::Shelf;
@@ -80,6 +83,8 @@ pub enum ToShard {
 pub enum Answer {
     Metrics(String),
     State(state::Reply),
+    /// `None` when the store cannot be read.
+    Owners(Option<Tenants>),
 }
 
 /// Settings with the TLS that was read for them: what a shard swaps to in one step.
@@ -121,6 +126,14 @@ pub enum ToOffload {
         ticket: u64,
         owner: state::Owner,
         question: state::Question,
+    },
+    /// Whose an object is that a provider has made.
+    Own(Box<Belonging>),
+    /// A question for the owners of objects.
+    Owners {
+        shard: usize,
+        ticket: u64,
+        objects: Vec<Box<str>>,
     },
     /// A request for the admin API, and the connection that it comes over.
     Visit(Box<admin::Visit>),
@@ -226,6 +239,7 @@ async fn run(plan: Plan) {
         tokio::task::spawn_local(records::Keeper::new(records, own.clone(), shards.len()).run())
     });
     tokio::task::spawn_local(beat_forever(own.pulse.clone()));
+    let owners = Rc::new(Owners::new(shelf.clone(), records.clone()));
     let manager =
         Manager::new(own.clone(), shards.clone(), shelf, compiled.clone(), managed, left, records.clone());
     let manager = Rc::new(manager);
@@ -233,7 +247,8 @@ async fn run(plan: Plan) {
     tokio::task::spawn_local(manager.clone().save_forever());
     let door = admin::Door::new(&manager);
     let asking = Vec::new();
-    let mut state = State { own, shards, catalogue, tokens, compiled, asking, kept, records, manager, door };
+    let mut state =
+        State { own, shards, catalogue, tokens, compiled, asking, kept, owners, records, manager, door };
     state.publish_catalogue();
     loop {
         state.ask_for_tokens();
@@ -274,6 +289,7 @@ struct State {
     /// Who gets the text of the scrape that is running: shards and their tickets.
     asking: Vec<(usize, u64)>,
     kept: state::Store,
+    owners: Rc<Owners>,
     records: Option<Rc<Records>>,
     manager: Rc<Manager>,
     door: admin::Door,
@@ -339,6 +355,8 @@ impl State {
                 // A shard whose inbox is full stops waiting by itself.
                 let _ = self.shards[shard].tell(ToShard::Answer { ticket, answer });
             }
+            ToOffload::Own(belonging) => self.owners.learn(*belonging, &self.compiled),
+            ToOffload::Owners { shard, ticket, objects } => self.find_owners(shard, ticket, objects),
             ToOffload::Visit(visit) => self.door.open(*visit),
             ToOffload::Scrape { shard, ticket } => self.scrape(shard, ticket),
             ToOffload::Scraped(text) => {
@@ -363,6 +381,20 @@ impl State {
             ToOffload::Stop => return false,
         }
         true
+    }
+
+    /// Answers at once when all are known, else when the store has answered.
+    fn find_owners(&self, shard: usize, ticket: u64, objects: Vec<Box<str>>) {
+        let mailbox = self.shards[shard].clone();
+        let answer = move |tenants| {
+            // A shard whose inbox is full stops waiting by itself.
+            let _ = mailbox.tell(ToShard::Answer { ticket, answer: Answer::Owners(tenants) });
+        };
+        if let Some(tenants) = self.owners.at_hand(&objects) {
+            return answer(Some(tenants));
+        }
+        let owners = self.owners.clone();
+        tokio::task::spawn_local(async move { answer(owners.find(&objects).await) });
     }
 
     fn resolve(&self, shard: usize, host: String, port: u16) {

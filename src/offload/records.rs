@@ -21,7 +21,7 @@ use crate::journal::{self, Batch, Gauge, Instance, Orphan, Reader};
 use crate::ledger::record::{self, Record, RecordId};
 
 mod carried;
-mod rows;
+pub mod rows;
 
 use carried::Carried;
 use rows::Rows;
@@ -292,6 +292,9 @@ impl Keeper {
             (&tables::USAGE, storage.usage_kept_ms),
             (&tables::AUDIT_LOGS, storage.audit_kept_ms),
             (&tables::AUDIT_LOG_ATTEMPTS, storage.audit_kept_ms),
+            (&tables::ADMIN_CHANGES, storage.changes_kept_ms),
+            // What these rows are swept by is the end of their life.
+            (&tables::STORED_OBJECTS, Some(0)),
         ];
         for (table, kept_ms) in kept {
             let Some(kept_ms) = kept_ms else { continue };
@@ -327,6 +330,7 @@ async fn store_batch(
                 }
                 ended.push(id);
             }
+            Some(Record::Owned(owned)) => rows.own(&owned),
             Some(Record::Lost(count)) => records.counts.lost.set(records.counts.lost.get() + count),
             None => records.counts.unreadable.set(records.counts.unreadable.get() + 1),
         }

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::count;
 use super::entry;
 use super::inside;
+use super::listing::{self, Listed};
 use super::models;
 use super::relay::{self, Relayed};
 use super::replace;
@@ -160,6 +161,7 @@ async fn straight(
             if let Some(next) = Box::pin(stored::answer(shard, active, client, work, head_len, rest)).await? {
                 return Ok(next);
             }
+            stored::check(shard, client, work, head_len, rest).await?;
             Asked::Api(Endpoint::Other, rest)
         }
         asked => asked,
@@ -324,9 +326,21 @@ async fn ask_and_relay(
     if let Some(inline) = call.collection.as_mut().and_then(|collection| collection.inline.take()) {
         Box::pin(inline.upload(shard, active, client, work, tally, &call, body, head_len)).await?;
     }
-    let outgoing = prepare_outgoing(client, work, head_len, asked, &call, body)?;
-    let asking = attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len);
-    let answered = asking.await?;
+    let is_list = call.collection.as_ref().is_some_and(|collection| collection.is_list);
+    let answered = match call.owner.as_deref().filter(|_| is_list) {
+        Some(owner) => {
+            let listing =
+                listing::list(shard, active, client, work, tally, &call, owner, asked, body, head_len);
+            match Box::pin(listing).await? {
+                Listed::Own(body) => return Err(Stop::Answer { body, content_type: "application/json" }),
+                Listed::Passed(answered) => *answered,
+            }
+        }
+        None => {
+            let outgoing = prepare_outgoing(client, work, head_len, asked, &call, body)?;
+            attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len).await?
+        }
+    };
     if let Some(refusal) = replace::replacement(&call, work, &answered) {
         tally.answered(work.response.status);
         attempt::discard(shard, work, answered);
@@ -384,6 +398,12 @@ async fn take_body(
         active.snapshot().default_provider.is_some()
             || path::query_value(work.request.query.of(head), "provider").is_some()
     };
+    // What a tenant's request speaks of has to be seen.
+    let is_of_tenant = work.caller.key.is_some();
+    let is_of_state = matches!(asked, Asked::Api(Endpoint::Other, rest) if stored::is_path(rest.of(head)));
+    if is_of_tenant && (is_of_state || (needs_model && is_json)) {
+        return body::read_held(shard, client, work, server, head_len).await;
+    }
     if is_known || is_signed || (needs_model && is_json && !(is_long && names_itself())) {
         return body::read_held(shard, client, work, server, head_len).await;
     }

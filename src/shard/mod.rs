@@ -25,10 +25,12 @@ mod hold;
 mod inline;
 mod inside;
 mod inward;
+mod listing;
 mod models;
 mod naming;
 mod once;
 mod outgoing;
+mod owners;
 mod question;
 mod reach;
 mod recall;
@@ -165,6 +167,7 @@ pub(crate) struct Shard {
     journal: RefCell<Option<Writer>>,
     managed: RefCell<Arc<Managed>>,
     prices: Priced,
+    owners: owners::Near,
     /// What answers were like, to reserve by.
     observed: RefCell<Observed>,
 }
@@ -329,6 +332,7 @@ impl Shard {
             journal: RefCell::default(),
             managed: RefCell::new(managed),
             prices: Priced::default(),
+            owners: owners::Near::default(),
             observed: RefCell::default(),
         }
     }

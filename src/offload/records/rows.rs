@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::base::Pico;
-use crate::ledger::record::{Attempt, AttemptKind, Begun, Ended, Outcome, RecordId};
+use crate::base::limits::RESPONSES_OWNED_MS;
+use crate::ledger::record::{Attempt, AttemptKind, Begun, Ended, Outcome, Owned, RecordId};
 use crate::ledger::usage::{KnownBy, ServerTool, Usage};
 use crate::offload::store::{ErrorKind, Row, Store, StoreError, Table, Value, tables};
 
@@ -13,12 +14,13 @@ pub struct Rows {
     usage: Vec<Row>,
     audit: Vec<Row>,
     attempts: Vec<Row>,
+    owned: Vec<Row>,
 }
 
 impl Rows {
     /// No rows yet; those of the audit log come only where it is kept.
     pub fn new(audits: bool) -> Rows {
-        Rows { audits, usage: Vec::new(), audit: Vec::new(), attempts: Vec::new() }
+        Rows { audits, usage: Vec::new(), audit: Vec::new(), attempts: Vec::new(), owned: Vec::new() }
     }
 
     /// Adds an exchange. Without its beginning, which is the case when that could not be read, what is known goes in.
@@ -39,10 +41,16 @@ impl Rows {
         }
     }
 
+    /// Adds whose an object is.
+    pub fn own(&mut self, owned: &Owned<'_>) {
+        self.owned.push(owned_row(owned));
+    }
+
     /// Stores them, and says how many rows the store can never take. Each id is taken once, so that doing it again does no
     /// harm; the audit log comes first, because what is in `usage` is taken to be complete.
     pub async fn store(self, store: &Store) -> Result<usize, StoreError> {
-        let mut unfit = insert(store, &tables::AUDIT_LOG_ATTEMPTS, self.attempts).await?;
+        let mut unfit = insert(store, &tables::STORED_OBJECTS, self.owned).await?;
+        unfit += insert(store, &tables::AUDIT_LOG_ATTEMPTS, self.attempts).await?;
         unfit += insert(store, &tables::AUDIT_LOGS, self.audit).await?;
         Ok(unfit + insert(store, &tables::USAGE, self.usage).await?)
     }
@@ -67,6 +75,23 @@ async fn insert(store: &Store, table: &'static Table, rows: Vec<Row>) -> Result<
     }
     Ok(unfit)
 }
+
+/// The row that says whose an object is. It goes when the provider is sure to have forgotten the object.
+pub fn owned_row(owned: &Owned<'_>) -> Row {
+    let is_response =
+        !owned.object.contains(crate::provider::ids::MARK) && !owned.object.starts_with("conv_");
+    let expires_ms = is_response.then(|| owned.at_ms.saturating_add(RESPONSES_OWNED_MS));
+    Row::new(&tables::STORED_OBJECTS)
+        .with("kind", Value::text(OWNED))
+        .with("id", Value::text(owned.object))
+        .with("owner", Value::text(owned.tenant))
+        .with("data", Value::Json("{}".to_owned()))
+        .with("created_at_ms", Value::time_ms(owned.at_ms))
+        .with("expires_at_ms", Value::maybe(expires_ms, Value::time_ms))
+}
+
+/// The kind of the rows that say whose an object is.
+pub const OWNED: &str = "owned";
 
 /// The id in the form of a UUID.
 fn uuid(id: RecordId) -> String {

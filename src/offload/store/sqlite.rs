@@ -155,12 +155,26 @@ fn open_to_write(
         folder.map_or(Ok(()), make_folder)?;
     }
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &error))?;
+    if upgrade == Upgrade::Forward {
+        close_to_others(path);
+    }
     prepare(&connection, lock_wait).map_err(|error| named(path, &error))?;
     bring_forward(&mut connection, schema, upgrade).map_err(|error| match error {
         Trouble::Own(error) => error,
         Trouble::Engine(error) => named(path, &error),
     })?;
     Ok(connection)
+}
+
+/// Takes the file away from the eyes of other users; the files that SQLite puts beside it get the mode that it has. One that
+/// belongs to somebody else keeps its mode: it is open to us because its owner wants it so.
+fn close_to_others(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(metadata) = std::fs::metadata(path) else { return };
+    let mode = metadata.permissions().mode();
+    if mode & 0o077 != 0 {
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700));
+    }
 }
 
 /// Only the user that the gateway runs as may look inside.

@@ -369,7 +369,8 @@ pub const RUNTIME_SETTINGS: Table = Table {
     since: 1,
 };
 
-/// What is kept for callers: files, batches, responses. Swept by the end of its life, which it need not have.
+/// Objects of callers: whose the files, batches, responses and conversations are that providers keep. Swept by the end of
+/// their life, which they need not have.
 pub const STORED_OBJECTS: Table = Table {
     name: "stored_objects",
     columns: &[
