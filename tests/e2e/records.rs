@@ -128,10 +128,10 @@ fn usage_that_nobody_stated_is_estimated_and_its_cost_says_so() {
     });
     let prices = "prices:\n  overrides:\n    up/m: {input_per_mtok: 1, output_per_mtok: 2}\n";
     let gateway = start(&data.0, &provider_at(upstream.port), prices);
-    // The second goes to the same provider in another dialect.
     for id in ["stated", "silent"] {
         assert_eq!(gateway.call(&asking(id, ASK)).status, 200);
     }
+    // This one's answer is translated.
     let body = r#"{"model":"up/m","max_tokens":9,"metadata":{"user_id":"other"},"messages":[{"role":"user","content":"hi"}]}"#;
     let other = post_with("/v1/messages", "x-request-id: other\r\n", body.as_bytes());
     assert_eq!(gateway.call(&other).status, 200);
