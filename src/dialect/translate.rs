@@ -51,6 +51,14 @@ pub struct Asked<'a> {
     pub told: Told,
 }
 
+/// What a whole answer has said beside itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Answered {
+    pub usage: Usage,
+    /// Arguments of a call went on behind their object: the client got the object alone.
+    pub has_surplus: bool,
+}
+
 /// Writes the request for the provider into `out`.
 pub fn request(asked: Asked<'_>, report: &mut Report, out: &mut Vec<u8>) -> Result<Translation, Refusal> {
     let Asked { client, provider, mut body, original, model, wants_stream, as_array, rules, mut told } =
@@ -118,20 +126,22 @@ impl Translation {
         }
     }
 
-    /// Writes a whole answer in the client's grammar, and gives the usage that it states. `Err` is an error that the
-    /// provider answered with a good status.
-    pub fn answer(&self, body: &[u8], out: &mut Vec<u8>) -> Result<Usage, Box<ProviderError>> {
+    /// Writes a whole answer in the client's grammar, and gives what it states. `Err` is an error that the provider answered
+    /// with a good status.
+    pub fn answer(&self, body: &[u8], out: &mut Vec<u8>) -> Result<Answered, Box<ProviderError>> {
         let mut members = Vec::new();
         let Ok(node) = Node::document(body, &mut members) else { return Err(Box::new(no_json())) };
         if let Some(way) = &self.embeddings {
-            return way.answer(node, out);
+            return way.answer(node, out).map(|usage| Answered { usage, has_surplus: false });
         }
         let mut filter = Filter::new(&self.written);
         let mut voice = AnswerVoice::new(self.client, self.told.clone());
         let (mut usage, mut error, mut has_ended) = (Usage::default(), None, false);
+        let mut has_surplus = false;
         read_answer(self.provider, node, &self.rules, &mut |event| match event {
             Event::Error(found) => error = Some(found),
             Event::End => has_ended = true,
+            Event::Surplus => has_surplus = true,
             mut event => {
                 if let Event::Usage(stated) = &mut event {
                     *stated = stated.by(self.rules.usage);
@@ -147,7 +157,7 @@ impl Translation {
             return Err(Box::new(no_json()));
         }
         voice.finish(out);
-        Ok(usage)
+        Ok(Answered { usage, has_surplus })
     }
 
     /// Begins a stream.

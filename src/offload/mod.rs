@@ -238,8 +238,8 @@ async fn run(plan: Plan) {
         tokio::task::spawn_local(records::sync_forever(records.clone()));
         tokio::task::spawn_local(records::Keeper::new(records, own.clone(), shards.len()).run())
     });
-    let owners = Rc::new(Owners::new(shelf.clone(), records.clone()));
     tokio::task::spawn_local(beat_forever(own.pulse.clone()));
+    let owners = Rc::new(Owners::new(shelf.clone(), records.clone()));
     let manager =
         Manager::new(own.clone(), shards.clone(), shelf, compiled.clone(), managed, left, records.clone());
     let manager = Rc::new(manager);

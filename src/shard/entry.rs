@@ -206,12 +206,12 @@ impl Entry {
             Ok(cost) => cost.remark.map(|remark| remark.sentence().to_owned()),
             Err(unpriced) => usage.is_known().then(|| unpriced.to_string()),
         };
-        let parts = cost.as_ref().ok().and_then(|cost| cost.parts.as_ref());
+        let (input_cost, output_cost) = costs_of(cost.as_ref().ok());
         let ended = Ended {
             usage,
             cost: cost.as_ref().ok().map(|cost| cost.total),
-            input_cost: parts.and_then(|parts| sum([parts.input, parts.cache_read, parts.cache_write])),
-            output_cost: parts.and_then(|parts| sum([parts.output, parts.reasoning])),
+            input_cost,
+            output_cost,
             cost_source: cost.as_ref().map_or("", |cost| cost.source.name()),
             cost_caveat: caveat.as_deref().unwrap_or_default(),
             ..ended
@@ -235,6 +235,13 @@ impl Entry {
     }
 }
 
+/// What of a cost is that of the input and that of the output.
+pub(super) fn costs_of(cost: Option<&Cost>) -> (Option<Pico>, Option<Pico>) {
+    let parts = cost.and_then(|cost| cost.parts.as_ref());
+    let input = parts.and_then(|parts| sum([parts.input, parts.cache_read, parts.cache_write]));
+    (input, parts.and_then(|parts| sum([parts.output, parts.reasoning])))
+}
+
 fn sum(parts: impl IntoIterator<Item = Pico>) -> Option<Pico> {
     parts.into_iter().try_fold(Pico::ZERO, Pico::checked_add)
 }
@@ -252,7 +259,7 @@ fn worst_cost(price: &Price, tokens: Tokens) -> Option<Pico> {
 }
 
 /// The price of a model, looked up once for each version of what is managed.
-fn price_of(shard: &Shard, provider: &Provider, model: &str) -> Option<Rc<Price>> {
+pub(super) fn price_of(shard: &Shard, provider: &Provider, model: &str) -> Option<Rc<Price>> {
     let managed = shard.managed.borrow();
     let priced = &shard.prices;
     let mut by_provider = priced.by_provider.borrow_mut();

@@ -8,6 +8,7 @@ mod attempt;
 mod batch;
 #[doc(hidden)]
 pub mod bench;
+mod billed;
 mod body;
 mod call;
 mod caller;

@@ -6,6 +6,7 @@ use std::io::IoSlice;
 use super::Shard;
 use super::answer;
 use super::attempt::Answered;
+use super::billed;
 use super::call::Call;
 use super::client::Client;
 use super::headers::{self, pass_header};
@@ -109,6 +110,7 @@ struct Passing<'c> {
     inward: Inward,
     outward: Outward,
     watch: Watch,
+    call: &'c Call,
     translation: Option<&'c Translation>,
     /// The answer is kept when it is complete.
     keeping: Option<(&'c Shard, &'c Keeping)>,
@@ -154,7 +156,20 @@ fn begin<'c>(
     let owner = call.owner.as_deref().filter(|_| is_success).map(|owner| (shard, owner));
     let (usage, out, stage) = (Usage::default(), Vec::new(), Vec::new());
     let has_begun = false;
-    Passing { inward, outward, watch, translation, keeping, owner, is_stream, usage, out, stage, has_begun }
+    Passing {
+        inward,
+        outward,
+        watch,
+        call,
+        translation,
+        keeping,
+        owner,
+        is_stream,
+        usage,
+        out,
+        stage,
+        has_begun,
+    }
 }
 
 /// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
@@ -321,12 +336,18 @@ impl Passing<'_> {
         is_end: bool,
     ) -> Result<(), FaultKind> {
         let input = answered.buffer.filled();
-        let Work { spans, members, .. } = work;
+        let status = work.response.status;
+        let Work { spans, members, .. } = &mut *work;
         let turn = watch::Turn { input, spans, is_end };
         self.watch.take(&turn, self.translation, members, &mut self.usage, &mut self.stage)?;
         if let Some((shard, owner)) = self.owner {
             owner.take_over(shard, &mut self.watch, is_end, &self.stage);
         }
+        let found = self.watch.take_billed();
+        if !found.is_empty() {
+            billed::write(shard, client, work, self.call, &found);
+        }
+        let spans = &work.spans;
         if let Some((shard, keeping)) = self.keeping {
             recall::keep(shard, keeping, &mut self.watch, is_end, &self.stage);
         }
@@ -335,6 +356,9 @@ impl Passing<'_> {
                 return Ok(());
             }
             let mut writer = HeadWriter::continuing(&mut self.out);
+            if self.watch.has_surplus() {
+                writer.checked_header(b"x-ringway-edited", b"tool_calls.arguments");
+            }
             writer.number(b"content-length", self.stage.len() as u64);
             writer.finish();
         }
@@ -354,7 +378,7 @@ impl Passing<'_> {
         let leaving = out.len() + data_len + tail.len();
         if ends_well || self.watch.is_at_its_end() {
             // Whoever has the last byte can count on the record.
-            self.write_down(shard, tally, client.bytes_out + leaving as u64);
+            self.write_down(shard, tally, status, client.bytes_out + leaving as u64);
         }
         let out = &mut self.out;
         if leaving == 0 {
@@ -463,11 +487,11 @@ impl Passing<'_> {
     }
 
     /// Writes down that the answer has come to its end, or that an error stands where it should have.
-    fn write_down(&mut self, shard: &Shard, tally: &mut Tally, bytes_out: u64) {
+    fn write_down(&mut self, shard: &Shard, tally: &mut Tally, status: u16, bytes_out: u64) {
         if !tally.entry.is_open() {
             return;
         }
-        self.tell_usage(tally, 0);
+        self.tell_usage(tally, status);
         let (outcome, error) = match self.watch.has_error() {
             true => (Outcome::Cut, "error_in_stream"),
             false => (Outcome::Whole, ""),
@@ -480,7 +504,7 @@ impl Passing<'_> {
         let is_read = self.watch.reads_usage();
         let is_expected = is_read && (200..300).contains(&status);
         tally.usage(self.usage, is_expected);
-        tally.seen(self.watch.events_seen());
+        tally.seen(self.watch.events_seen(), self.watch.tokens_said(), self.watch.has_surplus());
     }
 
     /// Whether the upstream's connection can serve again: its answer had an end, and nothing came behind it.

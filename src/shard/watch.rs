@@ -9,13 +9,14 @@ use crate::base::Span;
 use crate::base::fault::FaultKind;
 use crate::base::limits::TRANSLATED_BYTES_MAX;
 use crate::config::Server;
+use crate::dialect::batches::billed::{self, Billed};
 use crate::dialect::batches::{Results, generate};
 use crate::dialect::belongings;
 use crate::dialect::bill::Bill;
 use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::dialect::middle::{ErrorKind, ProviderError, Rules};
 use crate::dialect::translate::{self, StreamFault, Translation};
-use crate::dialect::{errors, facts};
+use crate::dialect::{errors, estimate, facts};
 use crate::ledger::usage::Usage;
 use crate::wire::json::{self, Capture, Kind, Node};
 
@@ -32,10 +33,12 @@ pub enum Watch {
     Named(Box<Named>),
     /// The lines of a batch's results in another dialect.
     Results(Box<Results>),
+    /// A content that passes, in which results of a batch may stand.
+    Content(Box<billed::Lines>),
     /// Where the lines of any other stream end.
     Tail(Tail),
-    /// The usage in a JSON answer.
-    Json(Grammar, Option<Box<Capture>>, Bill),
+    /// The usage in a JSON answer; and, where there is none, about so many tokens of what it says.
+    Json(Grammar, Option<Box<Capture>>, Bill, u64),
     /// The same of a response that the provider keeps for a tenant, and the ids in it.
     Kept(Box<Kept>),
 }
@@ -44,6 +47,9 @@ pub enum Watch {
 #[derive(Default)]
 pub struct Whole {
     body: Vec<u8>,
+    /// Tokens of what it says, about, where it states no usage.
+    tokens: u64,
+    has_surplus: bool,
     /// The provider answered with an error, or with what is no answer.
     pub error: Option<Box<ProviderError>>,
 }
@@ -78,6 +84,23 @@ impl Kept {
     }
 }
 
+impl Whole {
+    /// All of it is here: it is translated, or it is an error.
+    fn finish(&mut self, translation: &Translation, usage: &mut Usage, stage: &mut Vec<u8>) {
+        let body = std::mem::take(&mut self.body);
+        match translation.answer(&body, stage) {
+            Ok(answered) => {
+                usage.merge(answered.usage);
+                self.has_surplus = answered.has_surplus;
+                if !usage.is_known() {
+                    self.tokens = estimate::tokens_of_answer(&body);
+                }
+            }
+            Err(error) => self.error = Some(error),
+        }
+    }
+}
+
 /// A whole answer about files or batches.
 pub struct Named {
     body: Vec<u8>,
@@ -85,13 +108,23 @@ pub struct Named {
     reads: Reads,
     rules: Rules,
     is_json: bool,
+    /// Answers among the results that were shown.
+    found: Vec<Billed>,
     /// The batch has no results that could be shown.
     pub error: Option<Box<ProviderError>>,
 }
 
 impl Named {
     fn new(naming: Naming, reads: Reads, rules: &Rules) -> Named {
-        Named { body: Vec::new(), naming, reads, rules: rules.clone(), is_json: false, error: None }
+        Named {
+            body: Vec::new(),
+            naming,
+            reads,
+            rules: rules.clone(),
+            is_json: false,
+            found: Vec::new(),
+            error: None,
+        }
     }
 
     /// Writes the answer with our ids. What is no JSON has none in it.
@@ -101,6 +134,7 @@ impl Named {
             (false, _) => stage.append(&mut self.body),
             (true, Reads::GenerateResults(form)) => {
                 let operation = Node::scanned(&self.body);
+                self.found = billed::of_operation(operation);
                 if !generate::write_results(operation, form, &self.rules, stage) {
                     self.error = Some(Box::new(no_results()));
                 }
@@ -153,7 +187,7 @@ impl Watch {
                 Watch::Events(Box::new(watcher))
             }
             (true, _) => Watch::Tail(Tail::default()),
-            (false, true) => Watch::Json(grammar, None, Bill::default()),
+            (false, true) => Watch::Json(grammar, None, Bill::default(), 0),
             (false, false) => Watch::Nothing,
         }
     }
@@ -161,7 +195,7 @@ impl Watch {
     fn of_collection(collection: &Collection, call: &Call, server: &Server, is_success: bool) -> Watch {
         match collection.reads {
             _ if !is_success => Watch::Nothing,
-            Reads::Content => Watch::Nothing,
+            Reads::Content => Watch::Content(Box::new(billed::Lines::new(server.event_bytes_max))),
             Reads::Results(form) => {
                 let rules = call.target.upstream.provider.rules.clone();
                 Watch::Results(Box::new(Results::new(form, rules, server.event_bytes_max)))
@@ -188,7 +222,7 @@ impl Watch {
 
     /// The content tells a cut from the end, where the framing does not.
     pub fn tells_its_end(&self) -> bool {
-        !matches!(self, Watch::Nothing | Watch::Tail(_) | Watch::Results(_))
+        !matches!(self, Watch::Nothing | Watch::Tail(_) | Watch::Results(_) | Watch::Content(_))
     }
 
     /// The body states usage.
@@ -208,11 +242,17 @@ impl Watch {
         let data = || turn.spans.iter().map(|span| span.of(turn.input));
         match self {
             Watch::Nothing => {}
+            Watch::Content(lines) => {
+                data().for_each(|data| lines.take(data));
+                if turn.is_end {
+                    lines.finish();
+                }
+            }
             Watch::Tail(tail) => data().for_each(|data| tail.take(data)),
             Watch::Kept(kept) => kept.take(turn, members, usage),
-            Watch::Json(grammar, capture, bill) => {
+            Watch::Json(grammar, capture, bill, tokens) => {
                 data().for_each(|data| bill.take(*grammar, data, usage));
-                watch_json(*grammar, capture, usage, turn, members);
+                *tokens += watch_json(*grammar, capture, usage, turn, members);
             }
             Watch::Events(watcher) => {
                 for data in data() {
@@ -256,15 +296,21 @@ impl Watch {
                     return Err(FaultKind::EventTooLarge);
                 }
                 if let (true, Some(translation)) = (turn.is_end, translation) {
-                    let body = std::mem::take(&mut whole.body);
-                    match translation.answer(&body, stage) {
-                        Ok(stated) => usage.merge(stated),
-                        Err(error) => whole.error = Some(error),
-                    }
+                    whole.finish(translation, usage, stage);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Answers of a batch that this turn has brought.
+    pub fn take_billed(&mut self) -> Vec<Billed> {
+        match self {
+            Watch::Content(lines) => std::mem::take(&mut lines.found),
+            Watch::Results(results) => std::mem::take(&mut results.found),
+            Watch::Named(named) => std::mem::take(&mut named.found),
+            _ => Vec::new(),
+        }
     }
 
     /// The finished answer in the client's dialect, where it is to be kept: once, in the turn that completed it.
@@ -288,7 +334,7 @@ impl Watch {
     /// Whether the end that the framing shows is a good one. `is_until_close` when it shows none.
     pub fn judge_end(&self, is_until_close: bool) -> Result<(), FaultKind> {
         let is_good = match self {
-            Watch::Nothing | Watch::Tail(_) => true,
+            Watch::Nothing | Watch::Tail(_) | Watch::Content(_) => true,
             Watch::Kept(kept) => kept.is_whole || kept.is_too_large || !is_until_close,
             Watch::Events(watcher) => watcher.has_ended(),
             Watch::Translated(stream) => stream.has_ended,
@@ -298,7 +344,7 @@ impl Watch {
             Watch::Named(named) => named.is_json || (!is_until_close && named.reads == Reads::Objects),
             Watch::Results(results) => results.is_good(),
             // Without a length, the end of the connection may be a cut: the JSON tells.
-            Watch::Json(_, capture, _) => {
+            Watch::Json(_, capture, ..) => {
                 let is_whole = capture.as_ref().is_none_or(|capture| capture.ended_well());
                 is_whole || !is_until_close
             }
@@ -324,12 +370,30 @@ impl Watch {
         }
     }
 
+    /// About how many tokens an answer said that is no stream and states no usage.
+    pub fn tokens_said(&self) -> Option<u64> {
+        match self {
+            Watch::Json(.., tokens) => Some(*tokens),
+            Watch::Whole(whole) => Some(whole.tokens),
+            _ => None,
+        }
+    }
+
+    /// Whether arguments of a call went on behind their object, which is all that the client got.
+    pub fn has_surplus(&self) -> bool {
+        match self {
+            Watch::Translated(stream) => stream.has_surplus,
+            Watch::Whole(whole) => whole.has_surplus,
+            _ => false,
+        }
+    }
+
     /// Adds to the usage what the body has stated by its end.
     pub fn state_usage(&self, usage: &mut Usage) {
         match self {
             Watch::Events(watcher) => usage.merge(watcher.usage),
             Watch::Translated(stream) => usage.merge(stream.usage),
-            Watch::Json(grammar, Some(capture), _) => {
+            Watch::Json(grammar, Some(capture), ..) => {
                 if let Some((value, Kind::Object)) = capture.value(facts::usage_key(*grammar)[0]) {
                     usage.merge(facts::read_usage(*grammar, value, &mut Vec::new()));
                 }
@@ -359,21 +423,25 @@ impl Watch {
     }
 }
 
-/// Looks for usage in a JSON answer: at once when all of it is here, piece by piece otherwise.
+/// Looks for usage in a JSON answer: at once when all of it is here, piece by piece otherwise. Gives about how many
+/// tokens this turn says where usage was not found at once.
 fn watch_json(
     grammar: Grammar,
     capture: &mut Option<Box<Capture>>,
     usage: &mut Usage,
     turn: &Turn<'_>,
     members: &mut Vec<json::Member>,
-) {
+) -> u64 {
     let keys = facts::usage_key(grammar);
-    if let (None, [only], true) = (&capture, turn.spans, turn.is_end)
-        && let Some(object) = json::object_value(only.of(turn.input), keys[0], members)
-    {
+    if let (None, [only], true) = (&capture, turn.spans, turn.is_end) {
+        let Some(object) = json::object_value(only.of(turn.input), keys[0], members) else {
+            return estimate::tokens_of_answer(only.of(turn.input));
+        };
         usage.merge(facts::read_usage(grammar, object, members));
-        return;
+        return 0;
     }
     let capture = capture.get_or_insert_with(|| Box::new(Capture::new(keys)));
     turn.spans.iter().for_each(|span| capture.step(span.of(turn.input)));
+    // Most of these say at their end what they used: their texts are not looked at.
+    turn.spans.iter().map(|span| span.len() as u64).sum::<u64>() / estimate::BYTES_PER_TOKEN
 }
