@@ -1,6 +1,8 @@
 //! Passing an answer on: the provider's bytes, in our framing. One loop for every provider and endpoint; a stream's
 //! events are looked at on the way. What was cut never looks complete.
 
+mod ending;
+
 use std::io::IoSlice;
 
 use super::Shard;
@@ -25,7 +27,6 @@ use crate::dialect::endpoint::Grammar;
 use crate::dialect::errors;
 use crate::dialect::middle::ProviderError;
 use crate::dialect::translate::{self, Translation};
-use crate::ledger::record::Outcome;
 use crate::ledger::usage::Usage;
 use crate::wire::chunked::{chunk_tail, write_chunk_head};
 use crate::wire::head::{Known, Version};
@@ -337,20 +338,8 @@ impl Passing<'_> {
     ) -> Result<(), FaultKind> {
         let input = answered.buffer.filled();
         let status = work.response.status;
-        let Work { spans, members, .. } = &mut *work;
-        let turn = watch::Turn { input, spans, is_end };
-        self.watch.take(&turn, self.translation, members, &mut self.usage, &mut self.stage)?;
-        if let Some((shard, owner)) = self.owner {
-            owner.take_over(shard, &mut self.watch, is_end, &self.stage);
-        }
-        let found = self.watch.take_billed();
-        if !found.is_empty() {
-            billed::write(shard, client, work, self.call, &found);
-        }
+        self.look(shard, client, work, input, is_end)?;
         let spans = &work.spans;
-        if let Some((shard, keeping)) = self.keeping {
-            recall::keep(shard, keeping, &mut self.watch, is_end, &self.stage);
-        }
         if self.outward == Outward::LengthAtEnd {
             if !is_end || self.replacement().is_some() {
                 return Ok(());
@@ -403,6 +392,31 @@ impl Passing<'_> {
         }
         slices.push(IoSlice::new(tail));
         client.send(&mut slices, server.write_timeout_ms).await
+    }
+
+    /// Looks at what this turn brought, and keeps of it what is asked for later.
+    fn look(
+        &mut self,
+        shard: &Shard,
+        client: &Client,
+        work: &mut Work,
+        input: &[u8],
+        is_end: bool,
+    ) -> Result<(), FaultKind> {
+        let Work { spans, members, .. } = &mut *work;
+        let turn = watch::Turn { input, spans, is_end };
+        self.watch.take(&turn, self.translation, members, &mut self.usage, &mut self.stage)?;
+        if let Some((shard, owner)) = self.owner {
+            owner.take_over(shard, &mut self.watch, is_end, &self.stage);
+        }
+        let found = self.watch.take_billed();
+        if !found.is_empty() {
+            billed::write(shard, client, work, self.call, &found);
+        }
+        if let Some((shard, keeping)) = self.keeping {
+            recall::keep(shard, keeping, &mut self.watch, is_end, &self.stage);
+        }
+        Ok(())
     }
 
     /// Whether the head can wait for the first event: until it has left, an answer that breaks off can have a status that
@@ -458,53 +472,6 @@ impl Passing<'_> {
             Ok(()) => Relayed::Whole,
             Err(_) => Relayed::Cut,
         }
-    }
-
-    /// The last words on an answer that was cut: an error event in a stream; on other bodies nothing, so that the missing
-    /// end shows.
-    async fn end_badly(&mut self, client: &mut Client, server: &Server, work: &Work, kind: FaultKind) {
-        if matches!(kind, FaultKind::ClientGone | FaultKind::ClientStalled) {
-            return;
-        }
-        // With a length no event of ours has room in the body.
-        if self.is_stream && matches!(self.outward, Outward::Chunked | Outward::UntilClose) {
-            self.stage.clear();
-            let refusal = Refusal::from_fault(kind.fatal());
-            self.watch.fail(work.grammar, &refusal, work.request_id.as_bytes(), &mut self.stage);
-            let is_chunked = self.outward == Outward::Chunked;
-            if is_chunked {
-                write_chunk_head(self.stage.len(), &mut self.out);
-            }
-            let tail = if is_chunked { chunk_tail(self.stage.len(), false) } else { b"" };
-            let mut slices = [IoSlice::new(&self.out), IoSlice::new(&self.stage), IoSlice::new(tail)];
-            // A client that is gone by now will not miss it.
-            let _ = client.send(&mut slices, server.write_timeout_ms).await;
-        }
-        if self.outward == Outward::UntilClose {
-            // An orderly close would be the end of the body.
-            client.peer.conn.reset_on_close();
-        }
-    }
-
-    /// Writes down that the answer has come to its end, or that an error stands where it should have.
-    fn write_down(&mut self, shard: &Shard, tally: &mut Tally, status: u16, bytes_out: u64) {
-        if !tally.entry.is_open() {
-            return;
-        }
-        self.tell_usage(tally, status);
-        let (outcome, error) = match self.watch.has_error() {
-            true => (Outcome::Cut, "error_in_stream"),
-            false => (Outcome::Whole, ""),
-        };
-        tally.ends(shard, bytes_out, outcome, error);
-    }
-
-    fn tell_usage(&mut self, tally: &mut Tally, status: u16) {
-        self.watch.state_usage(&mut self.usage);
-        let is_read = self.watch.reads_usage();
-        let is_expected = is_read && (200..300).contains(&status);
-        tally.usage(self.usage, is_expected);
-        tally.seen(self.watch.events_seen(), self.watch.tokens_said(), self.watch.has_surplus());
     }
 
     /// Whether the upstream's connection can serve again: its answer had an end, and nothing came behind it.

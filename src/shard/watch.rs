@@ -127,6 +127,22 @@ impl Named {
         }
     }
 
+    fn take(
+        &mut self,
+        turn: &Turn<'_>,
+        members: &mut Vec<json::Member>,
+        stage: &mut Vec<u8>,
+    ) -> Result<(), FaultKind> {
+        turn.spans.iter().for_each(|span| self.body.extend_from_slice(span.of(turn.input)));
+        if self.body.len() > TRANSLATED_BYTES_MAX {
+            return Err(FaultKind::EventTooLarge);
+        }
+        if turn.is_end {
+            self.finish(members, stage);
+        }
+        Ok(())
+    }
+
     /// Writes the answer with our ids. What is no JSON has none in it.
     fn finish(&mut self, members: &mut Vec<json::Member>, stage: &mut Vec<u8>) {
         self.is_json = json::scan_object(&self.body, members).is_ok();
@@ -281,15 +297,7 @@ impl Watch {
                     results.finish(stage);
                 }
             }
-            Watch::Named(named) => {
-                data().for_each(|data| named.body.extend_from_slice(data));
-                if named.body.len() > TRANSLATED_BYTES_MAX {
-                    return Err(FaultKind::EventTooLarge);
-                }
-                if turn.is_end {
-                    named.finish(members, stage);
-                }
-            }
+            Watch::Named(named) => named.take(turn, members, stage)?,
             Watch::Whole(whole) => {
                 data().for_each(|data| whole.body.extend_from_slice(data));
                 if whole.body.len() > TRANSLATED_BYTES_MAX {
