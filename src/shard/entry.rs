@@ -6,6 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use foldhash::fast::RandomState;
+
 use super::Shard;
 use super::active::Active;
 use super::body::Body;
@@ -40,12 +42,12 @@ pub struct Entry {
     pub rate_lines: Vec<u8>,
 }
 
-type ByModel = HashMap<Box<str>, Option<Rc<Price>>>;
+type ByModel = HashMap<Box<str>, Option<Rc<Price>>, RandomState>;
 
 /// Prices that were looked up, of one version of what is managed.
 #[derive(Default)]
 pub struct Priced {
-    by_provider: RefCell<HashMap<Box<str>, ByModel>>,
+    by_provider: RefCell<HashMap<Box<str>, ByModel, RandomState>>,
     version: Cell<u64>,
 }
 
@@ -72,7 +74,7 @@ pub fn open(
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let user_agent = work.request.headers.get(head, "user-agent").unwrap_or_default();
     let labels = caller.labels_json();
-    let qualified = target.is_qualified.then(|| format!("{}/{model}", provider.name));
+    let qualified = target.is_qualified.then(|| [provider.name.as_str(), "/", model].concat());
     let begun = Begun {
         at_ms: shard.wall_ms(),
         request_id: text(work.request_id.as_bytes()),

@@ -26,10 +26,12 @@ mod hold;
 mod inline;
 mod inside;
 mod inward;
+mod listing;
 mod models;
 mod naming;
 mod once;
 mod outgoing;
+mod owners;
 mod question;
 mod reach;
 mod recall;
@@ -166,6 +168,7 @@ pub(crate) struct Shard {
     journal: RefCell<Option<Writer>>,
     managed: RefCell<Arc<Managed>>,
     prices: Priced,
+    owners: owners::Near,
     /// What answers were like, to reserve by.
     observed: RefCell<Observed>,
 }
@@ -330,6 +333,7 @@ impl Shard {
             journal: RefCell::default(),
             managed: RefCell::new(managed),
             prices: Priced::default(),
+            owners: owners::Near::default(),
             observed: RefCell::default(),
         }
     }

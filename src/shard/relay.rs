@@ -12,6 +12,7 @@ use super::client::Client;
 use super::headers::{self, pass_header};
 use super::inward::Inward;
 use super::once::{Turn, fill, is_event_stream};
+use super::owners::Owner;
 use super::recall::{self, Keeping};
 use super::tally::Tally;
 use super::watch::{self, Watch};
@@ -113,6 +114,8 @@ struct Passing<'c> {
     translation: Option<&'c Translation>,
     /// The answer is kept when it is complete.
     keeping: Option<(&'c Shard, &'c Keeping)>,
+    /// Whose it is what the answer brings.
+    owner: Option<(&'c Shard, &'c Owner)>,
     is_stream: bool,
     usage: Usage,
     /// What leaves next: the head, framing and data. Lent while something is in it.
@@ -150,9 +153,23 @@ fn begin<'c>(
     };
     let translation = call.translation.as_deref();
     let keeping = call.recalled.as_ref().and_then(|recalled| Some((shard, recalled.keeping.as_ref()?)));
+    let owner = call.owner.as_deref().filter(|_| is_success).map(|owner| (shard, owner));
     let (usage, out, stage) = (Usage::default(), Vec::new(), Vec::new());
     let has_begun = false;
-    Passing { inward, outward, watch, call, translation, keeping, is_stream, usage, out, stage, has_begun }
+    Passing {
+        inward,
+        outward,
+        watch,
+        call,
+        translation,
+        keeping,
+        owner,
+        is_stream,
+        usage,
+        out,
+        stage,
+        has_begun,
+    }
 }
 
 /// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
@@ -323,6 +340,9 @@ impl Passing<'_> {
         let Work { spans, members, .. } = &mut *work;
         let turn = watch::Turn { input, spans, is_end };
         self.watch.take(&turn, self.translation, members, &mut self.usage, &mut self.stage)?;
+        if let Some((shard, owner)) = self.owner {
+            owner.take_over(shard, &mut self.watch, is_end, &self.stage);
+        }
         let found = self.watch.take_billed();
         if !found.is_empty() {
             billed::write(shard, client, work, self.call, &found);

@@ -11,6 +11,7 @@ use crate::base::limits::TRANSLATED_BYTES_MAX;
 use crate::config::Server;
 use crate::dialect::batches::billed::{self, Billed};
 use crate::dialect::batches::{Results, generate};
+use crate::dialect::belongings;
 use crate::dialect::bill::Bill;
 use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::dialect::middle::{ErrorKind, ProviderError, Rules};
@@ -38,6 +39,8 @@ pub enum Watch {
     Tail(Tail),
     /// The usage in a JSON answer; and, where there is none, about so many tokens of what it says.
     Json(Grammar, Option<Box<Capture>>, Bill, u64),
+    /// The same of a response that the provider keeps for a tenant, and the ids in it.
+    Kept(Box<Kept>),
 }
 
 /// A whole answer in another dialect.
@@ -49,6 +52,36 @@ pub struct Whole {
     has_surplus: bool,
     /// The provider answered with an error, or with what is no answer.
     pub error: Option<Box<ProviderError>>,
+}
+
+/// A JSON answer of the Responses API, as far as it has passed: ids stand anywhere in it.
+#[derive(Default)]
+pub struct Kept {
+    body: Vec<u8>,
+    bill: Bill,
+    ids: Vec<String>,
+    is_whole: bool,
+    is_too_large: bool,
+}
+
+impl Kept {
+    fn take(&mut self, turn: &Turn<'_>, members: &mut Vec<json::Member>, usage: &mut Usage) {
+        for data in turn.spans.iter().map(|span| span.of(turn.input)) {
+            self.bill.take(Grammar::Responses, data, usage);
+            self.is_too_large |= self.body.len() + data.len() > TRANSLATED_BYTES_MAX;
+            if !self.is_too_large {
+                self.body.extend_from_slice(data);
+            }
+        }
+        if turn.is_end && !self.is_too_large && json::scan_object(&self.body, members).is_ok() {
+            self.is_whole = true;
+            let document = Node::scanned(&self.body);
+            self.ids = belongings::of_response(document);
+            if let Some(stated) = document.get(facts::usage_key(Grammar::Responses)[0]) {
+                usage.merge(facts::read_usage(Grammar::Responses, stated.raw(), &mut Vec::new()));
+            }
+        }
+    }
 }
 
 impl Whole {
@@ -143,10 +176,15 @@ impl Watch {
         if let Some(collection) = &call.collection {
             return Watch::of_collection(collection, call, server, is_success);
         }
+        if call.owner.is_some() && is_success && !is_stream {
+            return Watch::Kept(Box::default());
+        }
         let streams = call.endpoint.streams() || call.endpoint == Endpoint::GenerateStream;
         match (is_stream, is_known) {
             (true, true) if streams => {
-                Watch::Events(Box::new(Watcher::new(grammar, call.hides_usage, server.event_bytes_max)))
+                let mut watcher = Watcher::new(grammar, call.hides_usage, server.event_bytes_max);
+                watcher.wants_ids = call.owner.is_some();
+                Watch::Events(Box::new(watcher))
             }
             (true, _) => Watch::Tail(Tail::default()),
             (false, true) => Watch::Json(grammar, None, Bill::default(), 0),
@@ -211,6 +249,7 @@ impl Watch {
                 }
             }
             Watch::Tail(tail) => data().for_each(|data| tail.take(data)),
+            Watch::Kept(kept) => kept.take(turn, members, usage),
             Watch::Json(grammar, capture, bill, tokens) => {
                 data().for_each(|data| bill.take(*grammar, data, usage));
                 *tokens += watch_json(*grammar, capture, usage, turn, members);
@@ -283,10 +322,20 @@ impl Watch {
         }
     }
 
+    /// The ids of kept objects that came with the last turn.
+    pub fn take_ids(&mut self) -> Vec<String> {
+        match self {
+            Watch::Events(watcher) => std::mem::take(&mut watcher.ids),
+            Watch::Kept(kept) => std::mem::take(&mut kept.ids),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether the end that the framing shows is a good one. `is_until_close` when it shows none.
     pub fn judge_end(&self, is_until_close: bool) -> Result<(), FaultKind> {
         let is_good = match self {
             Watch::Nothing | Watch::Tail(_) | Watch::Content(_) => true,
+            Watch::Kept(kept) => kept.is_whole || kept.is_too_large || !is_until_close,
             Watch::Events(watcher) => watcher.has_ended(),
             Watch::Translated(stream) => stream.has_ended,
             // What is no JSON has no answer in it, and that is told as an error.

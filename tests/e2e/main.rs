@@ -20,6 +20,7 @@ mod edges;
 mod fairness;
 mod fidelity;
 mod hostile;
+mod isolation;
 mod lifecycle;
 mod limits;
 mod matrix;
