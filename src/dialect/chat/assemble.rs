@@ -240,39 +240,20 @@ impl Choice {
         }
     }
 
-    /// What follows a complete object is a repetition or a second one, and no argument of this call: it is left out, and told
-    /// once for each call.
+    /// What follows a complete object is a repetition or a second one, and no argument of this call: it is left out, and what
+    /// is no repetition is told, once for each call.
     fn arguments(&mut self, number: usize, arguments: &Arguments<'_>, emit: Emit<'_>) {
         let index = self.index;
         let call = &mut self.calls[number];
-        if matches!(arguments, Arguments::Piece(text) if text.is_empty()) {
-            return;
-        }
-        let (mut own, mut has_surplus) = (arguments.clone(), call.progress.is_complete());
-        let is_behind = has_surplus;
-        match arguments {
-            _ if is_behind => has_surplus = !matches!(arguments, Arguments::Piece(text) if text.is_blank()),
-            Arguments::Whole(_) => call.progress.complete(),
-            Arguments::Piece(_) if call.is_custom => {}
-            Arguments::Piece(text) => {
-                let (object, rest) = text.as_escaped().split_at(call.progress.step(text.as_escaped()));
-                if !Text::escaped(rest).is_blank() {
-                    (own, has_surplus) = (Arguments::Piece(Text::escaped(object)), true);
-                }
-            }
-        }
+        let (own, has_surplus) = own_part(call, arguments);
         if has_surplus && !std::mem::replace(&mut call.has_surplus, true) {
             emit(Event::Surplus);
         }
-        if is_behind {
-            return;
-        }
-        let call = &mut self.calls[number];
-        let arguments = &own;
+        let Some(arguments) = own else { return };
         match call.block {
             Some(block) => {
                 let at = Place { choice: index, block };
-                emit(Event::Delta { at, delta: Delta::Arguments(arguments.clone()) });
+                emit(Event::Delta { at, delta: Delta::Arguments(arguments) });
             }
             None => arguments.write_escaped(&mut call.pending),
         }
@@ -324,4 +305,25 @@ impl Choice {
         self.blocks_count += 1;
         self.place(self.blocks_count - 1)
     }
+}
+
+/// What of a piece belongs to the call, and whether something stands behind that which is no repetition.
+fn own_part<'a>(call: &mut Call, arguments: &'a Arguments<'a>) -> (Option<Arguments<'a>>, bool) {
+    let text = match arguments {
+        Arguments::Whole(_) if call.progress.is_complete() => return (None, false),
+        Arguments::Whole(raw) => {
+            call.progress.complete();
+            return (Some(Arguments::Whole(raw)), false);
+        }
+        Arguments::Piece(text) => text.as_escaped(),
+    };
+    if call.progress.is_complete() {
+        let is_surplus = !Text::escaped(text).is_blank() && !call.progress.is_repeated_by(text);
+        return (None, is_surplus);
+    }
+    let own_len = if call.is_custom { text.len() } else { call.progress.step(text) };
+    let (own, rest) = text.split_at(own_len);
+    // Blanks behind the object are nothing that could be missed.
+    let has_surplus = !Text::escaped(rest).is_blank();
+    ((!own.is_empty()).then(|| Arguments::Piece(Text::escaped(own))), has_surplus)
 }

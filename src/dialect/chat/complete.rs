@@ -7,6 +7,8 @@ pub(super) struct Progress {
     is_in_text: bool,
     is_behind_backslash: bool,
     state: State,
+    /// Of the bytes so far, to know the same object again (FNV-1a).
+    digest: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +39,17 @@ impl Progress {
             at += used;
             self.byte(byte);
         }
-        if self.state == State::Complete { at.min(piece.len()) } else { piece.len() }
+        let own = if self.state == State::Complete { at.min(piece.len()) } else { piece.len() };
+        self.digest = piece[..own]
+            .iter()
+            .fold(self.digest, |digest, &byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+        own
+    }
+
+    /// Whether a piece is the whole object once more.
+    pub fn is_repeated_by(self, piece: &[u8]) -> bool {
+        let mut other = Progress::default();
+        other.step(piece) == piece.len() && other.is_complete() && other.digest == self.digest
     }
 
     fn byte(&mut self, byte: u8) {
@@ -107,6 +119,18 @@ mod tests {
         let mut progress = Progress::default();
         progress.step(br"{\u0022}\u0022:1}");
         assert!(progress.is_complete());
+    }
+
+    #[test]
+    fn an_object_that_comes_once_more_is_known_again() {
+        let mut progress = Progress::default();
+        for piece in [r#"{\"x\""#, ":1", "}"] {
+            progress.step(piece.as_bytes());
+        }
+        assert!(progress.is_repeated_by(br#"{\"x\":1}"#));
+        for other in [r#"{\"x\":2}"#, r#"{\"x\""#, r#"{\"x\":1}{}"#, ""] {
+            assert!(!progress.is_repeated_by(other.as_bytes()), "{other}");
+        }
     }
 
     #[test]

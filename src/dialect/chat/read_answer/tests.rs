@@ -190,6 +190,30 @@ fn fragments_of_calls_find_their_call() {
 }
 
 #[test]
+fn what_follows_the_object_of_a_call_is_left_out_and_told_unless_it_repeats_it() {
+    let call = |arguments: &str| {
+        let arguments = serde_json::to_string(arguments).expect("a text");
+        format!(
+            r#"{{"tool_calls":[{{"index":0,"id":"a","function":{{"name":"f","arguments":{arguments}}}}}]}}"#
+        )
+    };
+    for (pieces, surplus_count) in [
+        (&[r#"{"x":1}{"y":2}"#][..], 1),
+        (&[r#"{"x":1} "#, "\n"], 0),
+        (&[r#"{"x""#, ":1}", r#"{"x":1}"#], 0),
+        (&[r#"{"x""#, ":1}{", r#""y":2}"#], 1),
+        (&[r#"{"x":1}"#, r#"{"#, "}"], 1),
+    ] {
+        let chunks: Vec<String> = pieces.iter().map(|piece| call(piece)).collect();
+        let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+        let words = deltas(&chunks, "\"stop\"");
+        let added: String = words.iter().filter_map(|word| word.strip_prefix("add 0.0 ")).collect();
+        assert_eq!(added.trim_end(), r#"{"x":1}"#, "{pieces:?}");
+        assert_eq!(words.iter().filter(|word| *word == "surplus").count(), surplus_count, "{pieces:?}");
+    }
+}
+
+#[test]
 fn a_call_without_an_id_is_given_one_and_one_without_a_name_is_an_error() {
     let call = r#"{"tool_calls":[{"index":0,"id":"","function":{"name":"f","arguments":"{}"}}]}"#;
     let words = deltas(&[call], "\"tool_calls\"");
