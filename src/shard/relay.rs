@@ -5,13 +5,16 @@ mod ending;
 
 use std::io::IoSlice;
 
+mod head;
+
+use head::write_head;
+
 use super::Shard;
 use super::answer;
 use super::attempt::Answered;
 use super::billed;
 use super::call::Call;
 use super::client::Client;
-use super::headers::{self, pass_header};
 use super::inward::Inward;
 use super::once::{Turn, fill, is_event_stream};
 use super::owners::Owner;
@@ -19,9 +22,9 @@ use super::recall::{self, Keeping};
 use super::tally::Tally;
 use super::watch::{self, Watch};
 use super::work::Work;
-use crate::base::Refusal;
 use crate::base::fault::FaultKind;
 use crate::base::limits::{BUFFER_BYTES, COPIED_BYTES_MAX};
+use crate::base::{Refusal, Span};
 use crate::config::Server;
 use crate::dialect::endpoint::Grammar;
 use crate::dialect::errors;
@@ -30,7 +33,6 @@ use crate::dialect::translate::{self, Translation};
 use crate::ledger::usage::Usage;
 use crate::wire::chunked::{chunk_tail, write_chunk_head};
 use crate::wire::head::{Known, Version};
-use crate::wire::request::Method;
 use crate::wire::response::ResponseBody;
 use crate::wire::write::HeadWriter;
 
@@ -173,68 +175,6 @@ fn begin<'c>(
     }
 }
 
-/// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
-fn write_head(work: &Work, call: &Call, answered: &Answered, rate_lines: &[u8], passing: &mut Passing<'_>) {
-    let (outward, out) = (passing.outward, &mut passing.out);
-    let is_translated = matches!(passing.watch, Watch::Translated(_) | Watch::Whole(_));
-    let (response, request) = (&work.response, &work.request);
-    let head = &answered.buffer.filled()[..answered.head_len];
-    let mut writer = HeadWriter::response(out, response.status);
-    let has_tried = answered.attempts > 1 && response.status >= 400;
-    // The provider's limits are not the caller's where the caller has its own.
-    let has_rates = !rate_lines.is_empty();
-    let is_replaced = |name: &[u8]| has_rates && headers::is_of_rates(name);
-    let is_ours = |known: Known| match known {
-        Known::XShouldRetry => has_tried,
-        Known::ContentType => is_translated,
-        _ => false,
-    };
-    for field in &response.headers.fields {
-        // The length that an answer to HEAD, or one of "not modified", would have had.
-        let is_told_length =
-            field.known == Known::ContentLength && outward == Outward::None && response.status != 204;
-        if is_told_length {
-            writer.checked_header(field.name.of(head), field.value.of(head));
-        } else if !is_ours(field.known) && !is_replaced(field.name.of(head)) {
-            pass_header(&mut writer, work, head, field);
-        }
-    }
-    answer::write_id(&mut writer, is_translated.then_some(work.grammar), work.request_id.as_bytes(), b"");
-    if has_tried {
-        writer.checked_header(b"x-should-retry", b"false");
-    }
-    writer.ready_lines(rate_lines);
-    if is_translated {
-        let is_json =
-            outward == Outward::LengthAtEnd || call.translation.as_ref().is_some_and(|t| t.as_array);
-        writer.checked_header(
-            b"content-type",
-            if is_json { b"application/json" } else { b"text/event-stream" },
-        );
-    }
-    for (name, fields) in [("x-ringway-edited", &call.edited), ("x-ringway-dropped", &call.dropped)] {
-        if !fields.is_empty() {
-            writer.checked_header(name.as_bytes(), fields.join(", ").as_bytes());
-        }
-    }
-    match (outward, response.body) {
-        (Outward::Length, ResponseBody::Length(length)) => writer.number(b"content-length", length),
-        (Outward::Chunked, _) => writer.checked_header(b"transfer-encoding", b"chunked"),
-        (Outward::None, _)
-            if request.method != Method::Head
-                && !matches!(response.status, 204 | 304)
-                && response.headers.find(Known::ContentLength).is_none() =>
-        {
-            writer.number(b"content-length", 0);
-        }
-        _ => {}
-    }
-    writer.connection(request.version, request.keep_alive && outward != Outward::UntilClose);
-    if outward != Outward::LengthAtEnd {
-        writer.finish();
-    }
-}
-
 impl Passing<'_> {
     /// Passes pieces on until the body ends. The head in `out` leaves with the first of them.
     async fn pass(
@@ -369,10 +309,23 @@ impl Passing<'_> {
             // Whoever has the last byte can count on the record.
             self.write_down(shard, tally, status, client.bytes_out + leaving as u64);
         }
-        let out = &mut self.out;
         if leaving == 0 {
             return Ok(());
         }
+        self.leave(client, server, input, &work.spans, (data_len, tail)).await
+    }
+
+    /// Lets the head, the data and what ends its chunk leave.
+    async fn leave(
+        &mut self,
+        client: &mut Client,
+        server: &Server,
+        input: &[u8],
+        spans: &[Span],
+        (data_len, tail): (usize, &[u8]),
+    ) -> Result<(), FaultKind> {
+        let is_staged = self.watch.is_staged();
+        let out = &mut self.out;
         if data_len <= COPIED_BYTES_MAX {
             // One copy and one plain send cost less than many pieces.
             if is_staged {

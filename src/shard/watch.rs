@@ -258,12 +258,7 @@ impl Watch {
         let data = || turn.spans.iter().map(|span| span.of(turn.input));
         match self {
             Watch::Nothing => {}
-            Watch::Content(lines) => {
-                data().for_each(|data| lines.take(data));
-                if turn.is_end {
-                    lines.finish();
-                }
-            }
+            Watch::Content(lines) => lines.take_all(data(), turn.is_end),
             Watch::Tail(tail) => data().for_each(|data| tail.take(data)),
             Watch::Kept(kept) => kept.take(turn, members, usage),
             Watch::Json(grammar, capture, bill, tokens) => {

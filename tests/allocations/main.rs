@@ -2,7 +2,6 @@
 //! has to say once more at the end is kept, and grows by doubling.
 
 mod counter;
-mod relay;
 mod streams;
 
 use counter::{Count, Counting, count};
@@ -31,28 +30,6 @@ fn no_event_of_a_translated_stream_costs_an_allocation() {
                 let most = if is_kept(client, stream.said) { DOUBLINGS_MAX } else { 0 };
                 assert!(steady.resized <= most, "{what}");
             }
-        }
-    }
-}
-
-/// The relay of the gateway, whose buffers are lent and given back: what it costs beside the translation is nothing too.
-#[test]
-fn no_event_costs_an_allocation_on_its_way_through_the_gateway() {
-    for stream in [Said::Text, Said::Arguments].map(streams::messages).into_iter().chain([
-        streams::gemini(Said::Text),
-        streams::chat(Said::Text),
-        streams::chat(Said::Arguments),
-    ]) {
-        for client in CLIENTS {
-            // Gemini's calls leave whole: nothing would come back for a piece.
-            if client == Grammar::Gemini && stream.said == Said::Arguments && client != stream.provider {
-                continue;
-            }
-            let steady = relay::run(client, &stream, EVENTS as u64);
-            let what = format!("{client:?} client, {stream}: {steady:?}");
-            let is_kept = client != stream.provider && is_kept(client, stream.said);
-            assert_eq!(steady.fresh, 0, "{what}");
-            assert!(steady.resized <= if is_kept { DOUBLINGS_MAX } else { 0 }, "{what}");
         }
     }
 }

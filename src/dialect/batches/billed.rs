@@ -80,6 +80,14 @@ impl Lines {
         Lines { unfinished, line_bytes_max, is_too_long: false, members, found }
     }
 
+    /// Looks at the next pieces; with the last of them the content is over.
+    pub fn take_all<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, is_end: bool) {
+        pieces.for_each(|piece| self.take(piece));
+        if is_end {
+            self.finish();
+        }
+    }
+
     /// Looks at the next bytes.
     pub fn take(&mut self, mut data: &[u8]) {
         while let Some(end) = memchr::memchr(b'\n', data) {
