@@ -201,6 +201,8 @@ pub const CHANGES_SEEN_MAX: usize = 10_000;
 pub const COUNTERS_SAVE_MS: u64 = 1_000;
 /// How often budgets are held against what the store knows was spent.
 pub const SPEND_COUNT_MS: u64 = 60_000;
+/// Workflows that are in force by the admin API: those of one place are looked through one by one.
+pub const WORKFLOWS_COUNT_MAX: usize = 1_000;
 /// A request to the admin API.
 pub const ADMIN_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Requests to the admin API that are worked on at a time.

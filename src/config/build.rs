@@ -107,8 +107,8 @@ fn without_effect(identity: &Identity, prices: &PriceSettings) -> impl Iterator<
     let has_instead = identity.allowances.iter().any(|allowance| allowance.instead.is_some());
     let told = [
         (
-            !identity.workflows.is_empty(),
-            "workflows are read and not acted on: every feature is on for everybody",
+            identity.workflows.iter().any(|workflow| !workflow.guardrails.is_empty()),
+            "guardrails of workflows are read and not acted on: there are none",
         ),
         (has_instead, "`instead` of a budget is read and not acted on: a budget that is used up refuses"),
         (

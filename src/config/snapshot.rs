@@ -92,7 +92,7 @@ pub struct Identity {
     pub aliases: Vec<Alias>,
     /// The list of models shows aliases and nothing else.
     pub lists_only_aliases: bool,
-    pub workflows: Vec<Workflow>,
+    pub workflows: Vec<Arc<Workflow>>,
     pub tagging: Vec<Tagging>,
 }
 

@@ -38,6 +38,10 @@ pub struct Begun<'a> {
     pub client_ip: &'a str,
     pub user_agent: &'a str,
     pub is_stream: bool,
+    /// Its workflow leaves it out of the rows of usage.
+    pub skips_usage: bool,
+    /// The same for the audit log.
+    pub skips_audit: bool,
 }
 
 /// How the caller showed who it is.
@@ -163,7 +167,8 @@ pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
     out.extend_from_slice(&id.0.to_le_bytes());
     put_number(out, begun.at_ms);
     out.push(begun.auth as u8);
-    out.push(u8::from(begun.is_stream));
+    let flags = [begun.is_stream, begun.skips_usage, begun.skips_audit];
+    out.push(flags.into_iter().enumerate().fold(0, |bits, (at, is_set)| bits | u8::from(is_set) << at));
     for (text, bytes_max) in [
         (begun.request_id, RECORD_NAME_BYTES_MAX),
         (begun.key_id, RECORD_NAME_BYTES_MAX),
@@ -191,10 +196,14 @@ fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
         2 => Auth::ApiKey,
         _ => return None,
     };
+    // Versions before this one knew the first of them.
+    let flags = take.byte()?;
     Some(Begun {
         at_ms,
         auth,
-        is_stream: take.byte()? != 0,
+        is_stream: flags & 1 != 0,
+        skips_usage: flags & 2 != 0,
+        skips_audit: flags & 4 != 0,
         request_id: take.text()?,
         key_id: take.text()?,
         user_path: take.text()?,
@@ -462,6 +471,8 @@ mod tests {
         Ended {
             duration_us: 2_000_000,
             first_byte_us: Some(0),
+            skips_usage: false,
+            skips_audit: true,
             first_token_us: None,
             status: 200,
             outcome: Outcome::ClientGone,
@@ -533,6 +544,12 @@ mod tests {
             client_ip: &long,
             user_agent: &long,
             ..begun()
+        for flags in 0..8 {
+            let is = |bit: u8| flags & bit != 0;
+            let begun = Begun { is_stream: is(1), skips_usage: is(2), skips_audit: is(4), ..begun() };
+            let record = Record::Begun(ID, Box::new(begun));
+            assert_eq!(read(&bytes_of(&record)), Some(record));
+        }
         };
         let attempt = Attempt { provider: &long, model: &long, fault: &long, ..ended().attempts[0] };
         let attempts = vec![attempt; ATTEMPTS_RECORDED_MAX + 5];

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use crate::config::Snapshot;
-use crate::identity::{Alias, Allowance, Gate, Measure, ModelRule, UserPath};
+use crate::identity::{Alias, Allowance, Features, Gate, Measure, ModelRule, UserPath, Workflow};
 use crate::ledger::price::{Override, Prices};
 use crate::policy::access::Access;
 use crate::policy::alias::Aliases;
 use crate::policy::book::Book;
 use crate::policy::key::Pepper;
 use crate::policy::keyring::Keyring;
+use crate::policy::workflow::Workflows;
 
 /// What the shards decide by. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +24,7 @@ pub struct Managed {
     pub book: Arc<Book>,
     pub access: Arc<Access>,
     pub aliases: Arc<Aliases>,
+    pub workflows: Arc<Workflows>,
     pub prices: Prices,
 }
 
@@ -34,6 +36,8 @@ pub struct Stored {
     pub model_lists: Vec<(UserPath, Vec<ModelRule>)>,
     pub gates: Vec<Gate>,
     pub aliases: Vec<Alias>,
+    /// Those that are active.
+    pub workflows: Vec<Arc<Workflow>>,
     pub prices: Vec<Override>,
 }
 
@@ -59,6 +63,9 @@ impl Managed {
         let of_settings = identity.gates.iter().filter(|gate| !named.contains(&&gate.rule));
         let gates = of_settings.chain(&stored.gates).cloned();
         let aliases = identity.aliases.iter().chain(&stored.aliases).cloned();
+        let of_settings = identity.workflows.iter().cloned();
+        let workflows =
+            Workflows::new(of_settings.chain(stored.workflows.iter().cloned()), switches(snapshot));
         let own = &snapshot.prices.prices;
         let overrides = stored.prices.iter().chain(own.overrides()).cloned().collect();
         Managed {
@@ -72,6 +79,7 @@ impl Managed {
             )),
             access: Arc::new(Access::new(lists, gates, identity.models_enabled)),
             aliases: Arc::new(Aliases::new(aliases, identity.lists_only_aliases)),
+            workflows: Arc::new(workflows),
             prices: own.clone().with_overrides(overrides),
         }
     }
@@ -81,4 +89,11 @@ impl Managed {
     pub fn with_keys(&self, keyring: Keyring) -> Managed {
         Managed { version: self.version + 1, keyring, ..self.clone() }
     }
+}
+
+/// What the settings switch off for everybody.
+fn switches(snapshot: &Snapshot) -> Features {
+    let usage = snapshot.journal.enabled;
+    let audit = usage && snapshot.audit.enabled;
+    Features { usage, audit, budget: snapshot.identity.budgets_enabled, ..Features::ALL }
 }

@@ -21,7 +21,7 @@ use crate::ledger::price::{Named, Price};
 use crate::ledger::record::{self, Begun, Ended, RecordId};
 use crate::ledger::usage::{Mode, Usage};
 use crate::policy::access::Asked;
-use crate::policy::hold::{Ask, Hold, Used};
+use crate::policy::hold::{Ask, Budgets, Hold, Used};
 use crate::policy::reserve::{Size, Strictness, Tokens};
 use crate::provider::Provider;
 use crate::wire::json::{self, Kind, Node};
@@ -66,8 +66,19 @@ pub fn open(
     let (provider, model) = (&*target.upstream.provider, target.model.as_str());
     let alias = call.requested.as_deref();
     let asked = Asked { provider: &provider.name, model, alias };
-    caller.may_use(&shard.managed.borrow().access, asked)?;
-    tally.entry.reserve(shard, caller, provider, model, || size(client, work, body))?;
+    let managed = shard.managed.borrow();
+    caller.may_use(&managed.access, asked)?;
+    // What all shards share is borrowed and not counted.
+    let workflows = &managed.workflows;
+    let found = || workflows.find(&caller.path(), &provider.name, model);
+    let workflow = workflows.only().unwrap_or_else(found);
+    let features = workflows.features(workflow);
+    let budgets = if features.budget { Budgets::Hold } else { Budgets::Count };
+    tally.entry.reserve(shard, caller, provider, model, budgets, || size(client, work, body))?;
+    if !features.usage && !features.audit {
+        // Nothing would come of its record.
+        return Ok(());
+    }
     let head = &client.input.filled()[..head_len];
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let user_agent = work.request.headers.get(head, "user-agent").unwrap_or_default();
@@ -86,10 +97,12 @@ pub fn open(
         requested_model: alias.or(qualified.as_deref()).unwrap_or(model),
         provider: &provider.name,
         model,
-        workflow: "",
+        workflow: &workflow.id,
         client_ip: &client.address,
         user_agent: text(user_agent.of(head)),
         is_stream: call.wants_stream,
+        skips_usage: !features.usage,
+        skips_audit: !features.audit,
     };
     tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)
 }
@@ -123,6 +136,7 @@ impl Entry {
         caller: &Caller,
         provider: &Provider,
         model: &str,
+        budgets: Budgets,
         size: impl FnOnce() -> Size,
     ) -> Result<(), Refusal> {
         self.size = size();
@@ -140,7 +154,8 @@ impl Entry {
         }
         let tokens = shard.observed.borrow().reserve(model, self.size, Strictness::Bound);
         let cost = self.price.as_ref().and_then(|price| worst_cost(price, tokens));
-        let ask = Ask { requests: 1, tokens: tokens.input.saturating_add(tokens.output), cost };
+        let tokens = tokens.input.saturating_add(tokens.output);
+        let ask = Ask { requests: 1, tokens, cost, budgets };
         let now_ms = shard.wall_ms();
         let admitted = applicable.admit(now_ms, ask);
         applicable.rates(now_ms).write_lines(&mut self.rate_lines);

@@ -38,3 +38,4 @@ mod tls;
 mod tokens;
 mod upstream_tls;
 mod upstreams;
+mod workflows;

@@ -39,6 +39,7 @@ mod runtime;
 mod usage;
 mod view;
 mod who;
+mod workflows;
 
 use routes::{ROUTES, Route};
 pub use who::is_open;

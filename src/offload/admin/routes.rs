@@ -7,7 +7,7 @@ use std::rc::Rc;
 use axum::routing::MethodFilter;
 
 use super::fields::Asked;
-use super::{Desk, Reply, access, audit, grants, keys, names, openapi, prices, runtime, usage};
+use super::{Desk, Reply, access, audit, grants, keys, names, openapi, prices, runtime, usage, workflows};
 use crate::base::Refusal;
 
 /// What one method of one path does.
@@ -119,6 +119,10 @@ pub static ROUTES: &[Route] = routes! {
     POST "/model-pricing-overrides" Write prices::put, "Sets the whole price of a model, or puts another in its place.", ["selector*", "pricing*"];
     PUT "/model-pricing-overrides" Write prices::put, "The same.", ["selector*", "pricing*"];
     DELETE "/model-pricing-overrides" Write prices::delete, "Takes a price away.", ["selector*"];
+    GET "/workflows" Read workflows::list, "Workflows in force; with `inactive` every version that is stored.", ["inactive"];
+    POST "/workflows" Write workflows::create, "Makes a version of the workflow of a scope, and puts it in force.", ["name*", "description", "scope_provider_name", "scope_model", "scope_user_path", "workflow_payload*"];
+    GET "/workflows/{id}" Read workflows::get, "One version.", [];
+    POST "/workflows/{id}/deactivate" Write workflows::deactivate, "Takes the workflow of a scope away.", [];
     GET "/usage/summary" Read usage::summary, "What was used in a time, altogether.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
     GET "/usage/daily" Read usage::daily, "The same by days of UTC.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
     GET "/usage/models" Read usage::models, "The same by models.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];

@@ -29,6 +29,7 @@ pub mod load;
 pub mod pepper;
 pub mod rows;
 mod spend;
+pub mod workflows;
 
 pub use changes::{Actor, ActorKind, Change, Part};
 pub use counters::read as read_counters;

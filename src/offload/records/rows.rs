@@ -19,7 +19,12 @@ impl Rows {
         let id = uuid(id);
         let nothing = Begun::default();
         let begun = begun.unwrap_or(&nothing);
-        self.usage.push(usage_row(&id, begun, ended));
+        if !begun.skips_usage {
+            self.usage.push(usage_row(&id, begun, ended));
+        }
+        if begun.skips_audit {
+            return;
+        }
         self.audit.push(audit_row(&id, begun, ended));
         for (at, attempt) in ended.attempts.iter().enumerate() {
             self.attempts.push(attempt_row(&id, at, begun, attempt));

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::hold::{Ask, Hold, Used};
+use super::super::hold::{Ask, Budgets, Hold, Used};
 use super::super::key::{KeyFields, KeyId, Proof};
 use super::super::rejected::Rejected;
 use super::*;
@@ -28,7 +28,7 @@ fn dollars(text: &str) -> u128 {
 }
 
 fn ask(tokens: u64, cost: &str) -> Ask {
-    Ask { requests: 1, tokens, cost: Pico::from_dollars(cost) }
+    Ask { requests: 1, tokens, cost: Pico::from_dollars(cost), budgets: Budgets::Hold }
 }
 
 fn used(tokens: u64, cost: &str) -> Used {
@@ -128,7 +128,7 @@ fn what_nobody_stated_counts_as_it_was_reserved_and_what_has_no_price_not_at_all
     let _ = admit(&book, "/", NOW_MS, ask(60, "0.75")).unwrap().settle(Used::default());
     assert_eq!(used_of(&book, "path:/:tokens:60s", NOW_MS), (60, 60));
     assert_eq!(used_of(&book, "path:/:cost:daily", NOW_MS), (dollars("0.75"), dollars("0.75")));
-    let unpriced = Ask { requests: 1, tokens: 10, cost: None };
+    let unpriced = Ask { cost: None, ..ask(10, "0") };
     admit(&book, "/", NOW_MS, unpriced).unwrap().settle(Used { tokens: Some(10), cost: None });
     assert_eq!(used_of(&book, "path:/:cost:daily", NOW_MS).1, dollars("0.75"));
     admit(&book, "/", NOW_MS, ask(10, "0.1")).unwrap().settle(used(10, "-5"));
