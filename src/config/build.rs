@@ -104,13 +104,11 @@ struct FileSettings {
 
 /// What can be set and is not acted on by this version: saying nothing would be a lie.
 fn without_effect(identity: &Identity, prices: &PriceSettings) -> impl Iterator<Item = &'static str> {
-    let has_instead = identity.allowances.iter().any(|allowance| allowance.instead.is_some());
     let told = [
         (
             identity.workflows.iter().any(|workflow| !workflow.guardrails.is_empty()),
             "guardrails of workflows are read and not acted on: there are none",
         ),
-        (has_instead, "`instead` of a budget is read and not acted on: a budget that is used up refuses"),
         (
             prices.url.is_some(),
             "prices.url is read and not fetched: name a list on this machine with prices.file",

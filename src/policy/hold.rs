@@ -32,6 +32,8 @@ pub enum Budgets {
     Hold,
     /// All of them take it, and count what it costs.
     Count,
+    /// Those that name a model to be asked instead do so: this is it. The others hold.
+    Instead,
 }
 
 /// What it took. `None` where nobody stated it: what was reserved stands for it then. An exchange that reached no
@@ -83,13 +85,18 @@ impl Applicable {
     }
 
     /// Of all accounts that cannot take it the one for which the wait is longest: only behind it can the answer change.
+    /// Another model helps where each of them names one.
     fn rejected(&self, now_ms: u64, ask: Ask, first: &Arc<Account>) -> Rejected {
         let is_full = |account: &&Arc<Account>| {
             ask.strength(account) == Strength::Hard && !account.fits(now_ms, ask.of(account))
         };
-        let full = self.accounts.iter().filter(is_full);
-        let made = full.chain([first]).map(|account| Rejected::new(account, ask.of(account), now_ms));
-        made.max_by_key(Rejected::wait_rank).unwrap_or_else(|| Rejected::new(first, ask.of(first), now_ms))
+        let full = || self.accounts.iter().filter(is_full).chain([first]);
+        let can_turn = full().all(|account| account.allowance.instead.is_some());
+        let made = full().map(|account| Rejected::new(account, ask.of(account), now_ms));
+        let longest = made.max_by_key(Rejected::wait_rank);
+        let mut rejected = longest.unwrap_or_else(|| Rejected::new(first, ask.of(first), now_ms));
+        rejected.can_turn = can_turn;
+        rejected
     }
 
     /// What the client is told of its limits: of each kind the one with the least left.
@@ -111,6 +118,7 @@ impl Ask {
     fn strength(&self, account: &Account) -> Strength {
         match (account.allowance.measure, self.budgets) {
             (Measure::Cost(_), Budgets::Count) => Strength::Soft,
+            (Measure::Cost(_), Budgets::Instead) if account.allowance.instead.is_some() => Strength::Soft,
             _ => account.allowance.strength,
         }
     }

@@ -5,6 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Shard;
 use super::active::Active;
@@ -49,6 +50,19 @@ pub struct Priced {
     version: Cell<u64>,
 }
 
+/// Why an entry was not opened.
+pub struct Unopened {
+    pub refusal: Box<Refusal>,
+    /// The model that the budgets in the way name to be asked instead.
+    pub instead: Option<Arc<str>>,
+}
+
+impl From<Refusal> for Unopened {
+    fn from(refusal: Refusal) -> Unopened {
+        Unopened { refusal: Box::new(refusal), instead: None }
+    }
+}
+
 /// Opens the entry of an exchange whose target is known: may the caller use the model, is there room in its accounts and in
 /// the journal?
 #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
@@ -61,10 +75,12 @@ pub fn open(
     call: &Call,
     head_len: usize,
     body: &Body,
-) -> Result<(), Refusal> {
+) -> Result<(), Unopened> {
     let (caller, target) = (&work.caller, &call.target);
     let (provider, model) = (&*target.upstream.provider, target.model.as_str());
-    let alias = call.requested.as_deref();
+    let asked_for = call.requested.as_deref();
+    // A rule for what was asked for says nothing of what takes its place.
+    let alias = asked_for.filter(|_| !call.is_instead);
     let asked = Asked { provider: &provider.name, model, alias };
     let managed = shard.managed.borrow();
     caller.may_use(&managed.access, asked)?;
@@ -73,7 +89,11 @@ pub fn open(
     let found = || workflows.find(&caller.path(), &provider.name, model);
     let workflow = workflows.only().unwrap_or_else(found);
     let features = workflows.features(workflow);
-    let budgets = if features.budget { Budgets::Hold } else { Budgets::Count };
+    let budgets = match (features.budget, call.is_instead) {
+        (false, _) => Budgets::Count,
+        (true, true) => Budgets::Instead,
+        (true, false) => Budgets::Hold,
+    };
     tally.entry.reserve(shard, caller, provider, model, budgets, || size(client, work, body))?;
     if !features.usage && !features.audit {
         // Nothing would come of its record.
@@ -94,7 +114,7 @@ pub fn open(
         method: work.request.method.as_str(),
         path: text(work.request.path.of(head)),
         endpoint: call.endpoint.name(),
-        requested_model: alias.or(qualified.as_deref()).unwrap_or(model),
+        requested_model: asked_for.or(qualified.as_deref()).unwrap_or(model),
         provider: &provider.name,
         model,
         workflow: &workflow.id,
@@ -104,7 +124,7 @@ pub fn open(
         skips_usage: !features.usage,
         skips_audit: !features.audit,
     };
-    tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)
+    Ok(tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)?)
 }
 
 /// What the body says of its own size.
@@ -138,7 +158,7 @@ impl Entry {
         model: &str,
         budgets: Budgets,
         size: impl FnOnce() -> Size,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Unopened> {
         self.size = size();
         self.price = price_of(shard, provider, model);
         let managed = shard.managed.borrow();
@@ -163,7 +183,8 @@ impl Entry {
             Ok(hold) => self.hold = Some(hold),
             Err(rejected) => {
                 let header_lines = std::mem::take(&mut self.rate_lines);
-                return Err(Refusal { header_lines, ..rejected.refusal() });
+                let refusal = Box::new(Refusal { header_lines, ..rejected.refusal() });
+                return Err(Unopened { refusal, instead: rejected.instead() });
             }
         }
         Ok(())

@@ -24,6 +24,7 @@ mod headers;
 mod hold;
 mod inline;
 mod inside;
+mod instead;
 mod inward;
 mod models;
 mod naming;

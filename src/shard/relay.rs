@@ -184,6 +184,11 @@ fn write_head(work: &Work, call: &Call, answered: &Answered, rate_lines: &[u8], 
         writer.checked_header(b"x-should-retry", b"false");
     }
     writer.ready_lines(rate_lines);
+    if call.is_instead {
+        let asked = format!("{}/{}", call.target.upstream.provider.name, call.target.model);
+        // A name that no header can hold is not told.
+        let _ = writer.header(b"x-ringway-instead", asked.as_bytes());
+    }
     if is_translated {
         let is_json =
             outward == Outward::LengthAtEnd || call.translation.as_ref().is_some_and(|t| t.as_array);

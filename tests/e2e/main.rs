@@ -22,6 +22,7 @@ mod fidelity;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod instead;
 mod matrix;
 mod mixup;
 mod names;

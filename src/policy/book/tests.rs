@@ -203,8 +203,26 @@ fn of_several_full_accounts_the_longest_wait_is_told() {
 fn a_budget_may_name_another_model() {
     let mut budget = at("/", Measure::Cost(Period::Day), dollars("1"));
     budget.instead = Some("cheap".into());
-    let rejected = admit(&book(&[budget]), "/", NOW_MS, ask(1, "2")).unwrap_err();
-    assert_eq!(rejected.instead(), Some("cheap"));
+    let (limit, other) =
+        (at("/", Measure::Requests(MINUTE), 1), at("/", Measure::Cost(Period::Hour), dollars("1")));
+    let instead = |allowances: &[Allowance]| {
+        let book = book(allowances);
+        let _ = admit(&book, "/", NOW_MS, ask(1, "0.5")).unwrap();
+        let name = admit(&book, "/", NOW_MS, ask(1, "2")).unwrap_err().instead().map(|name| name.to_string());
+        // The model in its place is held to all but the budgets that name one.
+        let on_it = admit(&book, "/", NOW_MS, Ask { budgets: Budgets::Instead, ..ask(1, "2") });
+        (name, on_it.map(drop).is_ok())
+    };
+    let cheap = Some("cheap".to_owned());
+    assert_eq!(instead(&[budget.clone()]), (cheap, true));
+    assert_eq!(instead(&[budget.clone(), limit]), (None, false), "a limit is reached as well");
+    assert_eq!(instead(&[budget.clone(), other]), (None, false), "another budget names none");
+    let book = book(&[budget]);
+    let on_it = admit(&book, "/", NOW_MS, Ask { budgets: Budgets::Instead, ..ask(1, "2") }).unwrap();
+    let _ = on_it.settle(used(1, "2"));
+    assert_eq!(used_of(&book, "path:/:cost:daily", NOW_MS).1, dollars("2"), "what it costs is counted");
+    let counted = Ask { budgets: Budgets::Count, ..ask(1, "2") };
+    assert!(admit(&book, "/", NOW_MS, counted).is_ok(), "and no budget refuses what is only counted");
 }
 
 #[test]
