@@ -18,6 +18,7 @@ use super::yaml::{self, Node, Value};
 use super::{Sources, compile, identity, plan, provider_file, storage};
 use crate::base::Secret;
 use crate::base::limits::HELD_BYTES_LIMIT;
+use crate::ledger::headers::Dress;
 use crate::provider::Provider;
 
 /// Builds the snapshot, or says everything that is wrong.
@@ -74,6 +75,12 @@ pub fn of_file(
         },
         prices,
         ask_usage_in_streams: values.bool("usage.ask_in_streams"),
+        settings: values.lines(SETTINGS),
+        usage_headers: match values.text("usage.headers") {
+            Some("off") => None,
+            Some("litellm") => Some(Dress::AlsoLiteLlm),
+            _ => Some(Dress::Own),
+        },
         drops_unsupported: values.text("translation.on_unsupported") == Some("drop"),
         responses_bytes_max: usize::try_from(values.number("responses.memory_max").unwrap_or_default())
             .unwrap_or(usize::MAX),

@@ -120,6 +120,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "metrics.path" Kind::Text, "/metrics", ["METRICS_ENDPOINT"], "Where they are.";
     "metrics.require_key" Kind::Bool, "false", [], "Whether they need a key like the API.";
     "usage.ask_in_streams" Kind::Bool, "true", ["ENFORCE_RETURNING_USAGE_DATA"], "Asks providers to state usage at the end of streams, and hides that event from clients that did not ask.";
+    "usage.headers" Kind::Choice(&["off", "own", "litellm"]), "own", [], "Headers that tell usage and cost on answers that are no streams: `x-ringway-usage-…` and `x-ringway-cost`, LiteLLM's `x-litellm-response-cost` beside them, or none.";
     "translation.on_unsupported" Kind::Choice(&["refuse", "drop"]), "refuse", [], "What becomes of a request with a field that the provider's dialect cannot say: 400 that names it, or sent without it, with the header `x-ringway-dropped`.";
     "responses.memory_max" Kind::Bytes, "64M", [], "Memory for responses and conversations of the Responses API, and for files that batches are made of, kept for providers that have no such API; what was unused for longest goes first. 0 keeps none.";
     "data_dir" Kind::File, "", [], "The folder for what is kept on this machine. When left out it is the first of STATE_DIRECTORY, which systemd sets, or `data`.";

@@ -118,24 +118,30 @@ impl Translation {
         }
     }
 
-    /// Writes a whole answer in the client's grammar, and gives the usage that it states. `Err` is an error that the
+    /// Writes a whole answer in the client's grammar, and gives the usage that it states and the model that it names, which
+    /// is empty where it names none. `Err` is an error that the
     /// provider answered with a good status.
-    pub fn answer(&self, body: &[u8], out: &mut Vec<u8>) -> Result<Usage, Box<ProviderError>> {
+    pub fn answer(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(Usage, String), Box<ProviderError>> {
         let mut members = Vec::new();
         let Ok(node) = Node::document(body, &mut members) else { return Err(Box::new(no_json())) };
         if let Some(way) = &self.embeddings {
-            return way.answer(node, out);
+            let model = node.get("model").and_then(Node::text).unwrap_or_default().into_owned();
+            return way.answer(node, out).map(|usage| (usage, model));
         }
         let mut filter = Filter::new(&self.written);
         let mut voice = AnswerVoice::new(self.client, self.told.clone());
-        let (mut usage, mut error, mut has_ended) = (Usage::default(), None, false);
+        let (mut usage, mut error, mut has_ended, mut model) = (Usage::default(), None, false, String::new());
         read_answer(self.provider, node, &self.rules, &mut |event| match event {
             Event::Error(found) => error = Some(found),
             Event::End => has_ended = true,
             mut event => {
-                if let Event::Usage(stated) = &mut event {
-                    *stated = stated.by(self.rules.usage);
-                    usage.merge(*stated);
+                match &mut event {
+                    Event::Usage(stated) => {
+                        *stated = stated.by(self.rules.usage);
+                        usage.merge(*stated);
+                    }
+                    Event::Start(start) => model = start.model.decoded().into_owned(),
+                    _ => {}
                 }
                 filter.pass(event, &mut |event| voice.event(event));
             }
@@ -147,7 +153,7 @@ impl Translation {
             return Err(Box::new(no_json()));
         }
         voice.finish(out);
-        Ok(usage)
+        Ok((usage, model))
     }
 
     /// Begins a stream.

@@ -88,6 +88,8 @@ pub struct Ended<'a> {
     pub cost_caveat: &'a str,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// The model that the answer names, where that is another one than was asked of the provider; empty where not.
+    pub answered_model: &'a str,
     pub attempts: Vec<Attempt<'a>>,
     /// More attempts were made than are listed.
     pub attempts_unlisted: u64,
@@ -221,7 +223,8 @@ fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
 }
 
 pub fn write_ended(out: &mut Vec<u8>, id: RecordId, ended: &Ended<'_>) {
-    out.push(KIND_ENDED);
+    let names_model = !ended.answered_model.is_empty();
+    out.push(if names_model { KIND_ENDED_BY } else { KIND_ENDED });
     out.extend_from_slice(&id.0.to_le_bytes());
     put_number(out, ended.duration_us);
     put_optional(out, ended.first_byte_us);
@@ -248,6 +251,9 @@ pub fn write_ended(out: &mut Vec<u8>, id: RecordId, ended: &Ended<'_>) {
         put_cut(out, attempt.fault, RECORD_NAME_BYTES_MAX);
         put_number(out, attempt.duration_us);
     }
+    if names_model {
+        put_cut(out, ended.answered_model, RECORD_NAME_BYTES_MAX);
+    }
 }
 
 fn take_ended<'a>(take: &mut Take<'a>) -> Option<Ended<'a>> {
@@ -273,6 +279,7 @@ fn take_ended<'a>(take: &mut Take<'a>) -> Option<Ended<'a>> {
         cost_caveat: take.text()?,
         bytes_in: take.number()?,
         bytes_out: take.number()?,
+        answered_model: "",
         attempts: Vec::new(),
         attempts_unlisted: take.number()?,
     };
@@ -407,6 +414,12 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     let record = match kind {
         KIND_BEGUN => Record::Begun(id, Box::new(take_begun(&mut take)?)),
         KIND_ENDED => Record::Ended(id, Box::new(take_ended(&mut take)?)),
+        KIND_ENDED_BY => {
+            let ended = take_ended(&mut take)?;
+            // An empty name has the other kind.
+            let answered_model = take.text().filter(|model| !model.is_empty())?;
+            Record::Ended(id, Box::new(Ended { answered_model, ..ended }))
+        }
         _ => return None,
     };
     take.0.is_empty().then_some(record)
@@ -419,6 +432,8 @@ const MODES: [Mode; 5] = [Mode::Standard, Mode::Batch, Mode::Flex, Mode::Priorit
 const KIND_BEGUN: u8 = 1;
 const KIND_ENDED: u8 = 2;
 const KIND_LOST: u8 = 3;
+/// An end whose answer names another model, which stands behind all the rest.
+const KIND_ENDED_BY: u8 = 4;
 
 /// The longest record there can be: kinds, id and numbers of at most ten bytes each beside the texts.
 const _: () = assert!(
@@ -427,7 +442,7 @@ const _: () = assert!(
     "a record of what began fits its frame"
 );
 const _: () = assert!(
-    17 + 40 * 10 + 4 * RECORD_NAME_BYTES_MAX + ATTEMPTS_RECORDED_MAX * (3 * RECORD_NAME_BYTES_MAX + 40)
+    17 + 40 * 10 + 5 * RECORD_NAME_BYTES_MAX + ATTEMPTS_RECORDED_MAX * (3 * RECORD_NAME_BYTES_MAX + 40)
         < RECORD_BYTES_MAX,
     "a record of an end fits its frame"
 );
@@ -456,6 +471,8 @@ mod tests {
             client_ip: "127.0.0.1",
             user_agent: "curl/8",
             is_stream: true,
+            skips_usage: false,
+            skips_audit: true,
         }
     }
 
@@ -471,8 +488,6 @@ mod tests {
         Ended {
             duration_us: 2_000_000,
             first_byte_us: Some(0),
-            skips_usage: false,
-            skips_audit: true,
             first_token_us: None,
             status: 200,
             outcome: Outcome::ClientGone,
@@ -498,6 +513,7 @@ mod tests {
                 attempt(AttemptKind::Primary, 0, "connect_failed"),
                 attempt(AttemptKind::Retry, 429, ""),
             ],
+            answered_model: "",
             attempts_unlisted: 0,
         }
     }
@@ -514,15 +530,25 @@ mod tests {
 
     #[test]
     fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
-        for record in
-            [Record::Begun(ID, Box::new(begun())), Record::Ended(ID, Box::new(ended())), Record::Lost(300)]
-        {
+        let by_other = Ended { answered_model: "gpt-4o-2024-08-06", ..ended() };
+        for record in [
+            Record::Begun(ID, Box::new(begun())),
+            Record::Ended(ID, Box::new(ended())),
+            Record::Ended(ID, Box::new(by_other)),
+            Record::Lost(300),
+        ] {
             let bytes = bytes_of(&record);
             assert_eq!(read(&bytes), Some(record.clone()));
             for cut in 0..bytes.len() {
                 assert_eq!(read(&bytes[..cut]), None, "{record:?} cut at {cut}");
             }
             assert_eq!(read(&[&bytes[..], b"\0"].concat()), None, "more than the record");
+        }
+        for flags in 0..8 {
+            let is = |bit: u8| flags & bit != 0;
+            let begun = Begun { is_stream: is(1), skips_usage: is(2), skips_audit: is(4), ..begun() };
+            let record = Record::Begun(ID, Box::new(begun));
+            assert_eq!(read(&bytes_of(&record)), Some(record));
         }
     }
 
@@ -544,16 +570,18 @@ mod tests {
             client_ip: &long,
             user_agent: &long,
             ..begun()
-        for flags in 0..8 {
-            let is = |bit: u8| flags & bit != 0;
-            let begun = Begun { is_stream: is(1), skips_usage: is(2), skips_audit: is(4), ..begun() };
-            let record = Record::Begun(ID, Box::new(begun));
-            assert_eq!(read(&bytes_of(&record)), Some(record));
-        }
         };
         let attempt = Attempt { provider: &long, model: &long, fault: &long, ..ended().attempts[0] };
         let attempts = vec![attempt; ATTEMPTS_RECORDED_MAX + 5];
-        let ended = Ended { error: &long, cost_source: &long, cost_caveat: &long, attempts, ..ended() };
+        let answered_model = &*long;
+        let ended = Ended {
+            error: &long,
+            cost_source: &long,
+            cost_caveat: &long,
+            answered_model,
+            attempts,
+            ..ended()
+        };
         for record in [Record::Begun(ID, Box::new(begun)), Record::Ended(ID, Box::new(ended))] {
             let bytes = bytes_of(&record);
             assert!(bytes.len() <= RECORD_BYTES_MAX, "{}", bytes.len());

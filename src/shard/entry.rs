@@ -2,6 +2,7 @@
 //! last byte of the answer leaves, once each. An exchange that nobody ends, because it panicked, gives back what it had
 //! reserved, and its record says that its end is unknown.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use super::work::Work;
 use crate::base::{Pico, Refusal, RefusalKind};
 use crate::journal::{Full, Need};
 use crate::ledger::cost::{self, Cost, Unpriced};
+use crate::ledger::headers::{self, Dress};
 use crate::ledger::price::{Named, Price};
 use crate::ledger::record::{self, Begun, Ended, RecordId};
 use crate::ledger::usage::{Mode, Usage};
@@ -34,11 +36,17 @@ pub struct Entry {
     is_ended: bool,
     hold: Option<Hold>,
     price: Option<Rc<Price>>,
+    /// The model that the answer names, where it is another one than was asked for.
+    answered_model: Box<str>,
     size: Size,
     /// What the exchange cost, once it has ended; `None` inside where that is unknown.
     pub cost: Option<Option<Pico>>,
     /// Header lines that tell the caller its limits; empty where it has none.
     pub rate_lines: Vec<u8>,
+    /// The headers that tell usage and cost, where there are any.
+    pub dress: Option<Dress>,
+    /// What the exchange costs, where a header has told it.
+    told: Option<Result<Cost, Unpriced>>,
 }
 
 type ByModel = HashMap<Box<str>, Option<Rc<Price>>>;
@@ -82,6 +90,7 @@ pub fn open(
     // A rule for what was asked for says nothing of what takes its place.
     let alias = asked_for.filter(|_| !call.is_instead);
     let asked = Asked { provider: &provider.name, model, alias };
+    tally.entry.dress = active.snapshot().usage_headers;
     let managed = shard.managed.borrow();
     caller.may_use(&managed.access, asked)?;
     // What all shards share is borrowed and not counted.
@@ -160,7 +169,7 @@ impl Entry {
         size: impl FnOnce() -> Size,
     ) -> Result<(), Unopened> {
         self.size = size();
-        self.price = price_of(shard, provider, model);
+        self.price = price_of(shard, provider, model, None);
         let managed = shard.managed.borrow();
         // Most callers have no accounts, and nobody pays for those of others.
         if managed.book.is_empty() && caller.key.as_ref().is_none_or(|key| key.accounts().is_empty()) {
@@ -219,7 +228,7 @@ impl Entry {
         if std::mem::replace(&mut self.is_ended, true) {
             return;
         }
-        let cost = self.cost_of(&usage);
+        let cost = self.told.take().unwrap_or_else(|| self.cost_of(&usage));
         if ended.outcome != record::Outcome::Refused {
             self.cost = Some(cost.as_ref().ok().map(|cost| cost.total));
         }
@@ -248,6 +257,7 @@ impl Entry {
             output_cost: parts.and_then(|parts| sum([parts.output, parts.reasoning])),
             cost_source: cost.as_ref().map_or("", |cost| cost.source.name()),
             cost_caveat: caveat.as_deref().unwrap_or_default(),
+            answered_model: &self.answered_model,
             ..ended
         };
         let mut bytes = shard.buffers.lend();
@@ -262,6 +272,22 @@ impl Entry {
 
     fn cost_of(&self, usage: &Usage) -> Result<Cost, Unpriced> {
         cost::cost(usage, self.price.as_deref(), usage.mode.unwrap_or(Mode::Standard))
+    }
+
+    /// Another model than the one that was asked for has answered: its price counts.
+    pub fn answered_by(&mut self, shard: &Shard, provider: &Provider, asked: &str, answered: &str) {
+        if *self.answered_model != *answered {
+            self.answered_model = answered.into();
+            self.price = price_of(shard, provider, asked, Some(answered));
+        }
+    }
+
+    /// Writes the headers of an answer that is about to leave as a whole; its end is written with the same cost.
+    pub fn tell_cost(&mut self, usage: &Usage, out: &mut Vec<u8>) {
+        let Some(dress) = self.dress else { return };
+        let cost = self.cost_of(usage);
+        headers::write(usage, &cost, dress, out);
+        self.told = Some(cost);
     }
 
     pub fn body_bytes(&self) -> u64 {
@@ -285,25 +311,27 @@ fn worst_cost(price: &Price, tokens: Tokens) -> Option<Pico> {
     ways.filter_map(|way| cost::cost(&way, Some(price), Mode::Standard).ok()).map(|cost| cost.total).max()
 }
 
-/// The price of a model, looked up once for each version of what is managed.
-fn price_of(shard: &Shard, provider: &Provider, model: &str) -> Option<Rc<Price>> {
+/// The price of a model, looked up once for each version of what is managed; of the one that answered, where that is
+/// another one.
+fn price_of(shard: &Shard, provider: &Provider, asked: &str, answered: Option<&str>) -> Option<Rc<Price>> {
     let managed = shard.managed.borrow();
     let priced = &shard.prices;
     let mut by_provider = priced.by_provider.borrow_mut();
     if priced.version.replace(managed.version) != managed.version {
         by_provider.clear();
     }
-    if let Some(known) = by_provider.get(provider.name.as_str()).and_then(|models| models.get(model)) {
+    // No name holds a line's end.
+    let key = answered.map_or(Cow::Borrowed(asked), |answered| format!("{asked}\n{answered}").into());
+    if let Some(known) = by_provider.get(provider.name.as_str()).and_then(|models| models.get(&*key)) {
         return known.clone();
     }
-    let named =
-        Named { provider: &provider.name, priced_as: &provider.priced_as, asked: model, answered: None };
+    let named = Named { provider: &provider.name, priced_as: &provider.priced_as, asked, answered };
     let price = managed.prices.find(named, shard.wall_ms() / 1000).map(Rc::new);
     let models = by_provider.entry(provider.name.as_str().into()).or_default();
     if models.len() >= PRICES_KEPT_MAX {
         models.clear();
     }
-    models.insert(model.into(), price.clone());
+    models.insert(key.into(), price.clone());
     price
 }
 

@@ -8,7 +8,6 @@ use super::answer;
 use super::attempt::Answered;
 use super::call::Call;
 use super::client::Client;
-use super::headers::{self, pass_header};
 use super::inward::Inward;
 use super::once::{Turn, fill, is_event_stream};
 use super::recall::{self, Keeping};
@@ -27,9 +26,10 @@ use crate::ledger::record::Outcome;
 use crate::ledger::usage::Usage;
 use crate::wire::chunked::{chunk_tail, write_chunk_head};
 use crate::wire::head::{Known, Version};
-use crate::wire::request::Method;
 use crate::wire::response::ResponseBody;
 use crate::wire::write::HeadWriter;
+
+mod head;
 
 /// How the passing on ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +66,12 @@ pub async fn relay(
     tally.answered(work.response.status);
     let mut passing = begin(shard, server, work, call, &answered);
     passing.out = shard.buffers.lend();
-    write_head(work, call, &answered, &tally.entry.rate_lines, &mut passing);
+    passing.tells_cost &= tally.entry.dress.is_some();
+    head::write(work, call, &answered, &tally.entry, &mut passing);
 
     answered.buffer.consume(answered.head_len);
     let result = passing.pass(shard, server, client, work, tally, &mut answered).await;
-    passing.tell_usage(tally, work.response.status);
+    passing.tell_usage(shard, tally, work.response.status);
     if passing.watch.has_error() {
         tally.cut();
     }
@@ -112,6 +113,8 @@ struct Passing<'c> {
     /// The answer is kept when it is complete.
     keeping: Option<(&'c Shard, &'c Keeping)>,
     is_stream: bool,
+    /// The end of the head waits for the first piece: where that is all of the answer, it says what it cost.
+    tells_cost: bool,
     usage: Usage,
     /// What leaves next: the head, framing and data. Lent while something is in it.
     out: Vec<u8>,
@@ -150,73 +153,19 @@ fn begin<'c>(
     let keeping = call.recalled.as_ref().and_then(|recalled| Some((shard, recalled.keeping.as_ref()?)));
     let (usage, out, stage) = (Usage::default(), Vec::new(), Vec::new());
     let has_begun = false;
-    Passing { inward, outward, watch, translation, keeping, is_stream, usage, out, stage, has_begun }
-}
-
-/// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
-fn write_head(work: &Work, call: &Call, answered: &Answered, rate_lines: &[u8], passing: &mut Passing<'_>) {
-    let (outward, out) = (passing.outward, &mut passing.out);
-    let is_translated = matches!(passing.watch, Watch::Translated(_) | Watch::Whole(_));
-    let (response, request) = (&work.response, &work.request);
-    let head = &answered.buffer.filled()[..answered.head_len];
-    let mut writer = HeadWriter::response(out, response.status);
-    let has_tried = answered.attempts > 1 && response.status >= 400;
-    // The provider's limits are not the caller's where the caller has its own.
-    let has_rates = !rate_lines.is_empty();
-    let is_replaced = |name: &[u8]| has_rates && headers::is_of_rates(name);
-    let is_ours = |known: Known| match known {
-        Known::XShouldRetry => has_tried,
-        Known::ContentType => is_translated,
-        _ => false,
-    };
-    for field in &response.headers.fields {
-        // The length that an answer to HEAD, or one of "not modified", would have had.
-        let is_told_length =
-            field.known == Known::ContentLength && outward == Outward::None && response.status != 204;
-        if is_told_length {
-            writer.checked_header(field.name.of(head), field.value.of(head));
-        } else if !is_ours(field.known) && !is_replaced(field.name.of(head)) {
-            pass_header(&mut writer, work, head, field);
-        }
-    }
-    answer::write_id(&mut writer, is_translated.then_some(work.grammar), work.request_id.as_bytes(), b"");
-    if has_tried {
-        writer.checked_header(b"x-should-retry", b"false");
-    }
-    writer.ready_lines(rate_lines);
-    if call.is_instead {
-        let asked = format!("{}/{}", call.target.upstream.provider.name, call.target.model);
-        // A name that no header can hold is not told.
-        let _ = writer.header(b"x-ringway-instead", asked.as_bytes());
-    }
-    if is_translated {
-        let is_json =
-            outward == Outward::LengthAtEnd || call.translation.as_ref().is_some_and(|t| t.as_array);
-        writer.checked_header(
-            b"content-type",
-            if is_json { b"application/json" } else { b"text/event-stream" },
-        );
-    }
-    for (name, fields) in [("x-ringway-edited", &call.edited), ("x-ringway-dropped", &call.dropped)] {
-        if !fields.is_empty() {
-            writer.checked_header(name.as_bytes(), fields.join(", ").as_bytes());
-        }
-    }
-    match (outward, response.body) {
-        (Outward::Length, ResponseBody::Length(length)) => writer.number(b"content-length", length),
-        (Outward::Chunked, _) => writer.checked_header(b"transfer-encoding", b"chunked"),
-        (Outward::None, _)
-            if request.method != Method::Head
-                && !matches!(response.status, 204 | 304)
-                && response.headers.find(Known::ContentLength).is_none() =>
-        {
-            writer.number(b"content-length", 0);
-        }
-        _ => {}
-    }
-    writer.connection(request.version, request.keep_alive && outward != Outward::UntilClose);
-    if outward != Outward::LengthAtEnd {
-        writer.finish();
+    let tells_cost = is_success && matches!(watch, Watch::Json(..) | Watch::Whole(_));
+    Passing {
+        inward,
+        outward,
+        watch,
+        translation,
+        keeping,
+        is_stream,
+        tells_cost,
+        usage,
+        out,
+        stage,
+        has_begun,
     }
 }
 
@@ -332,9 +281,8 @@ impl Passing<'_> {
             if !is_end || self.replacement().is_some() {
                 return Ok(());
             }
-            let mut writer = HeadWriter::continuing(&mut self.out);
-            writer.number(b"content-length", self.stage.len() as u64);
-            writer.finish();
+            HeadWriter::continuing(&mut self.out).number(b"content-length", self.stage.len() as u64);
+            self.end_head(shard, tally, self.judge_end().is_ok());
         }
         let ends_well = is_end && self.judge_end().is_ok();
         let is_staged = self.watch.is_staged();
@@ -343,6 +291,9 @@ impl Passing<'_> {
             return Ok(());
         }
         self.has_begun = true;
+        if self.tells_cost {
+            self.end_head(shard, tally, ends_well);
+        }
         let out = &mut self.out;
         let is_chunked = self.outward == Outward::Chunked;
         if is_chunked && data_len > 0 {
@@ -377,6 +328,15 @@ impl Passing<'_> {
         }
         slices.push(IoSlice::new(tail));
         client.send(&mut slices, server.write_timeout_ms).await
+    }
+
+    /// Ends the head, and says in it what the answer cost where all of that is here.
+    fn end_head(&mut self, shard: &Shard, tally: &mut Tally, is_whole: bool) {
+        if std::mem::take(&mut self.tells_cost) && is_whole {
+            self.tell_usage(shard, tally, 0);
+            tally.tell_cost(&mut self.out);
+        }
+        HeadWriter::continuing(&mut self.out).finish();
     }
 
     /// Whether the head can wait for the first event: until it has left, an answer that breaks off can have a status that
@@ -465,7 +425,7 @@ impl Passing<'_> {
         if !tally.entry.is_open() {
             return;
         }
-        self.tell_usage(tally, 0);
+        self.tell_usage(shard, tally, 0);
         let (outcome, error) = match self.watch.has_error() {
             true => (Outcome::Cut, "error_in_stream"),
             false => (Outcome::Whole, ""),
@@ -473,11 +433,12 @@ impl Passing<'_> {
         tally.ends(shard, bytes_out, outcome, error);
     }
 
-    fn tell_usage(&mut self, tally: &mut Tally, status: u16) {
+    fn tell_usage(&mut self, shard: &Shard, tally: &mut Tally, status: u16) {
         self.watch.state_usage(&mut self.usage);
         let is_read = self.watch.reads_usage();
         let is_expected = is_read && (200..300).contains(&status);
         tally.usage(self.usage, is_expected);
+        tally.answered_by(shard, &self.watch.answered_model());
         tally.seen(self.watch.events_seen());
     }
 

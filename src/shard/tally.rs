@@ -230,6 +230,19 @@ impl Tally {
         self.states_usage = is_expected;
     }
 
+    /// The answer names this model as the one that made it; empty where it names none.
+    pub fn answered_by(&mut self, shard: &Shard, model: &str) {
+        if let Some(named) = self.provider.as_ref().filter(|named| !model.is_empty() && named.model != model)
+        {
+            self.entry.answered_by(shard, &named.upstream.provider, &named.model, model);
+        }
+    }
+
+    /// Writes the headers that tell usage and cost.
+    pub fn tell_cost(&mut self, out: &mut Vec<u8>) {
+        self.entry.tell_cost(&self.usage, out);
+    }
+
     /// The answer did not come to its end.
     pub fn cut(&mut self) {
         self.is_cut = true;

@@ -1,6 +1,8 @@
 //! What is done with a body on its way: nothing, looking for what it says of itself, or putting it into another dialect.
 //! Chosen once for an answer. Never lets a cut answer look whole.
 
+use std::borrow::Cow;
+
 use super::call::Call;
 use super::collection::{Collection, Reads};
 use super::naming::Naming;
@@ -33,16 +35,30 @@ pub enum Watch {
     Results(Box<Results>),
     /// Where the lines of any other stream end.
     Tail(Tail),
-    /// The usage in a JSON answer.
-    Json(Grammar, Option<Box<Capture>>, Bill),
+    /// The usage in a JSON answer, and the model that it names.
+    Json(Grammar, Option<Box<Capture>>, Bill, String),
 }
 
 /// A whole answer in another dialect.
 #[derive(Default)]
 pub struct Whole {
     body: Vec<u8>,
+    /// The model that it names.
+    model: String,
     /// The provider answered with an error, or with what is no answer.
     pub error: Option<Box<ProviderError>>,
+}
+
+impl Whole {
+    fn finish(&mut self, translation: &Translation, usage: &mut Usage, stage: &mut Vec<u8>) {
+        match translation.answer(&std::mem::take(&mut self.body), stage) {
+            Ok((stated, model)) => {
+                usage.merge(stated);
+                self.model = model;
+            }
+            Err(error) => self.error = Some(error),
+        }
+    }
 }
 
 /// A whole answer about files or batches.
@@ -115,7 +131,7 @@ impl Watch {
                 Watch::Events(Box::new(Watcher::new(grammar, call.hides_usage, server.event_bytes_max)))
             }
             (true, _) => Watch::Tail(Tail::default()),
-            (false, true) => Watch::Json(grammar, None, Bill::default()),
+            (false, true) => Watch::Json(grammar, None, Bill::default(), String::new()),
             (false, false) => Watch::Nothing,
         }
     }
@@ -171,9 +187,9 @@ impl Watch {
         match self {
             Watch::Nothing => {}
             Watch::Tail(tail) => data().for_each(|data| tail.take(data)),
-            Watch::Json(grammar, capture, bill) => {
+            Watch::Json(grammar, capture, bill, model) => {
                 data().for_each(|data| bill.take(*grammar, data, usage));
-                watch_json(*grammar, capture, usage, turn, members);
+                watch_json(*grammar, capture, (usage, model), turn, members);
             }
             Watch::Events(watcher) => {
                 for data in data() {
@@ -217,11 +233,7 @@ impl Watch {
                     return Err(FaultKind::EventTooLarge);
                 }
                 if let (true, Some(translation)) = (turn.is_end, translation) {
-                    let body = std::mem::take(&mut whole.body);
-                    match translation.answer(&body, stage) {
-                        Ok(stated) => usage.merge(stated),
-                        Err(error) => whole.error = Some(error),
-                    }
+                    whole.finish(translation, usage, stage);
                 }
             }
         }
@@ -249,7 +261,7 @@ impl Watch {
             Watch::Named(named) => named.is_json || (!is_until_close && named.reads == Reads::Objects),
             Watch::Results(results) => results.is_good(),
             // Without a length, the end of the connection may be a cut: the JSON tells.
-            Watch::Json(_, capture, _) => {
+            Watch::Json(_, capture, ..) => {
                 let is_whole = capture.as_ref().is_none_or(|capture| capture.ended_well());
                 is_whole || !is_until_close
             }
@@ -280,12 +292,27 @@ impl Watch {
         match self {
             Watch::Events(watcher) => usage.merge(watcher.usage),
             Watch::Translated(stream) => usage.merge(stream.usage),
-            Watch::Json(grammar, Some(capture), _) => {
-                if let Some((value, Kind::Object)) = capture.value(facts::usage_key(*grammar)[0]) {
+            Watch::Json(grammar, Some(capture), ..) => {
+                if let Some((value, Kind::Object)) = capture.value(facts::answer_keys(*grammar)[0]) {
                     usage.merge(facts::read_usage(*grammar, value, &mut Vec::new()));
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The model that the answer has named so far; empty where it has named none.
+    pub fn answered_model(&self) -> Cow<'_, str> {
+        match self {
+            Watch::Events(watcher) => (&*watcher.model).into(),
+            Watch::Translated(stream) => (&*stream.model).into(),
+            Watch::Whole(whole) => (&*whole.model).into(),
+            Watch::Json(grammar, Some(capture), ..) => {
+                let named = capture.value(facts::answer_keys(*grammar)[1]);
+                named.and_then(|(value, _)| Node::scanned(value).text()).unwrap_or_default()
+            }
+            Watch::Json(.., model) => (&**model).into(),
+            _ => Cow::default(),
         }
     }
 
@@ -310,19 +337,20 @@ impl Watch {
     }
 }
 
-/// Looks for usage in a JSON answer: at once when all of it is here, piece by piece otherwise.
+/// Looks for usage and model in a JSON answer: at once when all of it is here, piece by piece otherwise.
 fn watch_json(
     grammar: Grammar,
     capture: &mut Option<Box<Capture>>,
-    usage: &mut Usage,
+    (usage, model): (&mut Usage, &mut String),
     turn: &Turn<'_>,
     members: &mut Vec<json::Member>,
 ) {
-    let keys = facts::usage_key(grammar);
+    let keys = facts::answer_keys(grammar);
     if let (None, [only], true) = (&capture, turn.spans, turn.is_end)
         && let Some(object) = json::object_value(only.of(turn.input), keys[0], members)
     {
         usage.merge(facts::read_usage(grammar, object, members));
+        *model = facts::answered_model(grammar, only.of(turn.input), members).unwrap_or_default();
         return;
     }
     let capture = capture.get_or_insert_with(|| Box::new(Capture::new(keys)));

@@ -10,11 +10,13 @@
 mod admin;
 mod admin_edges;
 mod agents;
+mod answered;
 mod api;
 mod batches;
 mod beginnings;
 mod commands;
 mod connections;
+mod costs;
 mod counts;
 mod edges;
 mod fairness;

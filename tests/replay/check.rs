@@ -40,7 +40,7 @@ pub fn check(recording: &Recording, want: &Said, client: Client) -> Result<(), S
         (Err(error), Some(message)) if error.message.contains(message.as_str()) => Ok(()),
         (Err(error), _) => Err(format!("fails with {:?}; wanted {:?}", error.message, want.error)),
         (Ok(_), Some(message)) => Err(format!("is no error, and should be {message:?}")),
-        (Ok(usage), None) => {
+        (Ok((usage, _)), None) => {
             let value: Value = serde_json::from_slice(&out).map_err(|error| format!("no JSON: {error}"))?;
             check_head(client.grammar, &value)?;
             compare(want, &read_answer(client.grammar, &value), client)?;

@@ -108,6 +108,7 @@ fn usage_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
         .with("labels", labels(begun.labels))
         .with("requested_model", text(begun.requested_model))
         .with("model", text(begun.model))
+        .with("answered_model", text(ended.answered_model))
         .with("provider_name", text(begun.provider))
         .with("workflow_version_id", text(begun.workflow))
         .with("is_stream", Value::Flag(begun.is_stream))
@@ -168,6 +169,7 @@ fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
     let is_unknown = ended.outcome == Outcome::Unknown;
     let data = serde_json::json!({
         "outcome": ended.outcome.name(),
+        "answered_model": Some(ended.answered_model).filter(|model| !model.is_empty()),
         "first_byte_us": ended.first_byte_us,
         "first_token_us": ended.first_token_us,
         "bytes_in": ended.bytes_in,
