@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::discover::{self, Found};
 use super::entries::Reader;
 use super::mistake::{Mistake, Mistakes, nearest};
-use super::prices::{self, PriceSettings, price_names};
+use super::prices::{self, price_names};
 use super::snapshot::{
     Audit, ConfiguredMode, DriverChoice, Identity, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot,
 };
@@ -50,7 +50,7 @@ pub fn of_file(
     let storage = storage::storage(&values, &data_dir, &mut mistakes);
     let prices = prices::read(&values, &file.price_overrides, price_names(&files), &mut mistakes);
     let mut warnings = std::mem::take(&mut mistakes.warnings);
-    warnings.extend(without_effect(&identity, &prices).map(str::to_owned));
+    warnings.extend(without_effect(&identity).map(str::to_owned));
     if keys.is_open() {
         warnings.push(
             "no key is set: everybody who can reach the address may use the providers' keys".to_owned(),
@@ -110,17 +110,11 @@ struct FileSettings {
 }
 
 /// What can be set and is not acted on by this version: saying nothing would be a lie.
-fn without_effect(identity: &Identity, prices: &PriceSettings) -> impl Iterator<Item = &'static str> {
-    let told = [
-        (
-            identity.workflows.iter().any(|workflow| !workflow.guardrails.is_empty()),
-            "guardrails of workflows are read and not acted on: there are none",
-        ),
-        (
-            prices.url.is_some(),
-            "prices.url is read and not fetched: name a list on this machine with prices.file",
-        ),
-    ];
+fn without_effect(identity: &Identity) -> impl Iterator<Item = &'static str> {
+    let told = [(
+        identity.workflows.iter().any(|workflow| !workflow.guardrails.is_empty()),
+        "guardrails of workflows are read and not acted on: there are none",
+    )];
     told.into_iter().filter_map(|(is_set, line)| is_set.then_some(line))
 }
 

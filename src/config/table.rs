@@ -163,8 +163,8 @@ pub const SETTINGS: &[Setting] = settings! {
     "retry.budget_ratio" Kind::Ratio, "0.2", [], "Retries that every first attempt pays for.";
     "retry.budget_per_second" Kind::Count(0), "10", [], "Retries per second and shard that are free.";
     "prices.file" Kind::File, "", [], "A price list in front of the built-in one: a catalogue, or one of the public formats. Read again at every reload.";
-    "prices.url" Kind::Url, "", [], "A price list to fetch. Read and not acted on by this version, which says so at the start.";
-    "prices.refresh_interval" Kind::Seconds(60), "86400", [], "How often it is to be fetched.";
+    "prices.url" Kind::Url, "", [], "A price list to fetch, in front of the one of `prices.file`: a catalogue, or one of the public formats. The prices before stay in force while it cannot be had or read.";
+    "prices.refresh_interval" Kind::Seconds(60), "86400", [], "How often it is fetched.";
     "providers_dir" Kind::File, "", [], "A folder of provider files (`*.yaml`) besides the built-in ones; a file of the same name replaces the built-in one.";
     "log.level" Kind::Choice(&["error", "warn", "info", "debug"]), "info", ["RINGWAY_LOG"], "How much is logged.";
     "log.format" Kind::Choice(&["text", "json"]), "text", [], "How it is logged.";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::Snapshot;
 use crate::identity::{Alias, Allowance, Features, Gate, Measure, ModelRule, UserPath, Workflow};
-use crate::ledger::price::{Override, Prices};
+use crate::ledger::price::{Catalogue, Override, Prices};
 use crate::policy::access::Access;
 use crate::policy::alias::Aliases;
 use crate::policy::book::Book;
@@ -45,11 +45,17 @@ impl Managed {
     /// What the settings alone say, before the store has been read.
     pub fn of_settings(snapshot: &Snapshot) -> Managed {
         let keyring = Keyring::new(Arc::new(Pepper::new(b"")), []);
-        Managed::new(snapshot, keyring, &Stored::default(), None)
+        Managed::new(snapshot, keyring, &Stored::default(), None, None)
     }
 
     /// The settings with what is stored. Accounts go on counting where those of the one before are.
-    pub fn new(snapshot: &Snapshot, keyring: Keyring, stored: &Stored, before: Option<&Managed>) -> Managed {
+    pub fn new(
+        snapshot: &Snapshot,
+        keyring: Keyring,
+        stored: &Stored,
+        fetched: Option<Arc<Catalogue>>,
+        before: Option<&Managed>,
+    ) -> Managed {
         let identity = &snapshot.identity;
         let is_on = |allowance: &&Allowance| match allowance.measure {
             Measure::Cost(_) => identity.budgets_enabled,
@@ -67,6 +73,7 @@ impl Managed {
         let workflows =
             Workflows::new(of_settings.chain(stored.workflows.iter().cloned()), switches(snapshot));
         let own = &snapshot.prices.prices;
+        let prices = fetched.into_iter().fold(own.clone(), Prices::with_shared);
         let overrides = stored.prices.iter().chain(own.overrides()).cloned().collect();
         Managed {
             version: before.map_or(0, |before| before.version + 1),
@@ -80,7 +87,7 @@ impl Managed {
             access: Arc::new(Access::new(lists, gates, identity.models_enabled)),
             aliases: Arc::new(Aliases::new(aliases, identity.lists_only_aliases)),
             workflows: Arc::new(workflows),
-            prices: own.clone().with_overrides(overrides),
+            prices: prices.with_overrides(overrides),
         }
     }
 

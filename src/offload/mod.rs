@@ -27,6 +27,7 @@ mod log;
 pub mod manage;
 mod managed;
 pub mod metrics;
+mod prices;
 mod records;
 mod scrape;
 mod shelf;
@@ -38,6 +39,7 @@ pub use catalogue::Catalogue;
 pub use log::Level;
 use manage::Manager;
 pub use managed::Managed;
+pub use prices::PriceQuestion;
 use records::Records;
 use shelf::Shelf;
 pub use tokens::{Token, TokenQuestion, Tokens};
@@ -59,6 +61,8 @@ pub enum ToShard {
     Tokens(Arc<Tokens>),
     /// Send this question for an access token, for the offload thread has no sockets.
     AskToken(Box<TokenQuestion>),
+    /// Fetch this price list, likewise.
+    AskPrices(Box<PriceQuestion>),
     Settings(Arc<Compiled>),
     /// Decide by this from the next request on.
     Managed(Arc<Managed>),
@@ -103,6 +107,11 @@ pub enum ToOffload {
     /// What a question for an access token was answered: status and body, or the code of a fault.
     Token {
         id: SourceId,
+        answer: Result<(u16, Vec<u8>), String>,
+    },
+    /// What came of fetching the price list: status and body, or the code of a fault.
+    Prices {
+        number: u64,
         answer: Result<(u16, Vec<u8>), String>,
     },
     Scrape {
@@ -221,9 +230,12 @@ async fn run(plan: Plan) {
     let manager = Rc::new(manager);
     tokio::task::spawn_local(manager.clone().run());
     tokio::task::spawn_local(manager.clone().save_forever());
+    let prices = Rc::new(prices::Keeper::new(manager.clone(), shards[0].clone()));
+    tokio::task::spawn_local(prices.clone().run());
     let door = admin::Door::new(&manager);
     let asking = Vec::new();
-    let mut state = State { own, shards, catalogue, tokens, compiled, asking, kept, records, manager, door };
+    let mut state =
+        State { own, shards, catalogue, tokens, compiled, asking, kept, records, manager, prices, door };
     state.publish_catalogue();
     loop {
         state.ask_for_tokens();
@@ -259,6 +271,7 @@ struct State {
     kept: state::Store,
     records: Option<Rc<Records>>,
     manager: Rc<Manager>,
+    prices: Rc<prices::Keeper>,
     door: admin::Door,
 }
 
@@ -312,6 +325,7 @@ impl State {
                 Ok(()) => self.publish_tokens(),
                 Err(line) => log::write(&self.compiled.snapshot.log, Level::Warn, &line),
             },
+            ToOffload::Prices { number, answer } => self.prices.answered(number, answer),
             ToOffload::Keep(response) => {
                 self.own.keeping_bytes.fetch_sub(response.weight(), Ordering::Relaxed);
                 self.kept.keep(*response, self.compiled.snapshot.responses_bytes_max);
@@ -367,7 +381,8 @@ impl State {
         }
         let (shards, compiled, own) = (self.shards.clone(), self.compiled.clone(), self.own.clone());
         let records = self.records.as_ref().map(|records| records.state());
-        let counts = scrape::Own { refreshes: self.tokens.counts(), records };
+        let prices = self.manager.price_list();
+        let counts = scrape::Own { refreshes: self.tokens.counts(), records, prices };
         let started = scrape::collect_aside(shards, compiled, counts, move |text| {
             own.tell_surely(ToOffload::Scraped(text));
         });
@@ -378,6 +393,7 @@ impl State {
 
     fn publish_catalogue(&self) {
         let catalogue = Arc::new(self.catalogue.build());
+        self.manager.set_catalogue(catalogue.clone());
         for shard in &self.shards {
             if shard.tell(ToShard::Catalogue(catalogue.clone())).is_err() {
                 self.own

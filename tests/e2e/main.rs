@@ -29,6 +29,7 @@ mod matrix;
 mod mixup;
 mod names;
 mod pki;
+mod price_list;
 mod promises;
 mod promises_upstream;
 mod providers;

@@ -136,6 +136,6 @@ pub static ROUTES: &[Route] = routes! {
     GET "/changes" Read audit::changes, "Who changed what in the admin API, the newest first.", ["from", "to", "object_kind", "object_id", "actor_id", "action", "limit", "after"];
     GET "/providers/status" Read audit::providers, "The providers, and how the requests to them ended of late.", [];
     GET "/runtime/config" Read runtime::config, "What the settings came to, secrets masked.", [];
-    POST "/runtime/refresh" Write runtime::refresh, "Has the store read again.", [];
+    POST "/runtime/refresh" Write runtime::refresh, "Has the store read again, and the price list of `prices.url` fetched.", [];
     GET "/v1/usage" Caller usage::own, "What the caller itself has used, and what it may still use.", ["from", "to"];
 };
