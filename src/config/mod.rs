@@ -26,6 +26,7 @@ mod yaml;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use identity::WEEKDAYS;
 pub use mistake::Mistake;
 pub use prices::{PriceSettings, PriceUrl, price_names, read_price_list};
 pub use snapshot::{

@@ -36,6 +36,7 @@ mod openapi;
 mod prices;
 pub mod routes;
 mod runtime;
+mod settings;
 mod usage;
 mod view;
 mod who;

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use axum::routing::MethodFilter;
 
 use super::fields::Asked;
-use super::{Desk, Reply, access, audit, grants, keys, names, openapi, prices, runtime, usage, workflows};
+use super::{
+    Desk, Reply, access, audit, grants, keys, names, openapi, prices, runtime, settings, usage, workflows,
+};
 use crate::base::Refusal;
 
 /// What one method of one path does.
@@ -135,6 +137,10 @@ pub static ROUTES: &[Route] = routes! {
     GET "/audit/stats" Read audit::stats, "How many exchanges ended with which status, by provider.", ["from", "to"];
     GET "/changes" Read audit::changes, "Who changed what in the admin API, the newest first.", ["from", "to", "object_kind", "object_id", "actor_id", "action", "limit", "after"];
     GET "/providers/status" Read audit::providers, "The providers, and how the requests to them ended of late.", [];
+    GET "/models" Read settings::models, "The models that the providers offer, with their prices.", [];
+    GET "/budgets/settings" Read settings::of_budgets, "When the windows of budgets begin.", [];
+    GET "/tagging/settings" Read settings::of_tagging, "The headers that carry labels.", [];
+    GET "/runtime/settings" Read settings::all, "Every setting, its value and where it comes from, secrets masked.", [];
     GET "/runtime/config" Read runtime::config, "What the settings came to, secrets masked.", [];
     POST "/runtime/refresh" Write runtime::refresh, "Has the store read again, and the price list of `prices.url` fetched.", [];
     GET "/v1/usage" Caller usage::own, "What the caller itself has used, and what it may still use.", ["from", "to"];
