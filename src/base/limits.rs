@@ -129,11 +129,25 @@ pub const STATE_ITEM_BYTES: usize = 64;
 pub const STATE_CHAIN_MAX: usize = 4096;
 /// How long a request waits for what is kept.
 pub const STATE_MS_MAX: u64 = 2_000;
+
+/// The name of an object that a provider keeps for a caller; longer ones go by their hash.
+pub const OBJECT_NAME_BYTES_MAX: usize = 256;
+/// Objects whose owner the offload thread knows without the store, and those that a shard knows by itself.
+pub const OWNERS_KNOWN_MAX: usize = 100_000;
+pub const OWNERS_NEAR_MAX: usize = 4_096;
+/// Objects that one question to the store is about.
+pub const OWNERS_ASKED_MAX: usize = 1_000;
+/// How long the owner of a response is remembered. Providers keep one for 30 days (OpenAI's API reference).
+pub const RESPONSES_OWNED_MS: u64 = 90 * 86_400_000;
+/// Pages of a provider's list that are looked through for the objects of one caller.
+pub const LIST_PAGES_MAX: usize = 50;
+/// One page of such a list.
+pub const LIST_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Items on one page of a list, and the usual count (OpenAI's API reference).
 pub const STATE_PAGE_ITEMS_MAX: usize = 100;
 pub const STATE_PAGE_ITEMS_USUAL: usize = 20;
 
-/// One file of the journal. A shard has one open and starts another when it is full; small, because its pages count as memory.
+/// One file of the journal. A shard has one open, one held back, and starts another when it is full.
 pub const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 /// One record of the journal. What does not fit (bodies) goes into several.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
@@ -146,7 +160,9 @@ pub const RECORD_LABELS_BYTES_MAX: usize = 4 * 1024;
 pub const ATTEMPTS_RECORDED_MAX: usize = 32;
 /// How long the journal waits after a file could not be made before it tries again.
 pub const JOURNAL_AGAIN_MS: u64 = 200;
-/// What is read of the journal at a time, and the records that go to the store as one batch.
+/// What a shard has written to its journal goes out of its memory, not out of the file, whenever it is this much.
+pub const JOURNAL_RESIDENT_BYTES: usize = 64 * 1024;
+/// What is read of the journal at a time, and the records that go to the store as one batch: as rows they take 2 to 3 MiB.
 pub const JOURNAL_READ_BYTES: usize = 256 * 1024;
 pub const JOURNAL_BATCH_RECORDS_MAX: usize = 1024;
 const _: () = assert!(RECORD_BYTES_MAX * 2 <= JOURNAL_READ_BYTES, "a read brings at least one record");
@@ -173,6 +189,12 @@ pub const RECORDS_PAUSE_MS_MIN: u64 = 100;
 pub const RECORDS_PAUSE_MS_MAX: u64 = 5_000;
 /// How long a stop waits for the records to reach the store. What is left is taken over by the next start.
 pub const RECORDS_STOP_MS_MAX: u64 = 10_000;
+/// How far the threads of the offload core stand back behind the shards, in steps of `nice`: with 5 they get a quarter of a
+/// core that a busy shard shares with them, which is enough to keep up.
+pub const OFFLOAD_NICE: i32 = 5;
+/// How often the offload thread says that it lives, and after how long without that the gateway says that it is degraded.
+pub const OFFLOAD_BEAT_MS: u64 = 500;
+pub const OFFLOAD_STALL_MS: u64 = 5_000;
 /// Threads beside the offload thread for what blocks: SQLite, syncs, look-ups of names.
 pub const BLOCKING_THREADS_MAX: usize = 8;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum, ValueHint};
 
-use super::manage_args::{BudgetsArgs, KeysArgs, UsageArgs};
+use super::manage_args::{BudgetsArgs, GatewayArgs, KeysArgs, UsageArgs};
 
 /// An LLM gateway: one base URL in front of every provider.
 #[derive(Debug, Parser)]
@@ -55,6 +55,11 @@ pub enum Command {
     ///
     /// Looks at settings, folders, store, clock and limits. Nothing is started or changed. The gateway may be running.
     Doctor(SettingsArgs),
+    /// Turns the settings of another gateway into a settings file, on standard output.
+    ///
+    /// What has no equivalent is listed on the standard error, each with the reason. Keys come over by their hashes, so that
+    /// those who hold them need no new ones: --keys names them, and --apply makes them at a running gateway.
+    Import(ImportArgs),
     /// Shows, checks, imports and joins price lists.
     ///
     /// Prices are kept in catalogues: JSON lines with whole pico-dollars per token. docs/prices.md has the format.
@@ -123,6 +128,35 @@ pub enum ExportArg {
 pub enum FormatArg {
     Jsonl,
     Csv,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ImportArgs {
+    /// Whose settings they are.
+    #[arg(value_enum)]
+    pub from: ImportArg,
+    /// GoModel's environment file, or LiteLLM's config.yaml.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Writes the settings to this file, which only its owner can read, and which must not be there yet.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+    /// Keys as JSON: what LiteLLM's /key/list answers with return_full_object=true, or the rows of GoModel's table auth_keys.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub keys: Option<PathBuf>,
+    /// Makes the keys, with their budgets and limits, at a running gateway.
+    #[arg(long, requires = "keys")]
+    pub apply: bool,
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportArg {
+    #[value(name = "gomodel")]
+    GoModel,
+    #[value(name = "litellm")]
+    LiteLlm,
 }
 
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod doctor;
 mod export;
+mod import;
 mod manage;
 mod manage_args;
 mod prices;
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => manage::keys(&args),
         Command::Budgets(args) => manage::budgets(&args),
         Command::Usage(args) => manage::usage(&args),
+        Command::Import(args) => import::run(&args),
         Command::Doctor(settings) => doctor::run(&settings),
         Command::Prices(command) => prices::run(&command),
         Command::Simulate(args) => simulate::run(&args),

@@ -49,6 +49,7 @@ struct Running {
 fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), String> {
     // Before any thread is started, so that no signal is lost or ends the process.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|error| format!("signals: {error}"))?;
+    keep_private(&snapshot)?;
     let (driver, fallback) = choose_driver(snapshot.server.driver)?;
     let compiled = Arc::new(compile(snapshot, None)?);
     let server = &compiled.snapshot.server;
@@ -103,6 +104,19 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
     }
     tell_start(&offload, &compiled, &addresses, count, driver);
     Ok((Running { mailboxes, offload, offload_thread, compiled, addresses }, shards, signals))
+}
+
+/// What this process writes is for its own user alone, and so is its memory: other processes of that user cannot look into
+/// it, and no core dump holds keys and conversations.
+fn keep_private(snapshot: &Snapshot) -> Result<(), String> {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if snapshot.server.dumps_core {
+        return Ok(());
+    }
+    let kept = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    kept.map_err(|error| {
+        format!("the process's memory cannot be kept out of core dumps: {error}. Allow them with server.core_dumps.")
+    })
 }
 
 /// A journal for this process, where records are kept.

@@ -355,6 +355,7 @@ fn server(
     Server {
         listen,
         allow_unauthenticated: values.bool("server.allow_unauthenticated"),
+        dumps_core: values.bool("server.core_dumps"),
         tls: file.tls.iter().filter_map(|node| certificate_pair(node, env, mistakes)).collect(),
         shards: bytes("server.shards"),
         driver: match values.text("server.driver") {

@@ -9,6 +9,7 @@ mod entries;
 pub mod fuzz;
 mod grants;
 mod identity;
+pub mod import;
 mod interpolate;
 mod mistake;
 mod names;

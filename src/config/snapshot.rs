@@ -54,6 +54,8 @@ pub struct Server {
     pub listen: Vec<SocketAddr>,
     /// Everybody may be let in on addresses that others can reach.
     pub allow_unauthenticated: bool,
+    /// Core dumps and debuggers may have the process's memory.
+    pub dumps_core: bool,
     /// Certificate and key files; none for plain HTTP.
     pub tls: Vec<(PathBuf, PathBuf)>,
     /// 0 is one per CPU that the process may use.
@@ -133,6 +135,7 @@ pub struct Storage {
     /// `None` is for ever.
     pub usage_kept_ms: Option<u64>,
     pub audit_kept_ms: Option<u64>,
+    pub changes_kept_ms: Option<u64>,
 }
 
 /// Records on their way to the store.

@@ -51,6 +51,7 @@ pub fn storage(values: &Values, data_dir: &Path, mistakes: &mut Mistakes) -> Sto
         call_timeout_ms: number(values, "storage.timeout"),
         usage_kept_ms: kept_ms("usage.retention_days"),
         audit_kept_ms: kept_ms("audit.retention_days"),
+        changes_kept_ms: kept_ms("audit.changes_retention_days"),
     }
 }
 

@@ -93,6 +93,7 @@ macro_rules! settings {
 pub const SETTINGS: &[Setting] = settings! {
     "server.listen" Kind::AddressList, "127.0.0.1:8080", [], "Addresses to listen on. The variable PORT alone means 127.0.0.1 with that port, or 0.0.0.0 when a key is set.";
     "server.allow_unauthenticated" Kind::Bool, "false", [], "Allows listening on other addresses than loopback without any key.";
+    "server.core_dumps" Kind::Bool, "false", [], "Lets core dumps and debuggers have the memory of the process, keys and conversations included. Takes a restart.";
     "server.shards" Kind::Count(0), "0", [], "Event loops, each on its own CPU; 0 is one for every CPU that the process may use.";
     "server.driver" Kind::Choice(&["auto", "io_uring", "epoll"]), "auto", ["RINGWAY_DRIVER"], "The event loop: auto takes io_uring where it works and epoll elsewhere.";
     "server.connections_max" Kind::Count(1), "100000", [], "Client connections at a time; further ones get 503.";
@@ -138,6 +139,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "audit.enabled" Kind::Bool, "true", ["LOGGING_ENABLED"], "Keeps the audit log: the circumstances of every exchange, and every attempt at a provider.";
     "usage.retention_days" Kind::Count(0), "90", ["USAGE_RETENTION_DAYS"], "How long rows of usage are kept; 0 is for ever.";
     "audit.retention_days" Kind::Count(0), "30", ["LOGGING_RETENTION_DAYS"], "How long the audit log is kept; 0 is for ever.";
+    "audit.changes_retention_days" Kind::Count(0), "365", [], "How long it is kept who changed what through the admin API; 0 is for ever.";
     "models.default_provider" Kind::Text, "", [], "The provider of requests that name neither a provider nor a known model. With one provider it is that one.";
     "models.configured_mode" Kind::Choice(&["fallback", "allowlist", "merge"]), "fallback", ["CONFIGURED_PROVIDER_MODELS_MODE"], "What `models` of a provider means: used when its own list cannot be had; instead of it; or beside it.";
     "models.refresh_interval" Kind::Seconds(1), "3600", ["CACHE_REFRESH_INTERVAL"], "How often the providers' model lists are read again.";

@@ -2,7 +2,10 @@
 //! lines of its results, each translated on its own. The way back must know nothing of the requests: which API the results are read in stands in the
 //! batch's id.
 
+pub mod billed;
 pub mod generate;
+
+use billed::Billed;
 
 use super::endpoint::Grammar;
 use super::errors;
@@ -243,6 +246,8 @@ pub struct Results {
     unfinished: Vec<u8>,
     members: Vec<Member>,
     count: u64,
+    /// Answers among the results that were not taken yet.
+    pub found: Vec<Billed>,
     /// The last line was no JSON: what came was cut, or was no result.
     is_broken: bool,
 }
@@ -254,7 +259,16 @@ pub struct LineTooLong;
 impl Results {
     pub fn new(form: Form, rules: Rules, line_bytes_max: usize) -> Results {
         let (unfinished, members) = (Vec::new(), Vec::new());
-        Results { form, rules, line_bytes_max, unfinished, members, count: 0, is_broken: false }
+        Results {
+            form,
+            rules,
+            line_bytes_max,
+            unfinished,
+            members,
+            count: 0,
+            found: Vec::new(),
+            is_broken: false,
+        }
     }
 
     /// Takes the next bytes, and writes the lines that are complete with them.
@@ -296,6 +310,7 @@ impl Results {
 
     fn result(&mut self, line: Node<'_>, out: &mut Vec<u8>) {
         self.count += 1;
+        self.found.extend(billed::of_line(line));
         let result = line.get("result");
         let kind = result.and_then(|result| result.get("type")?.text()).unwrap_or_default();
         let message = result.and_then(|result| result.get("message")).filter(|_| kind == "succeeded");

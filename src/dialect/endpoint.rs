@@ -126,6 +126,29 @@ impl Endpoint {
         Some((if is_messages { Endpoint::MessageFiles } else { endpoint }, own.len()))
     }
 
+    /// Whether a request to this path below `/v1` is answered and then forgotten, as far as the APIs say: of the paths that
+    /// are no endpoint known by name.
+    pub fn keeps_nothing(path: &[u8]) -> bool {
+        const FORGETFUL: [&[u8]; 15] = [
+            b"/audio/speech",
+            b"/audio/transcriptions",
+            b"/audio/translations",
+            b"/images/generations",
+            b"/images/edits",
+            b"/images/variations",
+            b"/moderations",
+            b"/rerank",
+            b"/score",
+            b"/classify",
+            b"/pooling",
+            b"/tokenize",
+            b"/detokenize",
+            b"/ocr",
+            b"/fim/completions",
+        ];
+        FORGETFUL.contains(&path)
+    }
+
     /// Whether it is a collection of files or batches.
     pub fn is_collection(self) -> bool {
         matches!(

@@ -16,6 +16,45 @@ pub fn input_tokens(body: Node<'_>) -> u64 {
     sum.bytes.div_ceil(BYTES_PER_TOKEN) + sum.fixed
 }
 
+/// About how many tokens a whole answer says: those of its texts, or a quarter of its bytes where it is no JSON.
+pub fn tokens_of_answer(body: &[u8]) -> u64 {
+    let Ok(answer) = Node::document(body, &mut Vec::new()) else {
+        return (body.len() as u64).div_ceil(BYTES_PER_TOKEN);
+    };
+    let holds = |key: &[u8]| matches!(key, b"choices" | b"content" | b"output" | b"candidates");
+    answer.members().filter(|(key, _)| holds(key)).map(|(_, value)| tokens_of_texts(value)).sum()
+}
+
+/// The tokens of every string below a value, but for words of the grammar and for media.
+fn tokens_of_texts(value: Node<'_>) -> u64 {
+    let is_word = |key: &[u8]| {
+        matches!(
+            key,
+            b"type"
+                | b"role"
+                | b"id"
+                | b"call_id"
+                | b"status"
+                | b"finish_reason"
+                | b"finishReason"
+                | b"logprobs"
+                | b"signature"
+                | b"thoughtSignature"
+                | b"encrypted_content"
+                | b"data"
+                | b"mimeType"
+        )
+    };
+    match value.kind() {
+        Kind::String => value.text().map_or(0, |text| tokens_of(&text)),
+        Kind::Array => value.items().map(tokens_of_texts).sum(),
+        Kind::Object => {
+            value.members().filter(|(key, _)| !is_word(key)).map(|(_, value)| tokens_of_texts(value)).sum()
+        }
+        _ => 0,
+    }
+}
+
 /// The answer to a question for the count, as its API documents it; `None` for grammars that have no such question.
 pub fn answer(grammar: Grammar, count: u64) -> Option<String> {
     match grammar {
@@ -89,7 +128,7 @@ impl Sum {
 }
 
 /// Of English text; other scripts have fewer bytes to a token, code about as many.
-const BYTES_PER_TOKEN: u64 = 4;
+pub const BYTES_PER_TOKEN: u64 = 4;
 /// What separates messages, and says whose they are.
 const TOKENS_PER_MESSAGE: u64 = 4;
 /// What stands around the definition of a tool.
@@ -128,6 +167,26 @@ mod tests {
             4 + 1_600,
         );
         check(r#"{"generateContentRequest":{"contents":[{"parts":[{"text":"\u00e4\u00e41"}]}]}}"#, 4 + 2);
+    }
+
+    #[test]
+    fn an_answer_says_what_its_texts_hold() {
+        let text = "The quick brown fox jumps over the lazy dog.";
+        for answer in [
+            format!(
+                r#"{{"id":"chatcmpl-1","choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}]}}"#
+            ),
+            format!(r#"{{"id":"msg_1","type":"message","content":[{{"type":"text","text":"{text}"}}]}}"#),
+            format!(
+                r#"{{"output":[{{"type":"message","id":"msg_1","status":"completed","content":[{{"type":"output_text","text":"{text}"}}]}}]}}"#
+            ),
+            format!(
+                r#"{{"candidates":[{{"content":{{"parts":[{{"text":"{text}"}}],"role":"model"}},"finishReason":"STOP","index":0}}]}}"#
+            ),
+        ] {
+            assert_eq!(tokens_of_answer(answer.as_bytes()), tokens_of(text), "{answer}");
+        }
+        assert_eq!(tokens_of_answer(b"no JSON."), 2);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the LLM APIs mean by their bytes. Knows grammars; no provider names, no URLs, no keys.
 
 pub mod batches;
+pub mod belongings;
 pub mod bill;
 pub mod chat;
 pub mod collection;

@@ -5,6 +5,7 @@
 use super::endpoint::Grammar;
 use super::gemini;
 use super::middle::{ReasoningStyle, Rules, Signature, Text};
+use super::words;
 use crate::base::Span;
 use crate::wire::json::{self, Kind, Node};
 
@@ -19,8 +20,8 @@ pub struct Swept {
 
 /// What must change in a scanned body, an object, before a provider under these rules gets it.
 pub fn sweep(grammar: Grammar, document: &[u8], rules: &Rules) -> Swept {
-    let mark: &[u8] = if grammar == Grammar::Gemini { gemini::SIGNATURE_MARK } else { b"ringway:" };
-    if memchr::memmem::find(document, mark).is_none() {
+    let mark = if grammar == Grammar::Gemini { &words::GEMINI_MARK } else { &words::MARK };
+    if mark.find(document).is_none() {
         return Swept::default();
     }
     let mut sweep = Sweep { grammar, document, rules, swept: Swept::default() };

@@ -51,6 +51,16 @@ pub struct Asked<'a> {
     pub told: Told,
 }
 
+/// What a whole answer has said beside itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answered {
+    pub usage: Usage,
+    /// The model that it names; empty where it names none.
+    pub model: String,
+    /// Arguments of a call went on behind their object: the client got the object alone.
+    pub has_surplus: bool,
+}
+
 /// Writes the request for the provider into `out`.
 pub fn request(asked: Asked<'_>, report: &mut Report, out: &mut Vec<u8>) -> Result<Translation, Refusal> {
     let Asked { client, provider, mut body, original, model, wants_stream, as_array, rules, mut told } =
@@ -118,22 +128,23 @@ impl Translation {
         }
     }
 
-    /// Writes a whole answer in the client's grammar, and gives the usage that it states and the model that it names, which
-    /// is empty where it names none. `Err` is an error that the
-    /// provider answered with a good status.
-    pub fn answer(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(Usage, String), Box<ProviderError>> {
+    /// Writes a whole answer in the client's grammar, and gives what it states. `Err` is an error that the provider answered
+    /// with a good status.
+    pub fn answer(&self, body: &[u8], out: &mut Vec<u8>) -> Result<Answered, Box<ProviderError>> {
         let mut members = Vec::new();
         let Ok(node) = Node::document(body, &mut members) else { return Err(Box::new(no_json())) };
         if let Some(way) = &self.embeddings {
             let model = node.get("model").and_then(Node::text).unwrap_or_default().into_owned();
-            return way.answer(node, out).map(|usage| (usage, model));
+            return way.answer(node, out).map(|usage| Answered { usage, model, has_surplus: false });
         }
         let mut filter = Filter::new(&self.written);
         let mut voice = AnswerVoice::new(self.client, self.told.clone());
-        let (mut usage, mut error, mut has_ended, mut model) = (Usage::default(), None, false, String::new());
+        let (mut usage, mut error, mut has_ended) = (Usage::default(), None, false);
+        let (mut has_surplus, mut model) = (false, String::new());
         read_answer(self.provider, node, &self.rules, &mut |event| match event {
             Event::Error(found) => error = Some(found),
             Event::End => has_ended = true,
+            Event::Surplus => has_surplus = true,
             mut event => {
                 match &mut event {
                     Event::Usage(stated) => {
@@ -153,7 +164,7 @@ impl Translation {
             return Err(Box::new(no_json()));
         }
         voice.finish(out);
-        Ok((usage, model))
+        Ok(Answered { usage, model, has_surplus })
     }
 
     /// Begins a stream.

@@ -1,4 +1,4 @@
-//! Words that are looked for in every event of a stream. Their searchers are made once: making one costs more than searching
+//! Words that are looked for in every body or event. Their searchers are made once: making one costs more than searching
 //! an event of usual size does.
 
 use std::sync::LazyLock;
@@ -15,6 +15,8 @@ macro_rules! words {
 }
 
 words! {
+    /// What marks a signature of another vendor.
+    MARK "ringway:",
     /// Members of events, with their quotes.
     ERROR "\"error\"",
     USAGE "\"usage\"",
@@ -33,3 +35,6 @@ words! {
     FINISH "finishReason",
     BLOCK "blockReason",
 }
+
+/// The same mark in the form that Gemini's signatures have.
+pub static GEMINI_MARK: Word = LazyLock::new(|| Finder::new(super::gemini::SIGNATURE_MARK));

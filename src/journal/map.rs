@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use memmap2::MmapMut;
+use memmap2::{MmapMut, UncheckedAdvice};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
@@ -23,6 +23,16 @@ pub fn create(path: &Path) -> io::Result<MmapMut> {
         let _ = std::fs::remove_file(path);
     }
     made
+}
+
+/// Takes the first bytes of a segment out of this process's memory. They stay in the file, and come back when they are
+/// touched.
+pub fn let_go(map: &MmapMut, bytes: usize) {
+    // SAFETY: the mapping is shared and of a file, so that its pages live on in the file's cache, with what was written to
+    // them; only private mappings lose their contents by this advice.
+    let advised = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, 0, bytes) };
+    // Where the kernel does not take the advice, the pages stay: memory that could be less.
+    let _ = advised;
 }
 
 /// Takes the room on the disk at once. A file system that cannot do that is written full of zeros.

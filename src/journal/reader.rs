@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::place;
 use crate::base::Span;
-use crate::base::limits::{JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, SEGMENT_BYTES};
-use crate::ledger::frame::{self, Frame, HEADER_BYTES, Header};
+use crate::base::limits::{JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, RECORD_BYTES_MAX, SEGMENT_BYTES};
+use crate::ledger::frame::{self, CLOSE_BYTES, Frame, HEADER_BYTES, Header};
 
 /// Reads the segments of one shard, in their order.
 pub struct Reader {
@@ -37,6 +37,8 @@ pub struct Batch {
     pub is_torn: bool,
     /// The segment is read to its end.
     pub ends_segment: bool,
+    /// There may be more than was read.
+    pub is_full: bool,
 }
 
 impl Batch {
@@ -78,6 +80,7 @@ impl Reader {
             next: self.at,
             is_torn: false,
             ends_segment: false,
+            is_full: false,
         };
         let Some(file) = self.open()? else { return Ok(batch) };
         // A look at the first bytes tells whether there is anything, which mostly there is not.
@@ -95,6 +98,9 @@ impl Reader {
         batch.bytes.truncate(got);
         self.file = Some(file);
         self.look(&mut batch);
+        // Within a record's length of the end of what was read, the next one may only have been cut off.
+        let is_at_end = batch.next.at + RECORD_BYTES_MAX + CLOSE_BYTES > self.at.at + window && window < left;
+        batch.is_full = batch.records.len() == JOURNAL_BATCH_RECORDS_MAX || is_at_end && !batch.ends_segment;
         Ok(batch)
     }
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::base::limits::{RECORD_BYTES_MAX, SEGMENT_BYTES};
+use crate::base::limits::{
+    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, JOURNAL_RESIDENT_BYTES, RECORD_BYTES_MAX, SEGMENT_BYTES,
+};
 use crate::ledger::record::{self, Record};
 
 /// A folder of its own, gone when dropped.
@@ -74,6 +76,52 @@ fn everything_comes_out_in_order_over_many_segments_and_drained_ones_go() {
     got.extend(drain(&mut reader));
     assert_eq!(got, records);
     assert_eq!(segments(&folder.0), 2, "the one that is written and the spare one");
+}
+
+#[test]
+fn what_was_written_leaves_the_memory_and_not_the_file() {
+    let folder = Folder::new("resident");
+    let (mut writer, _) = writer(&folder.0, 100);
+    let records = numbered(2_000);
+    records.iter().for_each(|record| writer.append(record, Need::Begin).unwrap());
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let name = folder.0.to_string_lossy();
+    let ours = maps.split(&*name).skip(1);
+    let resident_kib = ours.map(|map| {
+        let line = map.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+    });
+    let resident_kib: usize = resident_kib.sum();
+    assert!((1..=4 * JOURNAL_RESIDENT_BYTES / 1024).contains(&resident_kib), "{resident_kib} KiB");
+    assert_eq!(drain(&mut Reader::behind(&folder.0, 0)), records);
+}
+
+#[test]
+fn a_batch_says_whether_there_may_be_more() {
+    let folder = Folder::new("more");
+    let (mut writer, _) = writer(&folder.0, 100);
+    let mut reader = Reader::behind(&folder.0, 0);
+    for (count, is_full) in
+        [(1, false), (JOURNAL_BATCH_RECORDS_MAX - 1, false), (JOURNAL_BATCH_RECORDS_MAX, true)]
+    {
+        (0..count).for_each(|_| writer.append(b"short", Need::Begin).unwrap());
+        let batch = reader.peek().unwrap();
+        assert_eq!((batch.len(), batch.is_full), (count, is_full));
+        reader.release(&batch).unwrap();
+    }
+    let long = vec![b'x'; RECORD_BYTES_MAX];
+    let count = 3 * JOURNAL_READ_BYTES / RECORD_BYTES_MAX;
+    (0..count).for_each(|_| writer.append(&long, Need::Begin).unwrap());
+    let mut got = 0;
+    while got < count {
+        let batch = reader.peek().unwrap();
+        assert!(
+            batch.is_full && !batch.is_empty() || got + batch.len() == count,
+            "one read ends before them"
+        );
+        got += batch.len();
+        reader.release(&batch).unwrap();
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use memmap2::MmapMut;
 use super::gauge::Gauge;
 use super::{map, place};
 use crate::base::clock;
-use crate::base::limits::{JOURNAL_AGAIN_MS, SEGMENT_BYTES};
+use crate::base::limits::{JOURNAL_AGAIN_MS, JOURNAL_RESIDENT_BYTES, SEGMENT_BYTES};
 use crate::ledger::frame::{self, CLOSE_BYTES, HEADER_BYTES, Header};
 use crate::ledger::record;
 
@@ -45,6 +45,8 @@ struct Segment {
     map: MmapMut,
     number: u64,
     at: usize,
+    /// Everything before it has been taken out of memory.
+    resident_from: usize,
 }
 
 impl Segment {
@@ -54,6 +56,10 @@ impl Segment {
 
     fn write(&mut self, record: &[u8]) {
         self.at = frame::write(&mut self.map, self.at, self.number, record);
+        if self.at >= self.resident_from + 2 * JOURNAL_RESIDENT_BYTES {
+            self.resident_from += JOURNAL_RESIDENT_BYTES;
+            map::let_go(&self.map, self.resident_from);
+        }
     }
 }
 
@@ -128,7 +134,7 @@ impl Writer {
             Ok(mut map) => {
                 map[..HEADER_BYTES].copy_from_slice(&Header { shard: self.shard, number }.bytes());
                 self.next_number += 1;
-                Some(Segment { map, number, at: HEADER_BYTES })
+                Some(Segment { map, number, at: HEADER_BYTES, resident_from: 0 })
             }
             Err(_) => {
                 self.gauge.give_back(SEGMENT_BYTES as u64);

@@ -16,13 +16,24 @@ pub fn put_optional(out: &mut Vec<u8>, number: Option<u64>) {
 }
 
 pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
-    put_number(out, text.len() as u64);
+    match u8::try_from(text.len()) {
+        // Most are this short: one byte and the text, with one look at the room for both.
+        Ok(len @ 0..0x80) => {
+            out.reserve(1 + text.len());
+            out.push(len);
+        }
+        _ => put_number(out, text.len() as u64),
+    }
     out.extend_from_slice(text);
 }
 
 /// Appends a text of which at most that many bytes count, cut between two characters.
 pub fn put_cut(out: &mut Vec<u8>, text: &str, bytes_max: usize) {
-    let mut end = text.len().min(bytes_max);
+    let mut end = text.len();
+    if end <= bytes_max {
+        return put_text(out, text.as_bytes());
+    }
+    end = bytes_max;
     while !text.is_char_boundary(end) {
         end -= 1;
     }

@@ -6,8 +6,8 @@ use super::codec::{Take, put_cut, put_number, put_optional, put_text};
 use super::usage::{Mode, ToolCalls, Usage};
 use crate::base::Pico;
 use crate::base::limits::{
-    ATTEMPTS_RECORDED_MAX, RECORD_BYTES_MAX, RECORD_LABELS_BYTES_MAX, RECORD_NAME_BYTES_MAX,
-    RECORD_TEXT_BYTES_MAX,
+    ATTEMPTS_RECORDED_MAX, OBJECT_NAME_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LABELS_BYTES_MAX,
+    RECORD_NAME_BYTES_MAX, RECORD_TEXT_BYTES_MAX, USER_PATH_BYTES_MAX,
 };
 
 /// Names one exchange for good: the store takes each id once. Of the same form as a UUID of version 7.
@@ -162,6 +162,17 @@ pub enum Record<'a> {
     Ended(RecordId, Box<Ended<'a>>),
     /// This many records could not be written before this one, and are lost.
     Lost(u64),
+    Owned(Owned<'a>),
+}
+
+/// An object that a provider keeps for one of the gateway's callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owned<'a> {
+    pub at_ms: u64,
+    /// The object's name: its id, with the provider's where ids carry it.
+    pub object: &'a str,
+    /// Whose it is: a user path, or the public id of a key.
+    pub tenant: &'a str,
 }
 
 pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
@@ -403,12 +414,26 @@ pub fn write_lost(out: &mut Vec<u8>, count: u64) {
     put_number(out, count);
 }
 
+pub fn write_owned(out: &mut Vec<u8>, owned: &Owned<'_>) {
+    out.push(KIND_OWNED);
+    put_number(out, owned.at_ms);
+    put_cut(out, owned.object, RECORD_NAME_BYTES_MAX);
+    put_cut(out, owned.tenant, RECORD_NAME_BYTES_MAX);
+}
+
+fn take_owned<'a>(take: &mut Take<'a>) -> Option<Owned<'a>> {
+    Some(Owned { at_ms: take.number()?, object: take.text()?, tenant: take.text()? })
+}
+
 /// Reads a record; `None` when it is none, or one of a later version of the gateway.
 pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     let mut take = Take(bytes);
     let kind = take.byte()?;
     if kind == KIND_LOST {
         return take.number().map(Record::Lost).filter(|_| take.0.is_empty());
+    }
+    if kind == KIND_OWNED {
+        return take_owned(&mut take).map(Record::Owned).filter(|_| take.0.is_empty());
     }
     let id = RecordId(u128::from_le_bytes(take.bytes(16)?.try_into().ok()?));
     let record = match kind {
@@ -432,8 +457,14 @@ const MODES: [Mode; 5] = [Mode::Standard, Mode::Batch, Mode::Flex, Mode::Priorit
 const KIND_BEGUN: u8 = 1;
 const KIND_ENDED: u8 = 2;
 const KIND_LOST: u8 = 3;
+const KIND_OWNED: u8 = 4;
 /// An end whose answer names another model, which stands behind all the rest.
-const KIND_ENDED_BY: u8 = 4;
+const KIND_ENDED_BY: u8 = 5;
+
+const _: () = assert!(
+    OBJECT_NAME_BYTES_MAX <= RECORD_NAME_BYTES_MAX && USER_PATH_BYTES_MAX <= RECORD_NAME_BYTES_MAX,
+    "whose an object is, is never cut"
+);
 
 /// The longest record there can be: kinds, id and numbers of at most ten bytes each beside the texts.
 const _: () = assert!(
@@ -524,6 +555,7 @@ mod tests {
             Record::Begun(id, begun) => write_begun(&mut out, *id, begun),
             Record::Ended(id, ended) => write_ended(&mut out, *id, ended),
             Record::Lost(count) => write_lost(&mut out, *count),
+            Record::Owned(owned) => write_owned(&mut out, owned),
         }
         out
     }
@@ -531,11 +563,13 @@ mod tests {
     #[test]
     fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
         let by_other = Ended { answered_model: "gpt-4o-2024-08-06", ..ended() };
+        let owned = Owned { at_ms: 1_764_000_000_000, object: "file-1~openai", tenant: "/team/alpha" };
         for record in [
             Record::Begun(ID, Box::new(begun())),
             Record::Ended(ID, Box::new(ended())),
             Record::Ended(ID, Box::new(by_other)),
             Record::Lost(300),
+            Record::Owned(owned),
         ] {
             let bytes = bytes_of(&record);
             assert_eq!(read(&bytes), Some(record.clone()));

@@ -45,6 +45,7 @@ pub struct OfProvider {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub usage_unknown: u64,
+    pub arguments_cut: u64,
     pub first_byte: [Histogram<LATENCY_BUCKETS>; Endpoint::COUNT],
     pub first_token: [Histogram<LATENCY_BUCKETS>; Endpoint::COUNT],
     pub duration: [Histogram<LATENCY_BUCKETS>; Endpoint::COUNT],
@@ -138,6 +139,7 @@ impl OfProvider {
             bytes_in: 0,
             bytes_out: 0,
             usage_unknown: 0,
+            arguments_cut: 0,
             first_byte: Default::default(),
             first_token: Default::default(),
             duration: Default::default(),
@@ -170,6 +172,7 @@ impl OfProvider {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.usage_unknown += other.usage_unknown;
+        self.arguments_cut += other.arguments_cut;
         for endpoint in 0..Endpoint::COUNT {
             self.first_byte[endpoint].merge(&other.first_byte[endpoint]);
             self.first_token[endpoint].merge(&other.first_token[endpoint]);

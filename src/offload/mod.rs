@@ -13,7 +13,9 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::base::clock;
-use crate::base::limits::{BLOCKING_THREADS_MAX, INBOX_MESSAGES_MAX, RECORDS_STOP_MS_MAX};
+use crate::base::limits::{
+    BLOCKING_THREADS_MAX, INBOX_MESSAGES_MAX, OFFLOAD_BEAT_MS, OFFLOAD_NICE, RECORDS_STOP_MS_MAX,
+};
 use crate::config::Snapshot;
 use crate::journal::{Gauge, Instance};
 use crate::net::doorbell::Mailbox;
@@ -27,7 +29,9 @@ mod log;
 pub mod manage;
 mod managed;
 pub mod metrics;
+mod owners;
 mod prices;
+mod pulse;
 mod records;
 mod scrape;
 mod shelf;
@@ -39,7 +43,10 @@ pub use catalogue::Catalogue;
 pub use log::Level;
 use manage::Manager;
 pub use managed::Managed;
+use owners::Owners;
+pub use owners::{Belonging, Tenants};
 pub use prices::PriceQuestion;
+pub use pulse::{Health, Pulse};
 use records::Records;
 use shelf::Shelf;
 pub use tokens::{Token, TokenQuestion, Tokens};
@@ -80,6 +87,8 @@ pub enum ToShard {
 pub enum Answer {
     Metrics(String),
     State(state::Reply),
+    /// `None` when the store cannot be read.
+    Owners(Option<Tenants>),
 }
 
 /// Settings with the TLS that was read for them: what a shard swaps to in one step.
@@ -127,6 +136,14 @@ pub enum ToOffload {
         owner: state::Owner,
         question: state::Question,
     },
+    /// Whose an object is that a provider has made.
+    Own(Box<Belonging>),
+    /// A question for the owners of objects.
+    Owners {
+        shard: usize,
+        ticket: u64,
+        objects: Vec<Box<str>>,
+    },
     /// A request for the admin API, and the connection that it comes over.
     Visit(Box<admin::Visit>),
     /// A scrape has ended with this text.
@@ -143,6 +160,8 @@ pub struct Offload {
     queue: Sender<ToOffload>,
     /// Bytes of responses that wait in the queue to be kept.
     keeping_bytes: Arc<AtomicUsize>,
+    /// How the thread is.
+    pub pulse: Arc<Pulse>,
 }
 
 impl Offload {
@@ -179,7 +198,7 @@ impl Offload {
 /// The queue of the offload thread, made before anyone can tell it something.
 pub fn queue() -> (Offload, Receiver<ToOffload>) {
     let (send, receive) = channel(INBOX_MESSAGES_MAX);
-    (Offload { queue: send, keeping_bytes: Arc::default() }, receive)
+    (Offload { queue: send, keeping_bytes: Arc::default(), pulse: Arc::default() }, receive)
 }
 
 /// What the thread is made from.
@@ -206,6 +225,9 @@ pub fn start(plan: Plan) -> io::Result<std::thread::JoinHandle<()>> {
         .thread_name("offload-aside")
         .build()?;
     std::thread::Builder::new().name("offload".to_owned()).spawn(move || {
+        // Where it shares a core with a shard, requests go first. The threads that it starts inherit that. A system that
+        // does not allow it only loses this order.
+        let _ = rustix::process::nice(OFFLOAD_NICE);
         tokio::task::LocalSet::new().block_on(&runtime, run(plan));
         // What still waits for a disk or a server has had its time.
         runtime.shutdown_background();
@@ -225,6 +247,8 @@ async fn run(plan: Plan) {
         tokio::task::spawn_local(records::sync_forever(records.clone()));
         tokio::task::spawn_local(records::Keeper::new(records, own.clone(), shards.len()).run())
     });
+    tokio::task::spawn_local(beat_forever(own.pulse.clone()));
+    let owners = Rc::new(Owners::new(shelf.clone(), records.clone()));
     let manager =
         Manager::new(own.clone(), shards.clone(), shelf, compiled.clone(), managed, left, records.clone());
     let manager = Rc::new(manager);
@@ -234,8 +258,20 @@ async fn run(plan: Plan) {
     tokio::task::spawn_local(prices.clone().run());
     let door = admin::Door::new(&manager);
     let asking = Vec::new();
-    let mut state =
-        State { own, shards, catalogue, tokens, compiled, asking, kept, records, manager, prices, door };
+    let mut state = State {
+        own,
+        shards,
+        catalogue,
+        tokens,
+        compiled,
+        asking,
+        kept,
+        owners,
+        records,
+        manager,
+        prices,
+        door,
+    };
     state.publish_catalogue();
     loop {
         state.ask_for_tokens();
@@ -260,6 +296,13 @@ async fn run(plan: Plan) {
     }
 }
 
+async fn beat_forever(pulse: Arc<Pulse>) {
+    loop {
+        pulse.beat(now_ms());
+        tokio::time::sleep(Duration::from_millis(OFFLOAD_BEAT_MS)).await;
+    }
+}
+
 struct State {
     own: Offload,
     shards: Vec<Mailbox<ToShard>>,
@@ -269,6 +312,7 @@ struct State {
     /// Who gets the text of the scrape that is running: shards and their tickets.
     asking: Vec<(usize, u64)>,
     kept: state::Store,
+    owners: Rc<Owners>,
     records: Option<Rc<Records>>,
     manager: Rc<Manager>,
     prices: Rc<prices::Keeper>,
@@ -336,6 +380,8 @@ impl State {
                 // A shard whose inbox is full stops waiting by itself.
                 let _ = self.shards[shard].tell(ToShard::Answer { ticket, answer });
             }
+            ToOffload::Own(belonging) => self.owners.learn(*belonging, &self.compiled),
+            ToOffload::Owners { shard, ticket, objects } => self.find_owners(shard, ticket, objects),
             ToOffload::Visit(visit) => self.door.open(*visit),
             ToOffload::Scrape { shard, ticket } => self.scrape(shard, ticket),
             ToOffload::Scraped(text) => {
@@ -360,6 +406,20 @@ impl State {
             ToOffload::Stop => return false,
         }
         true
+    }
+
+    /// Answers at once when all are known, else when the store has answered.
+    fn find_owners(&self, shard: usize, ticket: u64, objects: Vec<Box<str>>) {
+        let mailbox = self.shards[shard].clone();
+        let answer = move |tenants| {
+            // A shard whose inbox is full stops waiting by itself.
+            let _ = mailbox.tell(ToShard::Answer { ticket, answer: Answer::Owners(tenants) });
+        };
+        if let Some(tenants) = self.owners.at_hand(&objects) {
+            return answer(Some(tenants));
+        }
+        let owners = self.owners.clone();
+        tokio::task::spawn_local(async move { answer(owners.find(&objects).await) });
     }
 
     fn resolve(&self, shard: usize, host: String, port: u16) {

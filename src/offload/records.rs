@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
 use super::log::Level;
@@ -20,7 +21,7 @@ use crate::journal::{self, Batch, Gauge, Instance, Orphan, Reader};
 use crate::ledger::record::{self, Record, RecordId};
 
 mod carried;
-mod rows;
+pub mod rows;
 
 use carried::Carried;
 use rows::Rows;
@@ -147,7 +148,15 @@ pub struct Keeper {
 /// Beginnings without an end yet, as their records came.
 #[derive(Default)]
 struct Open {
-    begun: HashMap<RecordId, Box<[u8]>>,
+    begun: HashMap<RecordId, Box<[u8]>, RandomState>,
+}
+
+/// What a look at the journals brought.
+struct Turn {
+    /// Records, or ends of segments.
+    moved: usize,
+    /// There is more than was taken.
+    has_more: bool,
 }
 
 /// Why a turn did not come to its end.
@@ -192,17 +201,20 @@ impl Keeper {
         loop {
             let is_stopping = self.records.is_stopping.get();
             let result = self.turn(&mut orphans_at_ms).await;
-            self.records.counts.is_store_down.set(matches!(&result, Err(Trouble::Store(_))));
+            let is_store_down = matches!(&result, Err(Trouble::Store(_)));
+            self.records.counts.is_store_down.set(is_store_down);
+            self.own.pulse.set_store_away(is_store_down);
             match result {
-                Ok(moved) => {
+                Ok(turn) => {
                     if std::mem::take(&mut is_down) {
                         self.own.log(Level::Info, "records reach the store again".to_owned());
                     }
                     pause_ms = 0;
-                    if moved == 0 && is_stopping {
+                    if turn.moved == 0 && is_stopping {
                         break;
                     }
-                    if moved == 0 {
+                    // A commit costs the same for one record as for thousands: it is worth waiting until there are some.
+                    if !turn.has_more && !is_stopping {
                         self.records.wait(RECORDS_TURN_MS).await;
                     }
                 }
@@ -222,12 +234,14 @@ impl Keeper {
         self.records.is_drained.set(self.open.begun.is_empty() && !is_down);
     }
 
-    /// Moves what is there; gives how many records that were.
-    async fn turn(&mut self, orphans_at_ms: &mut u64) -> Result<usize, Trouble> {
+    /// Moves what is there.
+    async fn turn(&mut self, orphans_at_ms: &mut u64) -> Result<Turn, Trouble> {
         let store = self.records.store().await?;
-        let mut moved = 0;
+        let (mut moved, mut has_more) = (0, false);
         for at in 0..self.readers.len() {
-            moved += self.drain_own(&store, at).await?;
+            let turn = self.drain_own(&store, at).await?;
+            moved += turn.moved;
+            has_more |= turn.has_more;
         }
         self.records.counts.open.set(self.open.begun.len());
         let now_ms = clock::monotonic_us() / 1000;
@@ -240,13 +254,13 @@ impl Keeper {
             self.records.counts.has_inherited.set(true);
             self.sweep(&store).await?;
         }
-        Ok(moved)
+        Ok(Turn { moved, has_more })
     }
 
-    async fn drain_own(&mut self, store: &Store, at: usize) -> Result<usize, Trouble> {
+    async fn drain_own(&mut self, store: &Store, at: usize) -> Result<Turn, Trouble> {
         let batch = self.readers[at].peek()?;
         if batch.is_empty() && !batch.ends_segment {
-            return Ok(0);
+            return Ok(Turn { moved: 0, has_more: false });
         }
         store_batch(store, &batch, &mut self.open, &self.records).await?;
         if batch.ends_segment {
@@ -256,7 +270,7 @@ impl Keeper {
         }
         let freed = self.readers[at].release(&batch)?;
         self.records.gauge.released(freed);
-        Ok(batch.len().max(1))
+        Ok(Turn { moved: batch.len().max(1), has_more: batch.is_full || batch.ends_segment })
     }
 
     /// Takes over what processes that have ended left behind.
@@ -278,6 +292,9 @@ impl Keeper {
             (&tables::USAGE, storage.usage_kept_ms),
             (&tables::AUDIT_LOGS, storage.audit_kept_ms),
             (&tables::AUDIT_LOG_ATTEMPTS, storage.audit_kept_ms),
+            (&tables::ADMIN_CHANGES, storage.changes_kept_ms),
+            // What these rows are swept by is the end of their life.
+            (&tables::STORED_OBJECTS, Some(0)),
         ];
         for (table, kept_ms) in kept {
             let Some(kept_ms) = kept_ms else { continue };
@@ -295,26 +312,34 @@ async fn store_batch(
     open: &mut Open,
     records: &Records,
 ) -> Result<(), Trouble> {
-    let mut rows = Rows::default();
+    let mut rows = Rows::new(records.audits());
+    // Most exchanges begin and end within one batch: those are never copied.
+    let mut fresh: HashMap<RecordId, (Box<record::Begun<'_>>, &[u8]), RandomState> = HashMap::default();
     let mut ended: Vec<RecordId> = Vec::new();
     for bytes in batch.records() {
         match record::read(bytes) {
-            Some(Record::Begun(id, _)) => {
-                open.begun.insert(id, bytes.into());
+            Some(Record::Begun(id, begun)) => {
+                fresh.insert(id, (begun, bytes));
             }
             Some(Record::Ended(id, end)) => {
-                let begun = open.begun.get(&id).and_then(|bytes| as_begun(bytes));
-                rows.add(id, begun.as_ref(), &end);
+                if let Some((begun, _)) = fresh.remove(&id) {
+                    rows.add(id, Some(&begun), &end);
+                } else {
+                    let begun = open.begun.get(&id).and_then(|bytes| as_begun(bytes));
+                    rows.add(id, begun.as_ref(), &end);
+                }
                 ended.push(id);
             }
+            Some(Record::Owned(owned)) => rows.own(&owned),
             Some(Record::Lost(count)) => records.counts.lost.set(records.counts.lost.get() + count),
             None => records.counts.unreadable.set(records.counts.unreadable.get() + 1),
         }
     }
-    let unfit = rows.store(store, records.audits()).await? as u64;
+    let unfit = rows.store(store).await? as u64;
     records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     records.counts.stored.set(records.counts.stored.get() + ended.len() as u64);
     ended.iter().for_each(|id| drop(open.begun.remove(id)));
+    open.begun.extend(fresh.into_iter().map(|(id, (_, bytes))| (id, bytes.into())));
     Ok(())
 }
 
@@ -355,7 +380,7 @@ async fn drain_orphan(
         }
     }
     let unknown = open.begun.len();
-    let mut rows = Rows::default();
+    let mut rows = Rows::new(records.audits());
     for (id, bytes) in &open.begun {
         let end = record::Ended {
             outcome: record::Outcome::Unknown,
@@ -364,7 +389,7 @@ async fn drain_orphan(
         };
         rows.add(*id, as_begun(bytes).as_ref(), &end);
     }
-    let unfit = rows.store(store, records.audits()).await? as u64;
+    let unfit = rows.store(store).await? as u64;
     records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     let name = orphan.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if moved + unknown + torn > 0 {

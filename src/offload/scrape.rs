@@ -348,6 +348,9 @@ impl Page {
         let name = "ringway_usage_unknown_total";
         self.family(name, "counter", "Successful exchanges whose provider stated no usage.");
         providers.iter().for_each(|p| self.sample(name, &[("provider", &p.name)], p.usage_unknown));
+        let name = "ringway_arguments_cut_total";
+        self.family(name, "counter", "Translated answers in which arguments went on behind their object.");
+        providers.iter().for_each(|p| self.sample(name, &[("provider", &p.name)], p.arguments_cut));
     }
 
     fn faults_and_retries(&mut self, providers: &[OfProvider]) {

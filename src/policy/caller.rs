@@ -1,5 +1,7 @@
 //! Where a request belongs in the tree of users, and which labels it carries.
 
+use ring::digest;
+
 use super::key::Key;
 use crate::base::limits::{LABEL_BYTES_MAX, LABELS_COUNT_MAX};
 use crate::base::{Refusal, RefusalKind};
@@ -18,6 +20,25 @@ pub fn user_path(key: Option<&Key>, header: Option<&[u8]>) -> Result<UserPath, R
     })?;
     let of_key = key.and_then(|key| key.path.clone());
     Ok(of_key.or(said).unwrap_or_else(UserPath::root))
+}
+
+/// The tenant of a key: its user path, which all keys of that path share, or else the key's own public id. A path begins
+/// with a slash and an id never does.
+pub fn tenant(key: &Key) -> &str {
+    match key.path.as_ref().map(UserPath::as_str) {
+        None | Some("/") => key.id.as_str(),
+        Some(path) => path,
+    }
+}
+
+/// What a tenant is to what the gateway keeps for its callers; unlike that of any key.
+pub fn owner(tenant: &str) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(b"tenant\0");
+    context.update(tenant.as_bytes());
+    let mut owner = [0; 32];
+    owner.copy_from_slice(context.finish().as_ref());
+    owner
 }
 
 /// The labels of the key and then of the request, each once, within their bounds.
@@ -70,6 +91,13 @@ mod tests {
         check(None, Some(" "), Ok("/"));
         check(Some(&free), Some("/a/../b"), Err("invalid_user_path"));
         check(Some(&bound), Some("/a/../b"), Err("invalid_user_path"));
+    }
+
+    #[test]
+    fn keys_of_one_path_are_one_tenant_and_others_are_their_own() {
+        let (bound, rooted, free) = (key(Some("/team"), &[]), key(Some("/"), &[]), key(None, &[]));
+        assert_eq!([&bound, &rooted, &free].map(tenant), ["/team", free.id.as_str(), free.id.as_str()]);
+        assert_ne!(owner("/team"), owner("/team/alpha"));
     }
 
     #[test]

@@ -249,6 +249,18 @@ impl Key {
         Err(Refusal::new(403, RefusalKind::InvalidRequest, "endpoint_access_denied", what))
     }
 
+    /// Whether its list names the endpoint, where no list is no trust: behind that endpoint tenants are not told apart.
+    pub fn check_trust(&self, endpoint: &str) -> Result<(), Refusal> {
+        if self.endpoints().iter().any(|name| **name == *endpoint) {
+            return Ok(());
+        }
+        let what = format!(
+            "The gateway cannot tell on this path what belongs to whom. It serves keys whose list of endpoints \
+             names `{endpoint}`, and this one's does not."
+        );
+        Err(Refusal::new(403, RefusalKind::InvalidRequest, "endpoint_access_denied", what))
+    }
+
     pub fn proof(&self) -> &Proof {
         &self.proof
     }

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::base::limits::{ANSWERS_COUNT_MAX, ANSWERS_COUNT_MIN, MODELS_LABELLED_MAX, OUTPUT_TOKENS_DEFAULT};
 
 /// What a request says of its own size.
@@ -25,7 +27,7 @@ pub struct Tokens {
 /// What the answers of one shard's models were like. Each model takes 2 KiB.
 #[derive(Debug, Default)]
 pub struct Observed {
-    models: HashMap<Box<str>, Model>,
+    models: HashMap<Box<str>, Model, RandomState>,
 }
 
 #[derive(Debug, Default)]

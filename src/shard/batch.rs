@@ -7,16 +7,17 @@ use super::body::{self, Body};
 use super::client::Client;
 use super::collection::{Reads, own_ids, own_model};
 use super::exchange::Stop;
+use super::owners;
 use super::transcode;
 use super::upload;
 use super::work::Work;
 use crate::base::{Refusal, RefusalKind};
 use crate::dialect::batches::{self, Form};
+use crate::dialect::belongings;
 use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::dialect::middle::{Report, Told};
 use crate::dialect::translate;
 use crate::offload::state::{Id, Question, Reply};
-use crate::policy::admit;
 use crate::provider::Provider;
 use crate::wire::head::Known;
 use crate::wire::json::{self, Kind, Member, Node};
@@ -104,7 +105,7 @@ async fn kept(
     wish: &Wish<'_>,
     body: &mut Body,
 ) -> Result<Stop, Stop> {
-    let owner = admit::owner(&client.input.filled()[..head_len], &work.request.headers);
+    let owner = owners::keeper(client, work, head_len);
     let id = wish.id.and_then(|id| Id::of(batches::FILE, id));
     let question = match (wish.method, wish.id, id, wish.action) {
         (Method::Post, None, ..) => keep(shard, active, client, work, head_len, wish, body).await?,
@@ -190,6 +191,7 @@ async fn make(
 ) -> Result<Made, Stop> {
     let document = Node::scanned(body.held(&client.input));
     let mut making = Making::begin(active, wish);
+    let mut mentions = Vec::new();
     if let Some(requests) = document.get("requests") {
         if document.get("input_file_id").is_some() {
             let message = "`requests` and `input_file_id` cannot stand together.";
@@ -199,7 +201,7 @@ async fn make(
             making.add(request)?;
         }
     } else {
-        let owner = admit::owner(&client.input.filled()[..head_len], &work.request.headers);
+        let owner = owners::keeper(client, work, head_len);
         let named = document.get("input_file_id").and_then(Node::text).unwrap_or_default();
         let own = crate::provider::ids::split(&named).0;
         let Some(id) = Id::of(batches::FILE, own) else { return Err(no_file(&named).into()) };
@@ -216,8 +218,12 @@ async fn make(
                 let message = format!("Line {} of the file: {}", at + 1, fault.sentence());
                 Refusal::invalid(fault.code(), message).about("input_file_id")
             })?;
+            belongings::line(request, &mut mentions);
             making.add(request)?;
         }
+    }
+    if let Some(tenant) = owners::tenant(work) {
+        owners::check_mentions(shard, tenant, &wish.provider.name, &mentions).await?;
     }
     let form = making.form.ok_or_else(|| Refusal::invalid("invalid_value", "The batch has no requests."))?;
     if let Some(endpoint) = document.get("endpoint").and_then(Node::text)

@@ -15,8 +15,10 @@ use super::count;
 use super::credential;
 use super::exchange::Stop;
 use super::outgoing::{self, Outgoing};
+use super::owners::{self, Owner};
 use super::recall::{self, Recalled};
 use super::route::{self, Asked, Target};
+use super::stored;
 use super::stream;
 use super::transcode;
 use super::work::Work;
@@ -29,6 +31,7 @@ use crate::wire::head::Known;
 use crate::wire::json::{self, Kind};
 use crate::wire::multipart::{self, FieldSearch};
 use crate::wire::path;
+use crate::wire::request::Method;
 
 /// What the request means: which endpoint of which provider, and what its body asks for.
 pub struct Call {
@@ -60,6 +63,8 @@ pub struct Call {
     pub collection: Option<Box<Collection>>,
     /// The provider's first key, and none in turn: what the request speaks of is known to that one.
     pub keeps_credential: bool,
+    /// Whose it is what the provider makes for the request; `None` for the operator, and where it makes nothing to keep.
+    pub owner: Option<Box<Owner>>,
 }
 
 impl Call {
@@ -86,6 +91,7 @@ impl Call {
             recalled: None,
             collection: None,
             keeps_credential: false,
+            owner: None,
         }
     }
 }
@@ -132,6 +138,7 @@ pub async fn understand(
             Box::pin(await_target(shard, active, client, model, hint)).await?
         }
     };
+    let owner = owner(shard, client, work, head_len, asked, body, &target).await?;
     count::answer_here(&target.upstream.provider, asked, endpoint, client, body)?;
     let wants_stream = wants_stream(client, work, endpoint, body);
     let provider = &target.upstream.provider;
@@ -139,7 +146,7 @@ pub async fn understand(
     // Where another name stands for it, the body has that one.
     let is_renamed = target.is_qualified || requested.is_some();
     let is_instead = instead.is_some();
-    let mut call = Call { egress, requested, is_instead, wants_stream, ..Call::to(endpoint, target) };
+    let mut call = Call { egress, requested, is_instead, wants_stream, owner, ..Call::to(endpoint, target) };
     call.is_repeatable = !call.is_passthrough || is_repeatable(client, work, head_len);
     let is_renamed = is_renamed && egress == endpoint && !call.target.upstream.provider.drops_model();
     if let Some(at) = model_at.filter(|_| is_renamed) {
@@ -183,6 +190,35 @@ fn meant<'m>(
     let Some(other) = instead else { return behind_alias(shard, work, named) };
     let (model, alias) = behind_alias(shard, work, Some(Cow::Borrowed(other)));
     (model, named.as_deref().map(Box::from).or(alias))
+}
+
+/// Refuses what is another tenant's, and says who owns what the provider may keep for this request: a response, or a
+/// conversation. Nobody in particular does where the operator asks.
+async fn owner(
+    shard: &Shard,
+    client: &Client,
+    work: &Work,
+    head_len: usize,
+    asked: Asked,
+    body: &Body,
+    target: &Target,
+) -> Result<Option<Box<Owner>>, Stop> {
+    let (Asked::Api(endpoint, _) | Asked::ApiOfModel(endpoint, _)) = asked else { return Ok(None) };
+    if work.caller.key.is_none() {
+        return Ok(None);
+    }
+    let provider = &target.upstream.provider;
+    let egress = transcode::egress(provider, endpoint, &target.model, false).unwrap_or(endpoint);
+    owners::check(shard, client, work, body, endpoint, egress, provider).await?;
+    let is_kept = match asked {
+        Asked::Api(Endpoint::Responses, _) => egress == Endpoint::Responses,
+        Asked::Api(Endpoint::Other, rest) => {
+            let path = rest.of(&client.input.filled()[..head_len]);
+            work.request.method == Method::Post && stored::is_path(path)
+        }
+        _ => false,
+    };
+    Ok(is_kept.then(|| Owner::of(work, provider)).flatten())
 }
 
 /// The model that an alias stands for, and the alias; any other name as it is.

@@ -12,6 +12,7 @@ use super::work::Work;
 use crate::base::limits::MANAGED_WAIT_MS_MAX;
 use crate::base::{Refusal, RefusalKind};
 use crate::config::Snapshot;
+use crate::dialect::endpoint::Endpoint;
 use crate::identity::UserPath;
 use crate::ledger::record::Auth;
 use crate::policy::access::{self, Access};
@@ -96,7 +97,11 @@ pub async fn admit(
         let checked = key.check(now_ms).and_then(|()| match asked {
             // Every key may know what it has used.
             Asked::OwnUsage => Ok(()),
-            _ => key.check_endpoint(asked.endpoint_name()),
+            _ => key.check_endpoint(asked.endpoint_name()).and_then(|()| {
+                let head = &client.input.filled()[..head_len];
+                let is_told_apart = asked.tells_tenants_apart(head, work.request.method);
+                if is_told_apart { Ok(()) } else { key.check_trust(Endpoint::Other.name()) }
+            }),
         });
         checked.map_err(|refusal| stop_before_body(work, refusal))?;
         (work.caller.auth, work.caller.key) = (Auth::ApiKey, Some(key));

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::exchange::Stop;
 use super::inline::Inline;
 use super::naming::{Naming, results_base};
+use super::owners::{self, Owner};
 use super::route::{self, Target};
 use super::upload::{self, Lines};
 use super::work::Work;
@@ -20,6 +21,7 @@ use crate::base::{Refusal, RefusalKind, Span};
 use crate::dialect::batches::{self, Form};
 use crate::dialect::collection;
 use crate::dialect::endpoint::Endpoint;
+use crate::offload::state::Id;
 use crate::provider::{Provider, ids};
 use crate::wire::head::Known;
 use crate::wire::json::{self, Node};
@@ -33,6 +35,8 @@ pub struct Collection {
     /// The provider's own id, and what stands behind it in the path.
     id: Option<String>,
     action: Vec<u8>,
+    /// All of it is asked for.
+    pub is_list: bool,
     pub reads: Reads,
     pub naming: Naming,
     /// Requests that have to become a file first.
@@ -98,6 +102,7 @@ pub async fn understand(
     let target = wanted.target(shard, active, client).await?;
     let provider = target.upstream.provider.clone();
     let mut call = Call::to(endpoint, target);
+    call.owner = Owner::of(work, &provider);
     call.is_repeatable = call::is_repeatable(client, work, head_len);
     // A file is visible to the key that brought it.
     call.keeps_credential = true;
@@ -105,6 +110,10 @@ pub async fn understand(
     let naming =
         Naming { ending: ids::ending(&provider.name), own_id: own.unwrap_or_default(), results_base };
     call.egress = egress(&provider, endpoint).unwrap_or(endpoint);
+    if let (Some(owner), Some(id)) = (&call.owner, &own_id) {
+        check_id(shard, owner, &call, id).await?;
+    }
+    owners::check(shard, client, work, body, endpoint, call.egress, &provider).await?;
     let mut inline = None;
     let reads = if call.egress != endpoint {
         let (id, action, ending) = (own_id.as_deref(), &action[..], &naming.ending[..]);
@@ -116,11 +125,27 @@ pub async fn understand(
         inline = self::inline(active, client, work, body, &call)?;
         if inline.is_none() {
             splice_body(active, client, work, body, &call)?;
+            if let (Body::Streaming(inflow), Some(owner)) = (&mut *body, &call.owner) {
+                upload::check_lines(shard, owner, inflow).await?;
+            }
         }
         if matches!(&action[..], b"/content" | b"/results") { Reads::Content } else { Reads::Objects }
     };
-    call.collection = Some(Box::new(Collection { id: own_id, action, reads, naming, inline }));
+    let is_list = own_id.is_none() && method == Method::Get;
+    call.collection = Some(Box::new(Collection { id: own_id, is_list, action, reads, naming, inline }));
     Ok(call)
+}
+
+/// Refuses an object that is not the caller's. What the gateway keeps itself is looked for under the caller's own name.
+async fn check_id(shard: &Shard, owner: &Owner, call: &Call, id: &str) -> Result<(), Stop> {
+    let is_kept_here = call.egress != call.endpoint
+        && call.endpoint == Endpoint::Files
+        && Id::of(batches::FILE, id).is_some();
+    let name = owners::file_name(id, &call.target.upstream.provider.name);
+    if is_kept_here || shard.is_of(owner.tenant(), name).await? {
+        return Ok(());
+    }
+    Err(owners::no_object(id).into())
 }
 
 /// The query's parameters that are ids.
@@ -295,6 +320,7 @@ fn splice_body(
         looked.ours.iter().for_each(|&part| work.edits.remove(part));
         if looked.is_batch {
             let mut lines = Box::new(Lines::new(active.clone(), provider.name.clone()));
+            lines.is_guarded = call.owner.is_some();
             let is_ended = inflow.is_ended();
             lines.pass(&mut inflow.peeked, is_ended).map_err(Stop::refuse_and_close)?;
             inflow.lines = Some(lines);

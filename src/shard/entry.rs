@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::Shard;
 use super::active::Active;
 use super::body::Body;
@@ -49,12 +51,12 @@ pub struct Entry {
     told: Option<Result<Cost, Unpriced>>,
 }
 
-type ByModel = HashMap<Box<str>, Option<Rc<Price>>>;
+type ByModel = HashMap<Box<str>, Option<Rc<Price>>, RandomState>;
 
 /// Prices that were looked up, of one version of what is managed.
 #[derive(Default)]
 pub struct Priced {
-    by_provider: RefCell<HashMap<Box<str>, ByModel>>,
+    by_provider: RefCell<HashMap<Box<str>, ByModel, RandomState>>,
     version: Cell<u64>,
 }
 
@@ -112,7 +114,7 @@ pub fn open(
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let user_agent = work.request.headers.get(head, "user-agent").unwrap_or_default();
     let labels = caller.labels_json();
-    let qualified = target.is_qualified.then(|| format!("{}/{model}", provider.name));
+    let qualified = target.is_qualified.then(|| [provider.name.as_str(), "/", model].concat());
     let begun = Begun {
         at_ms: shard.wall_ms(),
         request_id: text(work.request_id.as_bytes()),
@@ -249,12 +251,12 @@ impl Entry {
             Ok(cost) => cost.remark.map(|remark| remark.sentence().to_owned()),
             Err(unpriced) => usage.is_known().then(|| unpriced.to_string()),
         };
-        let parts = cost.as_ref().ok().and_then(|cost| cost.parts.as_ref());
+        let (input_cost, output_cost) = costs_of(cost.as_ref().ok());
         let ended = Ended {
             usage,
             cost: cost.as_ref().ok().map(|cost| cost.total),
-            input_cost: parts.and_then(|parts| sum([parts.input, parts.cache_read, parts.cache_write])),
-            output_cost: parts.and_then(|parts| sum([parts.output, parts.reasoning])),
+            input_cost,
+            output_cost,
             cost_source: cost.as_ref().map_or("", |cost| cost.source.name()),
             cost_caveat: caveat.as_deref().unwrap_or_default(),
             answered_model: &self.answered_model,
@@ -295,6 +297,13 @@ impl Entry {
     }
 }
 
+/// What of a cost is that of the input and that of the output.
+pub(super) fn costs_of(cost: Option<&Cost>) -> (Option<Pico>, Option<Pico>) {
+    let parts = cost.and_then(|cost| cost.parts.as_ref());
+    let input = parts.and_then(|parts| sum([parts.input, parts.cache_read, parts.cache_write]));
+    (input, parts.and_then(|parts| sum([parts.output, parts.reasoning])))
+}
+
 fn sum(parts: impl IntoIterator<Item = Pico>) -> Option<Pico> {
     parts.into_iter().try_fold(Pico::ZERO, Pico::checked_add)
 }
@@ -313,7 +322,12 @@ fn worst_cost(price: &Price, tokens: Tokens) -> Option<Pico> {
 
 /// The price of a model, looked up once for each version of what is managed; of the one that answered, where that is
 /// another one.
-fn price_of(shard: &Shard, provider: &Provider, asked: &str, answered: Option<&str>) -> Option<Rc<Price>> {
+pub(super) fn price_of(
+    shard: &Shard,
+    provider: &Provider,
+    asked: &str,
+    answered: Option<&str>,
+) -> Option<Rc<Price>> {
     let managed = shard.managed.borrow();
     let priced = &shard.prices;
     let mut by_provider = priced.by_provider.borrow_mut();

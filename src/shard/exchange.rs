@@ -13,6 +13,7 @@ use super::client::Client;
 use super::count;
 use super::inside;
 use super::instead;
+use super::listing::{self, Listed};
 use super::models;
 use super::relay::{self, Relayed};
 use super::replace;
@@ -20,9 +21,11 @@ use super::route::{self, Asked};
 use super::stored;
 use super::tally::{Tally, WasWaitedFor};
 use super::work::Work;
+use crate::base::clock;
 use crate::base::limits::{HOPS_MAX, REQUEST_ID_BYTES_MAX};
 use crate::base::{Refusal, RefusalKind};
 use crate::dialect::endpoint::{Endpoint, Grammar};
+use crate::offload::Health;
 use crate::wire::head::Known;
 use crate::wire::multipart::{self, FieldSearch};
 use crate::wire::path;
@@ -158,6 +161,7 @@ async fn straight(
             if let Some(next) = Box::pin(stored::answer(shard, active, client, work, head_len, rest)).await? {
                 return Ok(next);
             }
+            stored::check(shard, client, work, head_len, rest).await?;
             Asked::Api(Endpoint::Other, rest)
         }
         asked => asked,
@@ -227,7 +231,12 @@ async fn answer_own(
     let catalogue = shard.catalogue.borrow().clone();
     let (metrics, entry, list);
     let answer = match asked {
-        Asked::Health | Asked::Hello => Answer::json(br#"{"status":"ok"}"#),
+        Asked::Hello => Answer::json(br#"{"status":"ok"}"#),
+        Asked::Health => Answer::json(match shard.offload.pulse.health(clock::monotonic_us() / 1000) {
+            Health::Whole => br#"{"status":"ok"}"#,
+            Health::StoreAway => br#"{"status":"degraded","reason":"records wait for the store"}"#,
+            Health::Stalled => br#"{"status":"degraded","reason":"the offload thread stands still"}"#,
+        }),
         Asked::Ready if shard.is_draining.get() => {
             Answer { status: 503, ..Answer::json(br#"{"status":"draining"}"#) }
         }
@@ -315,9 +324,21 @@ async fn ask_and_relay(
     if let Some(inline) = call.collection.as_mut().and_then(|collection| collection.inline.take()) {
         Box::pin(inline.upload(shard, active, client, work, tally, &call, body, head_len)).await?;
     }
-    let outgoing = prepare_outgoing(client, work, head_len, asked, &call, body)?;
-    let asking = attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len);
-    let answered = asking.await?;
+    let is_list = call.collection.as_ref().is_some_and(|collection| collection.is_list);
+    let answered = match call.owner.as_deref().filter(|_| is_list) {
+        Some(owner) => {
+            let listing =
+                listing::list(shard, active, client, work, tally, &call, owner, asked, body, head_len);
+            match Box::pin(listing).await? {
+                Listed::Own(body) => return Err(Stop::Answer { body, content_type: "application/json" }),
+                Listed::Passed(answered) => *answered,
+            }
+        }
+        None => {
+            let outgoing = prepare_outgoing(client, work, head_len, asked, &call, body)?;
+            attempt::attempt(shard, active, client, work, tally, &call, &outgoing, body, head_len).await?
+        }
+    };
     if let Some(refusal) = replace::replacement(&call, work, &answered) {
         tally.answered(work.response.status);
         attempt::discard(shard, work, answered);
@@ -375,6 +396,12 @@ async fn take_body(
         active.snapshot().default_provider.is_some()
             || path::query_value(work.request.query.of(head), "provider").is_some()
     };
+    // What a tenant's request speaks of has to be seen.
+    let is_of_tenant = work.caller.key.is_some();
+    let is_of_state = matches!(asked, Asked::Api(Endpoint::Other, rest) if stored::is_path(rest.of(head)));
+    if is_of_tenant && (is_of_state || (needs_model && is_json)) {
+        return body::read_held(shard, client, work, server, head_len).await;
+    }
     if is_known || is_signed || (needs_model && is_json && !(is_long && names_itself())) {
         return body::read_held(shard, client, work, server, head_len).await;
     }

@@ -8,6 +8,7 @@ mod attempt;
 mod batch;
 #[doc(hidden)]
 pub mod bench;
+mod billed;
 mod body;
 mod call;
 mod caller;
@@ -26,10 +27,12 @@ mod inline;
 mod inside;
 mod instead;
 mod inward;
+mod listing;
 mod models;
 mod naming;
 mod once;
 mod outgoing;
+mod owners;
 mod question;
 mod reach;
 mod recall;
@@ -166,6 +169,7 @@ pub(crate) struct Shard {
     journal: RefCell<Option<Writer>>,
     managed: RefCell<Arc<Managed>>,
     prices: Priced,
+    owners: owners::Near,
     /// What answers were like, to reserve by.
     observed: RefCell<Observed>,
 }
@@ -331,6 +335,7 @@ impl Shard {
             journal: RefCell::default(),
             managed: RefCell::new(managed),
             prices: Priced::default(),
+            owners: owners::Near::default(),
             observed: RefCell::default(),
         }
     }

@@ -19,6 +19,7 @@ use super::outgoing::{OutFraming, Outgoing};
 use super::reach;
 use super::tally::Tally;
 use super::tokens;
+use super::upload;
 use super::work::Work;
 use crate::base::clock;
 use crate::base::fault::{Fault, FaultKind, RetryRule};
@@ -207,6 +208,9 @@ impl One<'_> {
                 lines.pass(&mut piece, is_ended).map_err(Stop::refuse_and_close)?;
                 lines.count(self.shard, &self.active.snapshot().server)?;
             }
+            if let Some(owner) = &self.call.owner {
+                upload::check_lines(self.shard, owner, inflow).await.map_err(closing)?;
+            }
             let sent = self.send_piece(conn, buffer, &piece, inflow.is_ended()).await?;
             if inflow.is_ended() || sent == Sent::Early {
                 return Ok(sent);
@@ -303,6 +307,14 @@ impl One<'_> {
                 Turn::Late => return Err(FaultKind::FirstByteTimeout.fatal().into()),
             }
         }
+    }
+}
+
+/// The rest of the body is still to come, where a request would be looked for.
+fn closing(stop: Stop) -> Stop {
+    match stop {
+        Stop::Refuse { refusal, .. } => Stop::Refuse { refusal, closes: true },
+        other => other,
     }
 }
 

@@ -8,7 +8,7 @@ use super::Shard;
 use crate::base::limits::STATE_MS_MAX;
 use crate::base::{Refusal, RefusalKind};
 use crate::offload::state::{Owner, Question, Reply};
-use crate::offload::{Answer, ToOffload};
+use crate::offload::{Answer, Tenants, ToOffload};
 
 /// Questions that are open, by ticket; the answer stands beside.
 #[derive(Default)]
@@ -37,7 +37,7 @@ impl Shard {
     pub(super) async fn ask_for_metrics(&self, within_ms: u64) -> Option<String> {
         match self.ask(within_ms, |ticket| ToOffload::Scrape { shard: self.id, ticket }).await? {
             Answer::Metrics(page) => Some(page),
-            Answer::State(_) => None,
+            Answer::State(_) | Answer::Owners(_) => None,
         }
     }
 
@@ -46,12 +46,16 @@ impl Shard {
         let message = |ticket| ToOffload::State { shard: self.id, ticket, owner, question };
         match self.ask(STATE_MS_MAX, message).await {
             Some(Answer::State(reply)) => Ok(reply),
-            _ => {
-                let message = "What is kept of earlier responses could not be read in time.";
-                let mut refusal = Refusal::new(503, RefusalKind::Server, "state_unavailable", message);
-                refusal.retry_after_s = Some(1);
-                Err(refusal)
-            }
+            _ => Err(unavailable("What is kept of earlier responses could not be read in time.")),
+        }
+    }
+
+    /// Asks whose these objects are; `None` when that is not known in time.
+    pub(super) async fn ask_for_owners(&self, objects: Vec<Box<str>>) -> Option<Tenants> {
+        let message = |ticket| ToOffload::Owners { shard: self.id, ticket, objects };
+        match self.ask(STATE_MS_MAX, message).await? {
+            Answer::Owners(tenants) => tenants,
+            _ => None,
         }
     }
 
@@ -71,4 +75,11 @@ impl Shard {
         self.questions.borrow_mut().open.remove(&ticket);
         answer
     }
+}
+
+/// The refusal where the offload thread has no answer in time.
+pub fn unavailable(message: &'static str) -> Refusal {
+    let mut refusal = Refusal::new(503, RefusalKind::Server, "state_unavailable", message);
+    refusal.retry_after_s = Some(1);
+    refusal
 }

@@ -8,12 +8,12 @@ use super::active::Active;
 use super::body::{self, Body};
 use super::client::Client;
 use super::exchange::Stop;
+use super::owners;
 use super::watch::Watch;
 use super::work::{Held, Work};
 use crate::base::{Refusal, RefusalKind};
 use crate::offload::Level;
 use crate::offload::state::{Context, Id, Missing, Owner, Question, Reply, Response};
-use crate::policy::admit;
 use crate::wire::json::{self, Kind, Node};
 
 /// What the way to the provider must know.
@@ -72,7 +72,7 @@ pub async fn recall(
         return Ok(Box::default());
     }
     let server = &active.snapshot().server;
-    let owner = admit::owner(&client.input.filled()[..head_len], &work.request.headers);
+    let owner = owners::keeper(client, work, head_len);
     let wanted = Wanted::read(document)?;
     let (previous, conversation) = (wanted.previous, wanted.conversation);
     let is_asked = previous.is_some() || conversation.is_some() || !wanted.references.is_empty();
@@ -208,7 +208,7 @@ fn no_text(field: &'static str) -> Refusal {
 }
 
 /// OpenAI's own words, status and code.
-fn no_previous(id: &str) -> Refusal {
+pub fn no_previous(id: &str) -> Refusal {
     let message = format!("Previous response with id '{id}' not found.");
     Refusal::invalid("previous_response_not_found", message).about("previous_response_id")
 }

@@ -6,10 +6,12 @@ use std::io::IoSlice;
 use super::Shard;
 use super::answer;
 use super::attempt::Answered;
+use super::billed;
 use super::call::Call;
 use super::client::Client;
 use super::inward::Inward;
 use super::once::{Turn, fill, is_event_stream};
+use super::owners::Owner;
 use super::recall::{self, Keeping};
 use super::tally::Tally;
 use super::watch::{self, Watch};
@@ -109,9 +111,12 @@ struct Passing<'c> {
     inward: Inward,
     outward: Outward,
     watch: Watch,
+    call: &'c Call,
     translation: Option<&'c Translation>,
     /// The answer is kept when it is complete.
     keeping: Option<(&'c Shard, &'c Keeping)>,
+    /// Whose it is what the answer brings.
+    owner: Option<(&'c Shard, &'c Owner)>,
     is_stream: bool,
     /// The end of the head waits for the first piece: where that is all of the answer, it says what it cost.
     tells_cost: bool,
@@ -151,15 +156,18 @@ fn begin<'c>(
     };
     let translation = call.translation.as_deref();
     let keeping = call.recalled.as_ref().and_then(|recalled| Some((shard, recalled.keeping.as_ref()?)));
+    let owner = call.owner.as_deref().filter(|_| is_success).map(|owner| (shard, owner));
     let (usage, out, stage) = (Usage::default(), Vec::new(), Vec::new());
     let has_begun = false;
-    let tells_cost = is_success && matches!(watch, Watch::Json(..) | Watch::Whole(_));
+    let tells_cost = is_success && matches!(watch, Watch::Json(..) | Watch::Kept(_) | Watch::Whole(_));
     Passing {
         inward,
         outward,
         watch,
+        call,
         translation,
         keeping,
+        owner,
         is_stream,
         tells_cost,
         usage,
@@ -257,6 +265,31 @@ impl Passing<'_> {
         Ok(())
     }
 
+    /// Looks at what this turn brought, and tells whoever waits for something in it.
+    fn look(
+        &mut self,
+        shard: &Shard,
+        client: &Client,
+        work: &mut Work,
+        input: &[u8],
+        is_end: bool,
+    ) -> Result<(), FaultKind> {
+        let Work { spans, members, .. } = &mut *work;
+        let turn = watch::Turn { input, spans, is_end };
+        self.watch.take(&turn, self.translation, members, &mut self.usage, &mut self.stage)?;
+        if let Some((shard, owner)) = self.owner {
+            owner.take_over(shard, &mut self.watch, is_end, &self.stage);
+        }
+        let found = self.watch.take_billed();
+        if !found.is_empty() {
+            billed::write(shard, client, work, self.call, &found);
+        }
+        if let Some((shard, keeping)) = self.keeping {
+            recall::keep(shard, keeping, &mut self.watch, is_end, &self.stage);
+        }
+        Ok(())
+    }
+
     /// Sends what this turn brought: the head if it has not left, the data in the client's framing, the end if it is
     /// there and good.
     #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
@@ -271,18 +304,15 @@ impl Passing<'_> {
         is_end: bool,
     ) -> Result<(), FaultKind> {
         let input = answered.buffer.filled();
-        let Work { spans, members, .. } = work;
-        let turn = watch::Turn { input, spans, is_end };
-        self.watch.take(&turn, self.translation, members, &mut self.usage, &mut self.stage)?;
-        if let Some((shard, keeping)) = self.keeping {
-            recall::keep(shard, keeping, &mut self.watch, is_end, &self.stage);
-        }
+        let status = work.response.status;
+        self.look(shard, client, work, input, is_end)?;
+        let spans = &work.spans;
         if self.outward == Outward::LengthAtEnd {
             if !is_end || self.replacement().is_some() {
                 return Ok(());
             }
             HeadWriter::continuing(&mut self.out).number(b"content-length", self.stage.len() as u64);
-            self.end_head(shard, tally, self.judge_end().is_ok());
+            self.end_head(shard, tally, status, self.judge_end().is_ok());
         }
         let ends_well = is_end && self.judge_end().is_ok();
         let is_staged = self.watch.is_staged();
@@ -292,7 +322,7 @@ impl Passing<'_> {
         }
         self.has_begun = true;
         if self.tells_cost {
-            self.end_head(shard, tally, ends_well);
+            self.end_head(shard, tally, status, ends_well);
         }
         let out = &mut self.out;
         let is_chunked = self.outward == Outward::Chunked;
@@ -303,7 +333,7 @@ impl Passing<'_> {
         let leaving = out.len() + data_len + tail.len();
         if ends_well || self.watch.is_at_its_end() {
             // Whoever has the last byte can count on the record.
-            self.write_down(shard, tally, client.bytes_out + leaving as u64);
+            self.write_down(shard, tally, status, client.bytes_out + leaving as u64);
         }
         let out = &mut self.out;
         if leaving == 0 {
@@ -331,12 +361,16 @@ impl Passing<'_> {
     }
 
     /// Ends the head, and says in it what the answer cost where all of that is here.
-    fn end_head(&mut self, shard: &Shard, tally: &mut Tally, is_whole: bool) {
+    fn end_head(&mut self, shard: &Shard, tally: &mut Tally, status: u16, is_whole: bool) {
         if std::mem::take(&mut self.tells_cost) && is_whole {
-            self.tell_usage(shard, tally, 0);
+            self.tell_usage(shard, tally, status);
             tally.tell_cost(&mut self.out);
         }
-        HeadWriter::continuing(&mut self.out).finish();
+        let mut writer = HeadWriter::continuing(&mut self.out);
+        if self.watch.has_surplus() {
+            writer.checked_header(b"x-ringway-edited", b"tool_calls.arguments");
+        }
+        writer.finish();
     }
 
     /// Whether the head can wait for the first event: until it has left, an answer that breaks off can have a status that
@@ -421,11 +455,11 @@ impl Passing<'_> {
     }
 
     /// Writes down that the answer has come to its end, or that an error stands where it should have.
-    fn write_down(&mut self, shard: &Shard, tally: &mut Tally, bytes_out: u64) {
+    fn write_down(&mut self, shard: &Shard, tally: &mut Tally, status: u16, bytes_out: u64) {
         if !tally.entry.is_open() {
             return;
         }
-        self.tell_usage(shard, tally, 0);
+        self.tell_usage(shard, tally, status);
         let (outcome, error) = match self.watch.has_error() {
             true => (Outcome::Cut, "error_in_stream"),
             false => (Outcome::Whole, ""),
@@ -439,7 +473,7 @@ impl Passing<'_> {
         let is_expected = is_read && (200..300).contains(&status);
         tally.usage(self.usage, is_expected);
         tally.answered_by(shard, &self.watch.answered_model());
-        tally.seen(self.watch.events_seen());
+        tally.seen(self.watch.events_seen(), self.watch.tokens_said(), self.watch.has_surplus());
     }
 
     /// Whether the upstream's connection can serve again: its answer had an end, and nothing came behind it.

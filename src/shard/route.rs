@@ -49,7 +49,19 @@ impl Asked {
             Asked::Api(endpoint, _) | Asked::ApiOfModel(endpoint, _) => endpoint.name(),
             Asked::Models(_) | Asked::Model(..) => Endpoint::Models.name(),
             Asked::Stored(_) => Endpoint::Responses.name(),
+            Asked::Collection(endpoint, _) => endpoint.name(),
             _ => Endpoint::Other.name(),
+        }
+    }
+
+    /// Whether the gateway can see to it that a caller meets nothing of another's there.
+    pub fn tells_tenants_apart(self, head: &[u8], method: Method) -> bool {
+        match self {
+            Asked::Passthrough { .. } => false,
+            Asked::Api(Endpoint::Other, rest) => {
+                method == Method::Post && Endpoint::keeps_nothing(rest.of(head))
+            }
+            _ => true,
         }
     }
 

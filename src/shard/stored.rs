@@ -9,13 +9,13 @@ use super::answer::{self, Answer};
 use super::body;
 use super::client::Client;
 use super::exchange::{Next, Stop, stop_before_body};
+use super::owners;
 use super::recall::{conversation_not_found, no_item};
 use super::work::Work;
 use crate::base::limits::{STATE_PAGE_ITEMS_MAX, STATE_PAGE_ITEMS_USUAL};
 use crate::base::{Refusal, RefusalKind, Span};
 use crate::dialect::endpoint::Endpoint;
 use crate::offload::state::{Id, Missing, Page, Question, Reply};
-use crate::policy::admit;
 use crate::wire::json::{Kind, Node};
 use crate::wire::path::query_value;
 use crate::wire::request::{Method, RequestBody};
@@ -124,7 +124,7 @@ pub async fn answer(
     if id.is_none() && wish != Wish::NewConversation {
         return Err(stop_before_body(work, not_found(wish, text)));
     }
-    let owner = admit::owner(head, &work.request.headers);
+    let owner = owners::keeper(client, work, head_len);
     let page = page(&query).map_err(|refusal| stop_before_body(work, refusal))?;
     let body = match wish.has_body() {
         true => body::read_held(shard, client, work, &snapshot.server, head_len)
@@ -149,6 +149,39 @@ pub async fn answer(
     answer::send(shard, client, work, &Answer::json(&document), timeout_ms).await.map_err(|_| Stop::Gone)?;
     Ok(Some(if work.request.keep_alive { Next::KeepAlive } else { Next::Linger }))
 }
+
+/// Whether the provider may be asked for it: the operator may ask for anything, a tenant for what is its own.
+pub async fn check(
+    shard: &Shard,
+    client: &Client,
+    work: &Work,
+    head_len: usize,
+    rest: Span,
+) -> Result<(), Stop> {
+    let Some(tenant) = owners::tenant(work) else { return Ok(()) };
+    let path = String::from_utf8_lossy(rest.of(&client.input.filled()[..head_len])).into_owned();
+    let is_post = work.request.method == Method::Post;
+    match Wish::read(work.request.method, &path) {
+        Some(Wish::NewConversation) => Ok(()),
+        Some(wish) => {
+            let (id, _) = wish.id();
+            match shard.is_of(tenant, owners::object_name(id)).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(stop_before_body(work, not_found(wish, id))),
+                Err(refusal) => Err(stop_before_body(work, refusal)),
+            }
+        }
+        None if is_post && FORGETFUL.contains(&path.as_str()) => Ok(()),
+        None => {
+            let message = format!("There is no endpoint /v1{path} for this key.");
+            let refusal = Refusal::new(404, RefusalKind::InvalidRequest, "unknown_url", message);
+            Err(stop_before_body(work, refusal))
+        }
+    }
+}
+
+/// Paths beside those of kept objects, behind which nothing is kept.
+const FORGETFUL: [&str; 2] = ["/responses/compact", "/responses/input_tokens"];
 
 fn refuse(work: &Work, wish: Wish<'_>, refusal: Refusal) -> Stop {
     if wish.has_body() { refusal.into() } else { stop_before_body(work, refusal) }

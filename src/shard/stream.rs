@@ -4,10 +4,11 @@
 use std::ops::Range;
 
 use crate::base::Span;
+use crate::dialect::belongings;
 use crate::dialect::endpoint::Grammar;
 use crate::dialect::facts;
 use crate::ledger::usage::Usage;
-use crate::wire::json::{self, Kind, Member};
+use crate::wire::json::{self, Kind, Member, Node};
 use crate::wire::splice::{Edits, ObjectEdits};
 use crate::wire::sse::{self, EventData, EventStep, Events};
 
@@ -67,6 +68,9 @@ pub struct Watcher {
     pub has_finish: bool,
     pub has_error: bool,
     pub events_count: u64,
+    /// The provider keeps the response, and somebody has to know whose it is.
+    pub wants_ids: bool,
+    pub ids: Vec<String>,
 }
 
 /// An event grew beyond what is allowed.
@@ -89,6 +93,8 @@ impl Watcher {
             has_finish: false,
             has_error: false,
             events_count: 0,
+            wants_ids: false,
+            ids: Vec::new(),
         }
     }
 
@@ -165,6 +171,9 @@ impl Watcher {
         if self.model.is_empty() && self.events_count <= EVENTS_NAMING {
             self.model = facts::model_of_event(self.grammar, data, &mut self.members).unwrap_or_default();
         }
+        if self.wants_ids && memchr::memmem::find(data, b"\"response\"").is_some() {
+            self.take_ids(data);
+        }
         let facts = facts::read_event(self.grammar, data, &mut self.members);
         self.has_finish |= facts.is_finish;
         self.has_error |= facts.is_error;
@@ -172,6 +181,12 @@ impl Watcher {
             self.usage.merge(usage);
         }
         self.hides_usage && facts.is_usage_only
+    }
+
+    fn take_ids(&mut self, data: &[u8]) {
+        if let Ok(event) = Node::document(data, &mut self.members) {
+            self.ids.extend(belongings::of_response(event));
+        }
     }
 
     /// Whether the stream came to an end of its own: its marker, a finish reason or an error of the provider's.

@@ -50,6 +50,10 @@ pub struct Tally {
     states_usage: bool,
     /// Events that were seen of a stream.
     events_seen: Option<u64>,
+    /// About how many tokens an answer said that is no stream.
+    tokens_said: Option<u64>,
+    /// Arguments of a call went on behind their object.
+    has_surplus: bool,
     attempts: Vec<Failed>,
     /// What the journal and the accounts get.
     pub entry: Entry,
@@ -108,6 +112,8 @@ impl Tally {
             connects: 0,
             states_usage: false,
             events_seen: None,
+            tokens_said: None,
+            has_surplus: false,
             attempts: Vec::new(),
             entry: Entry::default(),
         }
@@ -238,9 +244,13 @@ impl Tally {
         }
     }
 
-    /// Writes the headers that tell usage and cost.
+    /// Writes the headers that tell usage and cost of a whole answer, as its record will have them.
     pub fn tell_cost(&mut self, out: &mut Vec<u8>) {
-        self.entry.tell_cost(&self.usage, out);
+        let mut usage = self.usage;
+        if self.states_usage && !usage.is_known() {
+            self.estimate_unstated(&mut usage);
+        }
+        self.entry.tell_cost(&usage, out);
     }
 
     /// The answer did not come to its end.
@@ -253,9 +263,10 @@ impl Tally {
         self.status = status;
     }
 
-    /// The stream's events so far.
-    pub fn seen(&mut self, events: Option<u64>) {
-        self.events_seen = events;
+    /// What was seen of the answer so far: the events of a stream, about how many tokens any other one said, and whether
+    /// arguments in it were cut behind their object.
+    pub fn seen(&mut self, events: Option<u64>, tokens: Option<u64>, has_surplus: bool) {
+        (self.events_seen, self.tokens_said, self.has_surplus) = (events, tokens, has_surplus);
     }
 
     /// The gateway answers by itself: its record is written before the answer leaves.
@@ -276,6 +287,9 @@ impl Tally {
             && self.answered_us > self.sent_us
         {
             self.estimate_cut(&mut usage);
+        }
+        if is_success && outcome == Outcome::Whole && self.states_usage && !usage.is_known() {
+            self.estimate_unstated(&mut usage);
         }
         let named = self.provider.as_ref();
         let (provider, model) = named.map_or(("", ""), |named| (&named.upstream.provider.name, &named.model));
@@ -327,6 +341,20 @@ impl Tally {
         usage.estimate_cut_output(events);
     }
 
+    /// The provider did its work and stated no count of it.
+    fn estimate_unstated(&self, usage: &mut Usage) {
+        let tokens = self.events_seen.or(self.tokens_said);
+        if let Some(tokens) = tokens.filter(|_| self.is_conversation()) {
+            usage.estimate_missing(self.entry.body_bytes().div_ceil(BYTES_PER_TOKEN), tokens);
+        }
+    }
+
+    /// Whether the answer is made of words, so that its tokens can be told from them.
+    fn is_conversation(&self) -> bool {
+        let endpoint = self.provider.as_ref().map(|named| named.endpoint);
+        endpoint.is_some_and(|endpoint| endpoint.grammar().is_some() || endpoint == Endpoint::Completions)
+    }
+
     /// Counts it all.
     pub fn settle(&mut self, shard: &Shard, client: &Client) {
         let is_over = self.added_us.is_some() && !self.came_in_parts && !self.is_cut;
@@ -368,6 +396,7 @@ impl Tally {
         }
         let is_whole = !self.is_cut && !self.client_gone && self.status > 0;
         provider.usage_unknown += u64::from(self.states_usage && is_whole && !self.usage.is_known());
+        provider.arguments_cut += u64::from(self.has_surplus);
         let model = provider.model(&named.model, named.is_known);
         let class = if is_whole { usize::from(self.status / 100).min(5) } else { 0 };
         model.requests[endpoint][class] += 1;

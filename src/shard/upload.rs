@@ -9,13 +9,15 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::active::Active;
-use super::body;
+use super::body::{self, Inflow};
 use super::collection::{own_ids, own_model};
 use super::exchange::Stop;
+use super::owners::{self, Owner};
 use super::work::Held;
 use crate::base::limits::{BATCH_LINE_BYTES_MAX, BUFFER_BYTES};
 use crate::base::{Refusal, RefusalKind, Span};
 use crate::config::Server;
+use crate::dialect::belongings::{self, Mention};
 use crate::dialect::collection::line_model;
 use crate::wire::json::{self, Member, Node};
 use crate::wire::multipart;
@@ -70,6 +72,13 @@ fn first_model(file: &[u8], is_complete: bool) -> Option<String> {
     line_model(line)?.text().map(|model| model.into_owned())
 }
 
+/// Refuses lines that speak of an object which is not the sender's.
+pub async fn check_lines(shard: &Shard, owner: &Owner, inflow: &mut Inflow) -> Result<(), Stop> {
+    let Some(lines) = &mut inflow.lines else { return Ok(()) };
+    let mentions = std::mem::take(&mut lines.mentions);
+    owners::check_mentions(shard, owner.tenant(), &lines.provider, &mentions).await
+}
+
 /// The lines of a batch's input as they pass.
 pub struct Lines {
     active: Rc<Active>,
@@ -77,6 +86,9 @@ pub struct Lines {
     /// The line that is not complete yet.
     unfinished: Vec<u8>,
     members: Vec<Member>,
+    /// The sender is a tenant: what the lines speak of must be its own.
+    pub is_guarded: bool,
+    mentions: Vec<Mention>,
     /// Its part of the shard's memory for bodies, in bytes and as the count that gives them back.
     counted: usize,
     held: Option<Held>,
@@ -84,7 +96,16 @@ pub struct Lines {
 
 impl Lines {
     pub fn new(active: Rc<Active>, provider: String) -> Lines {
-        Lines { active, provider, unfinished: Vec::new(), members: Vec::new(), counted: 0, held: None }
+        Lines {
+            active,
+            provider,
+            unfinished: Vec::new(),
+            members: Vec::new(),
+            is_guarded: false,
+            mentions: Vec::new(),
+            counted: 0,
+            held: None,
+        }
     }
 
     /// Takes the next bytes of the body, and leaves in their place those that can go on. `is_end` when none follow.
@@ -138,6 +159,9 @@ impl Lines {
             return Ok(());
         }
         let Ok(request) = Node::document(line, &mut self.members) else { return Ok(()) };
+        if self.is_guarded {
+            belongings::line(request, &mut self.mentions);
+        }
         let Some(model) = line_model(request) else { return Ok(()) };
         let text = model.text().unwrap_or_default();
         let own = own_model(&self.active, &self.provider, &text)?.map(str::to_owned);

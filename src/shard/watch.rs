@@ -11,12 +11,14 @@ use crate::base::Span;
 use crate::base::fault::FaultKind;
 use crate::base::limits::TRANSLATED_BYTES_MAX;
 use crate::config::Server;
+use crate::dialect::batches::billed::{self, Billed};
 use crate::dialect::batches::{Results, generate};
+use crate::dialect::belongings;
 use crate::dialect::bill::Bill;
 use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::dialect::middle::{ErrorKind, ProviderError, Rules};
 use crate::dialect::translate::{self, StreamFault, Translation};
-use crate::dialect::{errors, facts};
+use crate::dialect::{errors, estimate, facts};
 use crate::ledger::usage::Usage;
 use crate::wire::json::{self, Capture, Kind, Node};
 
@@ -33,10 +35,14 @@ pub enum Watch {
     Named(Box<Named>),
     /// The lines of a batch's results in another dialect.
     Results(Box<Results>),
+    /// A content that passes, in which results of a batch may stand.
+    Content(Box<billed::Lines>),
     /// Where the lines of any other stream end.
     Tail(Tail),
-    /// The usage in a JSON answer, and the model that it names.
-    Json(Grammar, Option<Box<Capture>>, Bill, String),
+    /// The usage in a JSON answer, and what it says beside.
+    Json(Grammar, Option<Box<Capture>>, Bill, Said),
+    /// The same of a response that the provider keeps for a tenant, and the ids in it.
+    Kept(Box<Kept>),
 }
 
 /// A whole answer in another dialect.
@@ -45,16 +51,57 @@ pub struct Whole {
     body: Vec<u8>,
     /// The model that it names.
     model: String,
+    /// Tokens of what it says, about, where it states no usage.
+    tokens: u64,
+    has_surplus: bool,
     /// The provider answered with an error, or with what is no answer.
     pub error: Option<Box<ProviderError>>,
 }
 
+/// A JSON answer of the Responses API, as far as it has passed: ids stand anywhere in it.
+#[derive(Default)]
+pub struct Kept {
+    body: Vec<u8>,
+    bill: Bill,
+    ids: Vec<String>,
+    /// The model that it names.
+    model: String,
+    is_whole: bool,
+    is_too_large: bool,
+}
+
+impl Kept {
+    fn take(&mut self, turn: &Turn<'_>, members: &mut Vec<json::Member>, usage: &mut Usage) {
+        for data in turn.spans.iter().map(|span| span.of(turn.input)) {
+            self.bill.take(Grammar::Responses, data, usage);
+            self.is_too_large |= self.body.len() + data.len() > TRANSLATED_BYTES_MAX;
+            if !self.is_too_large {
+                self.body.extend_from_slice(data);
+            }
+        }
+        if turn.is_end && !self.is_too_large && json::scan_object(&self.body, members).is_ok() {
+            self.is_whole = true;
+            let document = Node::scanned(&self.body);
+            self.model = document.get("model").and_then(Node::text).unwrap_or_default().into_owned();
+            self.ids = belongings::of_response(document);
+            if let Some(stated) = document.get(facts::answer_keys(Grammar::Responses)[0]) {
+                usage.merge(facts::read_usage(Grammar::Responses, stated.raw(), &mut Vec::new()));
+            }
+        }
+    }
+}
+
 impl Whole {
+    /// All of it is here: it is translated, or it is an error.
     fn finish(&mut self, translation: &Translation, usage: &mut Usage, stage: &mut Vec<u8>) {
-        match translation.answer(&std::mem::take(&mut self.body), stage) {
-            Ok((stated, model)) => {
-                usage.merge(stated);
-                self.model = model;
+        let body = std::mem::take(&mut self.body);
+        match translation.answer(&body, stage) {
+            Ok(answered) => {
+                usage.merge(answered.usage);
+                (self.has_surplus, self.model) = (answered.has_surplus, answered.model);
+                if !usage.is_known() {
+                    self.tokens = estimate::tokens_of_answer(&body);
+                }
             }
             Err(error) => self.error = Some(error),
         }
@@ -68,13 +115,23 @@ pub struct Named {
     reads: Reads,
     rules: Rules,
     is_json: bool,
+    /// Answers among the results that were shown.
+    found: Vec<Billed>,
     /// The batch has no results that could be shown.
     pub error: Option<Box<ProviderError>>,
 }
 
 impl Named {
     fn new(naming: Naming, reads: Reads, rules: &Rules) -> Named {
-        Named { body: Vec::new(), naming, reads, rules: rules.clone(), is_json: false, error: None }
+        Named {
+            body: Vec::new(),
+            naming,
+            reads,
+            rules: rules.clone(),
+            is_json: false,
+            found: Vec::new(),
+            error: None,
+        }
     }
 
     /// Writes the answer with our ids. What is no JSON has none in it.
@@ -84,6 +141,7 @@ impl Named {
             (false, _) => stage.append(&mut self.body),
             (true, Reads::GenerateResults(form)) => {
                 let operation = Node::scanned(&self.body);
+                self.found = billed::of_operation(operation);
                 if !generate::write_results(operation, form, &self.rules, stage) {
                     self.error = Some(Box::new(no_results()));
                 }
@@ -125,13 +183,18 @@ impl Watch {
         if let Some(collection) = &call.collection {
             return Watch::of_collection(collection, call, server, is_success);
         }
+        if call.owner.is_some() && is_success && !is_stream {
+            return Watch::Kept(Box::default());
+        }
         let streams = call.endpoint.streams() || call.endpoint == Endpoint::GenerateStream;
         match (is_stream, is_known) {
             (true, true) if streams => {
-                Watch::Events(Box::new(Watcher::new(grammar, call.hides_usage, server.event_bytes_max)))
+                let mut watcher = Watcher::new(grammar, call.hides_usage, server.event_bytes_max);
+                watcher.wants_ids = call.owner.is_some();
+                Watch::Events(Box::new(watcher))
             }
             (true, _) => Watch::Tail(Tail::default()),
-            (false, true) => Watch::Json(grammar, None, Bill::default(), String::new()),
+            (false, true) => Watch::Json(grammar, None, Bill::default(), Said::default()),
             (false, false) => Watch::Nothing,
         }
     }
@@ -139,7 +202,7 @@ impl Watch {
     fn of_collection(collection: &Collection, call: &Call, server: &Server, is_success: bool) -> Watch {
         match collection.reads {
             _ if !is_success => Watch::Nothing,
-            Reads::Content => Watch::Nothing,
+            Reads::Content => Watch::Content(Box::new(billed::Lines::new(server.event_bytes_max))),
             Reads::Results(form) => {
                 let rules = call.target.upstream.provider.rules.clone();
                 Watch::Results(Box::new(Results::new(form, rules, server.event_bytes_max)))
@@ -166,7 +229,7 @@ impl Watch {
 
     /// The content tells a cut from the end, where the framing does not.
     pub fn tells_its_end(&self) -> bool {
-        !matches!(self, Watch::Nothing | Watch::Tail(_) | Watch::Results(_))
+        !matches!(self, Watch::Nothing | Watch::Tail(_) | Watch::Results(_) | Watch::Content(_))
     }
 
     /// The body states usage.
@@ -186,10 +249,17 @@ impl Watch {
         let data = || turn.spans.iter().map(|span| span.of(turn.input));
         match self {
             Watch::Nothing => {}
+            Watch::Content(lines) => {
+                data().for_each(|data| lines.take(data));
+                if turn.is_end {
+                    lines.finish();
+                }
+            }
             Watch::Tail(tail) => data().for_each(|data| tail.take(data)),
-            Watch::Json(grammar, capture, bill, model) => {
+            Watch::Kept(kept) => kept.take(turn, members, usage),
+            Watch::Json(grammar, capture, bill, said) => {
                 data().for_each(|data| bill.take(*grammar, data, usage));
-                watch_json(*grammar, capture, (usage, model), turn, members);
+                watch_json(*grammar, capture, (usage, said), turn, members);
             }
             Watch::Events(watcher) => {
                 for data in data() {
@@ -201,10 +271,7 @@ impl Watch {
             }
             Watch::Translated(stream) => {
                 for data in data() {
-                    stream.take(data, stage).map_err(|fault| match fault {
-                        StreamFault::EventTooLarge => FaultKind::EventTooLarge,
-                        StreamFault::Malformed => FaultKind::Malformed,
-                    })?;
+                    stream.take(data, stage).map_err(of_stream)?;
                 }
                 if turn.is_end {
                     stream.finish(stage);
@@ -240,6 +307,16 @@ impl Watch {
         Ok(())
     }
 
+    /// Answers of a batch that this turn has brought.
+    pub fn take_billed(&mut self) -> Vec<Billed> {
+        match self {
+            Watch::Content(lines) => std::mem::take(&mut lines.found),
+            Watch::Results(results) => std::mem::take(&mut results.found),
+            Watch::Named(named) => std::mem::take(&mut named.found),
+            _ => Vec::new(),
+        }
+    }
+
     /// The finished answer in the client's dialect, where it is to be kept: once, in the turn that completed it.
     pub fn take_finished(&mut self, is_end: bool, stage: &[u8]) -> Option<Vec<u8>> {
         match self {
@@ -249,10 +326,20 @@ impl Watch {
         }
     }
 
+    /// The ids of kept objects that came with the last turn.
+    pub fn take_ids(&mut self) -> Vec<String> {
+        match self {
+            Watch::Events(watcher) => std::mem::take(&mut watcher.ids),
+            Watch::Kept(kept) => std::mem::take(&mut kept.ids),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether the end that the framing shows is a good one. `is_until_close` when it shows none.
     pub fn judge_end(&self, is_until_close: bool) -> Result<(), FaultKind> {
         let is_good = match self {
-            Watch::Nothing | Watch::Tail(_) => true,
+            Watch::Nothing | Watch::Tail(_) | Watch::Content(_) => true,
+            Watch::Kept(kept) => kept.is_whole || kept.is_too_large || !is_until_close,
             Watch::Events(watcher) => watcher.has_ended(),
             Watch::Translated(stream) => stream.has_ended,
             // What is no JSON has no answer in it, and that is told as an error.
@@ -287,6 +374,24 @@ impl Watch {
         }
     }
 
+    /// About how many tokens an answer said that is no stream and states no usage.
+    pub fn tokens_said(&self) -> Option<u64> {
+        match self {
+            Watch::Json(.., said) => Some(said.tokens),
+            Watch::Whole(whole) => Some(whole.tokens),
+            _ => None,
+        }
+    }
+
+    /// Whether arguments of a call went on behind their object, which is all that the client got.
+    pub fn has_surplus(&self) -> bool {
+        match self {
+            Watch::Translated(stream) => stream.has_surplus,
+            Watch::Whole(whole) => whole.has_surplus,
+            _ => false,
+        }
+    }
+
     /// Adds to the usage what the body has stated by its end.
     pub fn state_usage(&self, usage: &mut Usage) {
         match self {
@@ -311,7 +416,8 @@ impl Watch {
                 let named = capture.value(facts::answer_keys(*grammar)[1]);
                 named.and_then(|(value, _)| Node::scanned(value).text()).unwrap_or_default()
             }
-            Watch::Json(.., model) => (&**model).into(),
+            Watch::Json(.., said) => (&*said.model).into(),
+            Watch::Kept(kept) => (&*kept.model).into(),
             _ => Cow::default(),
         }
     }
@@ -337,22 +443,44 @@ impl Watch {
     }
 }
 
-/// Looks for usage and model in a JSON answer: at once when all of it is here, piece by piece otherwise.
+fn of_stream(fault: StreamFault) -> FaultKind {
+    match fault {
+        StreamFault::EventTooLarge => FaultKind::EventTooLarge,
+        StreamFault::Malformed => FaultKind::Malformed,
+    }
+}
+
+/// What was found beside usage in a JSON answer.
+#[derive(Default)]
+pub struct Said {
+    /// About so many tokens, where no usage is stated.
+    tokens: u64,
+    /// The model that it names.
+    model: String,
+}
+
+/// Looks for usage and model in a JSON answer: at once when all of it is here, piece by piece otherwise. Counts about how
+/// many tokens this turn says where usage was not found at once.
 fn watch_json(
     grammar: Grammar,
     capture: &mut Option<Box<Capture>>,
-    (usage, model): (&mut Usage, &mut String),
+    (usage, said): (&mut Usage, &mut Said),
     turn: &Turn<'_>,
     members: &mut Vec<json::Member>,
 ) {
     let keys = facts::answer_keys(grammar);
-    if let (None, [only], true) = (&capture, turn.spans, turn.is_end)
-        && let Some(object) = json::object_value(only.of(turn.input), keys[0], members)
-    {
-        usage.merge(facts::read_usage(grammar, object, members));
-        *model = facts::answered_model(grammar, only.of(turn.input), members).unwrap_or_default();
+    if let (None, [only], true) = (&capture, turn.spans, turn.is_end) {
+        let answer = only.of(turn.input);
+        said.model = facts::answered_model(grammar, answer, members).unwrap_or_default();
+        match json::object_value(answer, keys[0], members) {
+            Some(object) => usage.merge(facts::read_usage(grammar, object, members)),
+            None => said.tokens = estimate::tokens_of_answer(answer),
+        }
         return;
     }
     let capture = capture.get_or_insert_with(|| Box::new(Capture::new(keys)));
     turn.spans.iter().for_each(|span| capture.step(span.of(turn.input)));
+    // Most of these say at their end what they used: their texts are not looked at.
+    let bytes = turn.spans.iter().map(|span| span.len() as u64).sum::<u64>();
+    said.tokens += bytes / estimate::BYTES_PER_TOKEN;
 }

@@ -23,7 +23,7 @@ fn every_command_explains_itself() {
         .and_then(|(_, rest)| rest.split_once("\n\n"))
         .map(|(list, _)| list.lines().filter_map(|line| line.split_whitespace().next()).collect())
         .expect("a list of commands");
-    for wanted in ["serve", "check", "export", "prices", "simulate", "completions"] {
+    for wanted in ["serve", "check", "export", "import", "prices", "simulate", "completions"] {
         assert!(commands.contains(&wanted), "{overview}");
     }
     for part in ["Examples:", "OPENAI_API_KEY", "Exit codes:"] {
@@ -155,4 +155,66 @@ fn check_prints_the_plan_and_its_warnings_and_no_secret() {
     for secret in ["sk-", "hunter2", "short"] {
         assert!(!plan.contains(secret), "{secret} is in\n{plan}");
     }
+}
+
+#[test]
+fn settings_of_other_gateways_and_their_keys_are_imported() {
+    let folder = TempFolder::new();
+    let file = |name: &str, text: &str| {
+        let path = folder.0.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    let own = "sk-a-key-of-another-gateway";
+    let digest = ring::digest::digest(&ring::digest::SHA256, own.as_bytes());
+    let hash: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let config = file(
+        "config.yaml",
+        &format!(
+            "model_list:\n  - model_name: fast\n    litellm_params: {{model: openai/m, api_base: \"http://127.0.0.1:{}/v1\", api_key: os.environ/UP_KEY}}\n\
+             general_settings: {{master_key: os.environ/LITELLM_MASTER_KEY}}\nlitellm_settings: {{cache: true}}\n",
+            upstream.port
+        ),
+    );
+    let keys = file(
+        "keys.json",
+        &format!(
+            r#"{{"keys":[{{"token":"{hash}","key_alias":"agent","team_id":"a","models":["fast"],"rpm_limit":2}}]}}"#
+        ),
+    );
+    let out = folder.0.join("ringway.yaml");
+    let out = out.to_str().expect("UTF-8");
+    let made = ringway(&["import", "litellm", &config, "--out", out, "--keys", &keys], &[]);
+    let told = text(&made.stderr);
+    assert!(made.status.success(), "{told}");
+    for part in ["LITELLM_MASTER_KEY, UP_KEY", "litellm_settings.cache has no equivalent", "1 key to make"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let again = ringway(&["import", "litellm", &config, "--out", out], &[]);
+    assert_eq!(again.status.code(), Some(2), "a file that is there is not written over");
+    let env =
+        [("LITELLM_MASTER_KEY", KEY), ("UP_KEY", UPSTREAM_KEY), ("RINGWAY_SERVER_LISTEN", "127.0.0.1:0")];
+    let checked = ringway(&["check", "--config", out], &env);
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
+    command.args(["serve", "--config", out]).envs(env);
+    let gateway = Gateway::from(command, out.into());
+    let url = format!("http://127.0.0.1:{}", gateway.port);
+    let apply = ["import", "litellm", &config, "--keys", &keys, "--apply", "--url", &url];
+    for want in ["1 key made, 0 were there", "0 keys made, 1 were there"] {
+        let applied = ringway(&apply, &[("RINGWAY_MASTER_KEY", KEY)]);
+        assert!(text(&applied.stderr).contains(want), "{want}: {}", text(&applied.stderr));
+    }
+    let chat = |model: &str| {
+        let body = format!(r#"{{"model":"{model}","messages":[]}}"#);
+        let head = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {own}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        gateway.call((head + &body).as_bytes())
+    };
+    eventually("the key holds", || chat("fast").status != 401);
+    assert_eq!(chat("openai/m").status, 403, "the key may use one model");
+    eventually("its limit holds", || chat("fast").status == 429);
 }

@@ -85,8 +85,17 @@ fn a_budget_for_ten_requests_lets_no_eleventh_through() {
                     budgets:\n  user_paths:\n    - {path: /, limits: [{period: monthly, amount: 300}]}\n";
     let gateway = Gateway::start(upstream.port, settings);
     let body = r#"{"model":"up/m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}"#;
-    let (good, refused, last) = ask(&gateway, 500, 2, body);
+    let (good, refused, _) = ask(&gateway, 500, 2, body);
     assert_eq!(good + refused, 1000);
+    // The storm may have been refused for what was only reserved; what is left of the budget is there for who asks alone.
+    let mut good = good;
+    let last = loop {
+        let answer = gateway.chat(body);
+        match answer.status {
+            200 => good += 1,
+            _ => break answer,
+        }
+    };
     // What a request reserves is its bytes and its limit: when less than that is left, nothing more is let in.
     let reserved = body.len() + 2 * 5;
     let spent = good * 20;
@@ -95,8 +104,7 @@ fn a_budget_for_ten_requests_lets_no_eleventh_through() {
         spent + reserved > 300,
         "{spent} dollars were spent, and {reserved} are reserved for each request"
     );
-    let last = last.unwrap();
-    assert_eq!(last.error_code(), "budget_exceeded");
+    assert_eq!((last.status, last.error_code().as_str()), (429, "budget_exceeded"));
     assert!(last.header("retry-after").is_some());
     eventually("the metric", || costs(&gateway) == spent as f64);
 }

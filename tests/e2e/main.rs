@@ -23,6 +23,7 @@ mod fairness;
 mod fidelity;
 mod hostile;
 mod instead;
+mod isolation;
 mod lifecycle;
 mod limits;
 mod matrix;

@@ -34,6 +34,7 @@ fn every_caller_understands_every_provider() {
     let table = table();
     assert!(table.len() >= 40, "{} conversations", table.len());
     let jobs: Vec<Job<'_>> = jobs(&table);
+    println!("{} conversations, {} pairs", table.len(), Client::ALL.len() * Provider::ALL.len());
     let (next, ran) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {

@@ -109,7 +109,8 @@ fn no_answer_reaches_another_client_and_nothing_is_left_behind() {
         clients.into_iter().for_each(|client| client.join().expect("no client got a wrong answer"));
         recorded.lock().unwrap().clear();
     };
-    run(wanted / 10);
+    // The first run fills buffers, pools and caches to what this load takes; the second one must not take more.
+    run(wanted);
     let settled = || {
         eventually("the connections to end", || {
             gateway.metric("ringway_requests_in_flight") == 1.0 && gateway.fds() < 200 || gateway.fds() < 60
@@ -121,8 +122,8 @@ fn no_answer_reaches_another_client_and_nothing_is_left_behind() {
     run(wanted);
     let (rss_after, fds_after) = settled();
     assert!(
-        good.load(Ordering::Relaxed) * 10 > wanted * 7,
-        "{} of {wanted} answered",
+        good.load(Ordering::Relaxed) * 10 > 2 * wanted * 7,
+        "{} of twice {wanted} answered",
         good.load(Ordering::Relaxed)
     );
     assert!(rss_after < rss + 6 * 1024, "{rss} KiB became {rss_after} KiB");

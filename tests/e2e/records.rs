@@ -2,12 +2,8 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -101,119 +97,125 @@ fn an_answer_a_stream_a_refusal_of_the_provider_and_a_cut_each_have_one_row() {
         assert_eq!(rows[id], [want], "{id}");
     };
     check("json", "measured", 200, Some(3), Some(4));
-    // The provider stated nothing although it was asked to.
-    check("stream", "unknown", 200, None, None);
+    // The provider stated nothing although it was asked to: its events count, and so many bytes were asked.
+    let asked = ASK_STREAM.len() + r#""user":"stream","#.len();
+    check("stream", "estimated", 200, Some(asked.div_ceil(4) as u64), Some(3));
     check("refused", "unknown", 400, None, None);
     // Three events were seen, and so many bytes were asked.
     let asked = ASK_STREAM.len() + r#""user":"cut","#.len();
     check("cut", "estimated", 200, Some(asked.div_ceil(4) as u64), Some(3));
 }
 
-/// What a client knows of its request.
-#[derive(Clone, Copy, PartialEq)]
-enum Fate {
-    Answered,
-    Cut,
-}
-
-/// An answer whose counts tell the request, slow enough to be in the middle of many when the process goes.
-fn counted(number: usize, seen: &Seen, stream: &mut TcpStream) -> After {
-    let of: u64 = named(seen)[1..].parse().expect("its number");
-    let usage = format!("{{\"prompt_tokens\":{of},\"completion_tokens\":{}}}", of + 1);
-    let answer = if seen.body.windows(8).any(|part| part == b"\"stream\"") {
-        let event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n".repeat(8);
-        let end = format!(
-            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}],\"usage\":{usage}}}\n\ndata: [DONE]\n\n"
-        );
-        stream_answer((event + &end).as_bytes(), &[40])
-    } else {
-        json_answer(200, "", &format!("{{\"choices\":[],\"usage\":{usage}}}"))
+#[test]
+fn usage_that_nobody_stated_is_estimated_and_its_cost_says_so() {
+    const SAID: &str = "The quick brown fox jumps over the lazy dog.";
+    let data = TempFolder::new();
+    let upstream = Upstream::start(|_, seen, stream| {
+        let message = format!(r#"{{"role":"assistant","content":"{SAID}"}}"#);
+        let usage = match named(seen).as_str() {
+            "stated" => r#","usage":{"prompt_tokens":3,"completion_tokens":4}"#,
+            _ => "",
+        };
+        let choice = format!(r#"{{"index":0,"message":{message},"finish_reason":"stop"}}"#);
+        let body =
+            format!(r#"{{"id":"c","object":"chat.completion","model":"m","choices":[{choice}]{usage}}}"#);
+        let _ = stream.write_all(&json_answer(200, "", &body));
+        After::KeepAlive
+    });
+    let prices = "prices:\n  overrides:\n    up/m: {input_per_mtok: 1, output_per_mtok: 2}\n";
+    let gateway = start(&data.0, &provider_at(upstream.port), prices);
+    for id in ["stated", "silent"] {
+        assert_eq!(gateway.call(&asking(id, ASK)).status, 200);
+    }
+    // This one's answer is translated.
+    let body = r#"{"model":"up/m","max_tokens":9,"metadata":{"user_id":"other"},"messages":[{"role":"user","content":"hi"}]}"#;
+    let other = post_with("/v1/messages", "x-request-id: other\r\n", body.as_bytes());
+    assert_eq!(gateway.call(&other).status, 200);
+    type Cost = (String, (Option<i64>, Option<i64>), rusqlite::types::Value, Option<String>);
+    let costs = || -> Option<HashMap<String, Cost>> {
+        let store =
+            Connection::open_with_flags(data.0.join("ringway.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+        let sql = "SELECT request_id, usage_source, input_uncached, output_total, total_cost, cost_caveat FROM ringway_usage";
+        let mut rows = store.prepare(sql).ok()?;
+        let rows = rows.query_map([], |row| {
+            let id: String = row.get(0)?;
+            let source: String = row.get(1)?;
+            let counts: (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
+            let cost: rusqlite::types::Value = row.get(4)?;
+            let caveat: Option<String> = row.get(5)?;
+            Ok((id, (source, counts, cost, caveat)))
+        });
+        Some(rows.ok()?.flatten().collect())
     };
-    for piece in answer.chunks(answer.len() / 4 + 1) {
-        // Only to be in the middle of something.
-        thread::sleep(Duration::from_millis(number as u64 % 7));
-        if stream.write_all(piece).is_err() {
-            return After::Reset;
-        }
+    eventually("three rows", || costs().is_some_and(|rows| rows.len() == 3));
+    let rows = costs().expect("the rows");
+    let asked = |id: &str| ASK.len() + format!(r#""user":"{id}","#).len();
+    let said = ringway::dialect::estimate::tokens_of(SAID) as i64;
+    assert_eq!(
+        (&*rows["stated"].0, rows["stated"].1, &rows["stated"].3),
+        ("measured", (Some(3), Some(4)), &None)
+    );
+    // What is translated counts as the provider got it.
+    let other = upstream.requests().last().expect("three requests").body.len();
+    for (id, bytes) in [("silent", asked("silent")), ("other", other)] {
+        let (source, counts, cost, caveat) = &rows[id];
+        assert_eq!((&**source, *counts), ("estimated", (Some(bytes.div_ceil(4) as i64), Some(said))), "{id}");
+        assert!(!matches!(cost, rusqlite::types::Value::Null), "{id}");
+        assert_eq!(caveat.as_deref(), Some("some of the tokens are an estimate"), "{id}");
     }
-    After::KeepAlive
-}
-
-/// Clients that ask until the gateway is gone; what each knows at the end.
-fn ask_until_gone(port: u16, numbers: &AtomicUsize, answered: &AtomicUsize) -> Vec<(usize, Fate)> {
-    let mut fates = Vec::new();
-    while let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
-        let mut link = Link::over(stream);
-        loop {
-            let number = numbers.fetch_add(1, Ordering::Relaxed);
-            let body = if number.is_multiple_of(2) { ASK } else { ASK_STREAM };
-            link.send(&asking(&format!("n{number}"), body));
-            let answer = link.answer(false);
-            let has_end = answer.is_whole || answer.text().contains("[DONE]");
-            if answer.status != 200 || !has_end {
-                fates.push((number, Fate::Cut));
-                break;
-            }
-            fates.push((number, Fate::Answered));
-            answered.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    fates
-}
-
-/// The rounds of the next test; the whole claim is made with 50.
-fn rounds() -> usize {
-    std::env::var("CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3)
 }
 
 #[test]
-fn a_process_that_is_killed_loses_no_record_and_doubles_none() {
+fn each_answer_of_a_batch_has_one_record_however_often_its_results_are_fetched() {
+    const RESULTS: &str = concat!(
+        r#"{"id":"batch_req_1","custom_id":"a","response":{"status_code":200,"body":{"id":"chatcmpl-1","object":"chat.completion","created":1750000000,"model":"m","choices":[],"usage":{"prompt_tokens":30,"completion_tokens":40,"total_tokens":70}}},"error":null}"#,
+        "\n",
+        r#"{"id":"batch_req_2","custom_id":"b","response":{"status_code":400,"body":{"error":{"message":"no"}}},"error":null}"#,
+        "\n",
+        r#"{"id":"batch_req_3","custom_id":"c","response":{"status_code":200,"body":{"id":"chatcmpl-3","object":"chat.completion","created":1750000001,"model":"other","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":6,"total_tokens":11}}},"error":null}"#,
+        "\n"
+    );
     let data = TempFolder::new();
-    let upstream = Upstream::start(counted);
-    let (numbers, mut fates) = (AtomicUsize::new(1), Vec::new());
-    for round in 0..rounds() {
-        let mut gateway = start(&data.0, &provider_at(upstream.port), "retry: {max_retries: 0}");
-        let answered = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            let ask = || ask_until_gone(gateway.port, &numbers, &answered);
-            let clients: Vec<_> = (0..40).map(|_| scope.spawn(ask)).collect();
-            eventually("answers", || answered.load(Ordering::Relaxed) > 100 + 40 * (round % 5));
-            let mut child = std::process::Command::new("kill");
-            let killed = child.args(["-9", &gateway.child.id().to_string()]).status().expect("kill");
-            assert!(killed.success());
-            clients.into_iter().for_each(|client| fates.extend(client.join().expect("a client")));
-        });
-        let _ = gateway.child.wait();
-    }
-    // What the last one left is taken over by the next.
-    let mut gateway = start(&data.0, &provider_at(upstream.port), "");
-    gateway.wait_for_line("took over the journal");
-    let asked: std::collections::HashSet<String> = upstream.requests().iter().map(named).collect();
-    eventually("a row for everything that a provider was asked", || {
-        let rows = stored(&data.0);
-        asked.iter().all(|number| rows.contains_key(number))
+    let upstream = Upstream::start(|_, _, stream| {
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        let chunks: String = RESULTS
+            .as_bytes()
+            .chunks(100)
+            .map(|c| format!("{:x}\r\n{}\r\n", c.len(), String::from_utf8_lossy(c)))
+            .collect();
+        let _ = stream.write_all(format!("{head}{chunks}0\r\n\r\n").as_bytes());
+        After::KeepAlive
     });
-    let rows = stored(&data.0);
-    let doubled: Vec<_> = rows.iter().filter(|(_, rows)| rows.len() != 1).collect();
-    assert!(doubled.is_empty(), "{doubled:?}");
-    let (mut ends, mut unknown) = (0, 0);
-    for (number, fate) in fates {
-        let row = rows.get(&format!("n{number}"));
-        if fate == Fate::Answered {
-            let row = &row.unwrap_or_else(|| panic!("request {number} was answered and has no row"))[0];
-            let counts = (row.source.as_str(), row.input, row.output);
-            assert_eq!(
-                counts,
-                ("measured", Some(number as u64), Some(number as u64 + 1)),
-                "request {number}"
-            );
-            ends += 1;
-        } else if row.is_some_and(|row| row[0].source == "unknown") {
-            unknown += 1;
-        }
+    let prices = "prices:\n  overrides:\n    up/m: {input_per_mtok: 2, output_per_mtok: 4, batch_input_per_mtok: 1, batch_output_per_mtok: 2}\n";
+    let gateway = start(&data.0, &provider_at(upstream.port), prices);
+    for fetch in ["first", "again"] {
+        let request = String::from_utf8(get("/v1/files/file-1~up/content")).expect("a head");
+        let request = request.replacen("\r\n", &format!("\r\nx-request-id: {fetch}\r\n"), 1);
+        let answer = gateway.call(request.as_bytes());
+        assert_eq!((answer.status, answer.text().as_str()), (200, RESULTS));
     }
-    assert!(ends > 300 * rounds() / 3, "{ends} answers");
-    assert!(unknown > 0, "nothing was in the middle of its answer");
+    type Row = (String, Option<i64>, Option<i64>, Option<String>, rusqlite::types::Value, Option<String>);
+    let rows = || -> Option<Vec<Row>> {
+        let store =
+            Connection::open_with_flags(data.0.join("ringway.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+        let sql = "SELECT model, input_uncached, output_total, service_tier, total_cost, cost_caveat FROM ringway_usage \
+                   WHERE input_uncached IS NOT NULL ORDER BY model";
+        let mut rows = store.prepare(sql).ok()?;
+        let rows = rows.query_map([], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+        });
+        rows.ok()?.collect::<Result<Vec<_>, _>>().ok()
+    };
+    eventually("the rows of both fetches", || stored(&data.0).contains_key("again"));
+    let rows = rows().expect("the rows");
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let (model, input, output, tier, cost, caveat) = &rows[0];
+    assert_eq!((&**model, *input, *output, tier.as_deref()), ("m", Some(30), Some(40), Some("batch")));
+    assert!(!matches!(cost, rusqlite::types::Value::Null) && caveat.is_none(), "{cost:?} {caveat:?}");
+    let (model, input, output, tier, cost, caveat) = &rows[1];
+    assert_eq!((&**model, *input, *output, tier.as_deref()), ("other", Some(5), Some(6), Some("batch")));
+    assert!(matches!(cost, rusqlite::types::Value::Null), "a price is never guessed: {cost:?} {caveat:?}");
 }
 
 #[test]
@@ -232,6 +234,8 @@ fn while_the_store_is_away_nothing_waits_for_it_and_everything_arrives_afterward
     }
     gateway.wait_for_line("records wait in the journal");
     eventually("the metric", || gateway.metric("ringway_store_up") == 0.0);
+    let health = |gateway: &Gateway| gateway.call(&get("/health")).text();
+    assert_eq!(health(&gateway), r#"{"status":"degraded","reason":"records wait for the store"}"#);
     std::fs::remove_file(&folder).unwrap();
     std::fs::create_dir(&folder).unwrap();
     gateway.wait_for_line("records reach the store again");
@@ -239,6 +243,7 @@ fn while_the_store_is_away_nothing_waits_for_it_and_everything_arrives_afterward
     let rows = stored(&folder);
     assert!(rows.values().all(|rows| rows.len() == 1), "{rows:?}");
     eventually("the metric", || gateway.metric("ringway_store_up") == 1.0);
+    assert_eq!(health(&gateway), r#"{"status":"ok"}"#);
     assert_eq!(gateway.metric("ringway_records_dropped_total"), 0.0);
 }
 

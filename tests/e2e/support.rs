@@ -44,6 +44,10 @@ impl Gateway {
     pub fn from(mut command: Command, config: PathBuf) -> Gateway {
         let is_named = command.get_envs().any(|(name, _)| name == "RINGWAY_DATA_DIR");
         let data = (!is_named).then(TempFolder::new);
+        // Tests look at its descriptors, which else nobody but root may.
+        if !command.get_envs().any(|(name, _)| name == "RINGWAY_SERVER_CORE_DUMPS") {
+            command.env("RINGWAY_SERVER_CORE_DUMPS", "true");
+        }
         if let Some(data) = &data {
             command.env("RINGWAY_DATA_DIR", &data.0);
         }

@@ -40,11 +40,11 @@ pub fn check(recording: &Recording, want: &Said, client: Client) -> Result<(), S
         (Err(error), Some(message)) if error.message.contains(message.as_str()) => Ok(()),
         (Err(error), _) => Err(format!("fails with {:?}; wanted {:?}", error.message, want.error)),
         (Ok(_), Some(message)) => Err(format!("is no error, and should be {message:?}")),
-        (Ok((usage, _)), None) => {
+        (Ok(answered), None) => {
             let value: Value = serde_json::from_slice(&out).map_err(|error| format!("no JSON: {error}"))?;
             check_head(client.grammar, &value)?;
             compare(want, &read_answer(client.grammar, &value), client)?;
-            compare_counts(want.counts, counts_of(usage))?;
+            compare_counts(want.counts, counts_of(answered.usage))?;
             check_signatures(recording, client, &out)
         }
     }

@@ -21,7 +21,7 @@ fn usage(number: i64) -> Row {
 #[test]
 fn an_export_writes_every_row_of_its_time_once_and_in_order() {
     on_every_engine(async |store, engine| {
-        store.insert(&USAGE, (0..1_500).rev().map(usage).collect()).await.expect("an insert");
+        store.insert(&USAGE, (0..1_500).rev().map(usage).collect::<Vec<_>>()).await.expect("an insert");
         let mut out = Vec::new();
         let count = export(store, &USAGE, (1_000, 1_002), ExportFormat::JsonLines, &mut out).await;
         assert_eq!(count.expect("an export"), 1_400, "{engine}");

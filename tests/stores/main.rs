@@ -3,6 +3,7 @@
 //! that went without it. Where STORES is `required` that is a failure.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "tests start servers and threads")]
 
+mod crashes;
 mod exporting;
 mod faults;
 mod hostile;
@@ -10,4 +11,7 @@ mod operations;
 mod schemas;
 mod secure;
 mod servers;
+#[path = "../e2e/support.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "the end-to-end tests use all of it, and it is theirs")]
+mod support;
 mod world;

@@ -208,7 +208,7 @@ fn sums_are_exact_beyond_64_bits_and_say_how_much_is_known() {
             let path = if number < 4 { "/a" } else { "/b" };
             usage(number as i64, path, (number < 5).then_some("m"), &[], *cost)
         });
-        store.insert(&USAGE, rows.collect()).await.expect("an insert");
+        store.insert(&USAGE, rows.collect::<Vec<_>>()).await.expect("an insert");
         let summarise = async |filter: Filter, by: &[By], limit: usize| {
             let summary = Summary::new(&USAGE, filter, by, &["total_cost", "cache_read"], limit);
             let mut groups = store.summarise(summary).await.expect("a summary");
@@ -259,7 +259,7 @@ fn old_rows_are_swept_in_steps_and_rows_without_a_time_stay() {
     on_every_engine(async |store, engine| {
         let objects = [Some(9), Some(1), None, Some(10), Some(5), Some(3)];
         let objects = objects.iter().enumerate().map(|(number, expires)| object(number as i64, *expires));
-        store.insert(&STORED_OBJECTS, objects.collect()).await.expect("an insert");
+        store.insert(&STORED_OBJECTS, objects.collect::<Vec<_>>()).await.expect("an insert");
         let left = async || {
             let rows =
                 store.select(Select::new(&STORED_OBJECTS, Filter::all(), 100)).await.expect("a select");

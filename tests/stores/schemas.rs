@@ -11,7 +11,7 @@ const NOTE: Column = Column { name: "note", kind: Kind::Text, is_nullable: true,
 const COST: Column = Column { name: "cost", kind: Kind::Money, is_nullable: true, since: 2 };
 
 const fn index(name: &'static str, columns: &'static [&'static str], since: u32) -> Index {
-    Index { name, columns, uniqueness: Uniqueness::Repeating, since }
+    Index { name, columns, uniqueness: Uniqueness::Repeating, is_sparse: false, since }
 }
 
 const THINGS_1: Table = Table {

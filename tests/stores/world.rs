@@ -19,8 +19,13 @@ pub fn on_every_engine(test: impl AsyncFn(&Store, &str)) {
 
 /// The same with the place only, for tests that open it themselves.
 pub fn with_every_place(test: impl AsyncFn(&Storage, &str)) {
+    for_every_place(|storage, name| run(test(storage, name)));
+}
+
+/// The same for tests that wait for other processes.
+pub fn for_every_place(test: impl Fn(&Storage, &str)) {
     for (name, storage) in places() {
-        run(test(&storage, name));
+        test(&storage, name);
         if let Engine::Sqlite { path } = storage.engine {
             remove(&path);
         }
@@ -65,7 +70,13 @@ pub fn storage_of(server: &Server, database: &str) -> Storage {
 }
 
 pub fn storage(engine: Engine) -> Storage {
-    Storage { engine, call_timeout_ms: 60_000, usage_kept_ms: None, audit_kept_ms: None }
+    Storage {
+        engine,
+        call_timeout_ms: 60_000,
+        usage_kept_ms: None,
+        audit_kept_ms: None,
+        changes_kept_ms: None,
+    }
 }
 
 async fn create_database(port: u16, name: &str) {

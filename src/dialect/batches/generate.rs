@@ -69,7 +69,7 @@ pub fn write_list(list: Node<'_>, ending: &str, out: &mut Vec<u8>) {
 }
 
 /// The answers of an operation that is over: in its response, or in the batch's output.
-fn answers(operation: Node<'_>) -> Option<Node<'_>> {
+pub(super) fn answers(operation: Node<'_>) -> Option<Node<'_>> {
     let inside = |node: Node<'_>| node.get("inlinedResponses")?.get("inlinedResponses").map(|_| ());
     let places = [
         operation.get("response"),

@@ -42,6 +42,7 @@ struct Call {
     /// Arguments that came before the call could be opened.
     pending: Vec<u8>,
     progress: Progress,
+    has_surplus: bool,
     block: Option<u32>,
     is_closed: bool,
 }
@@ -239,18 +240,35 @@ impl Choice {
         }
     }
 
-    /// What follows a complete object is a repetition or a second one, and no argument of this call.
+    /// What follows a complete object is a repetition or a second one, and no argument of this call: it is left out, and told
+    /// once for each call.
     fn arguments(&mut self, number: usize, arguments: &Arguments<'_>, emit: Emit<'_>) {
         let index = self.index;
         let call = &mut self.calls[number];
-        if call.progress.is_complete() || matches!(arguments, Arguments::Piece(text) if text.is_empty()) {
+        if matches!(arguments, Arguments::Piece(text) if text.is_empty()) {
             return;
         }
+        let (mut own, mut has_surplus) = (arguments.clone(), call.progress.is_complete());
+        let is_behind = has_surplus;
         match arguments {
+            _ if is_behind => has_surplus = !matches!(arguments, Arguments::Piece(text) if text.is_blank()),
             Arguments::Whole(_) => call.progress.complete(),
             Arguments::Piece(_) if call.is_custom => {}
-            Arguments::Piece(text) => call.progress.step(text.as_escaped()),
+            Arguments::Piece(text) => {
+                let (object, rest) = text.as_escaped().split_at(call.progress.step(text.as_escaped()));
+                if !Text::escaped(rest).is_blank() {
+                    (own, has_surplus) = (Arguments::Piece(Text::escaped(object)), true);
+                }
+            }
         }
+        if has_surplus && !std::mem::replace(&mut call.has_surplus, true) {
+            emit(Event::Surplus);
+        }
+        if is_behind {
+            return;
+        }
+        let call = &mut self.calls[number];
+        let arguments = &own;
         match call.block {
             Some(block) => {
                 let at = Place { choice: index, block };

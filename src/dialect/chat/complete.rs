@@ -28,14 +28,16 @@ impl Progress {
         self.state = State::Complete;
     }
 
-    /// Looks at the next piece, which holds escapes as a JSON string has them, none of them cut.
-    pub fn step(&mut self, piece: &[u8]) {
+    /// Looks at the next piece, which holds escapes as a JSON string has them, none of them cut. Gives how much of it belongs
+    /// to the object: all of it unless the object ends inside.
+    pub fn step(&mut self, piece: &[u8]) -> usize {
         let mut at = 0;
         while at < piece.len() && self.state == State::Open {
             let (byte, used) = character(&piece[at..]);
             at += used;
             self.byte(byte);
         }
+        if self.state == State::Complete { at.min(piece.len()) } else { piece.len() }
     }
 
     fn byte(&mut self, byte: u8) {
@@ -105,5 +107,17 @@ mod tests {
         let mut progress = Progress::default();
         progress.step(br"{\u0022}\u0022:1}");
         assert!(progress.is_complete());
+    }
+
+    #[test]
+    fn what_stands_behind_an_object_is_told_from_it() {
+        for (piece, own) in [
+            (r#"{\"a\":{}}{\"b\":1}"#, r#"{\"a\":{}}"#),
+            (r#"{\"a\":\"}{\"}"#, r#"{\"a\":\"}{\"}"#),
+            (r#"{\"a\":"#, r#"{\"a\":"#),
+            ("a text {}{}", "a text {}{}"),
+        ] {
+            assert_eq!(Progress::default().step(piece.as_bytes()), own.len(), "{piece}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Reads the messages of a request as turns: results of tools become parts of user turns, thoughts come first in theirs.
 
 use super::read_parts;
-use super::read_request::{array, object, optional_text, required, required_text, text, wrong};
+use super::read_request::{array, object, optional_text, present, required, required_text, text, wrong};
 use crate::base::Refusal;
 use crate::dialect::middle::{Part, Role, Signature, Text, ToolKind, Turn};
 use crate::wire::json::{Kind, Node};
@@ -12,12 +12,16 @@ pub(super) fn turns(value: Node<'_>) -> Result<Vec<Turn<'_>>, Refusal> {
 }
 
 fn turn<'a>(message: Node<'a>, path: &str) -> Result<Turn<'a>, Refusal> {
-    object(message, path)?;
-    let role = required_text(message, path, "role")?;
-    let name = optional_text(message, path, "name")?;
+    let [role, name, content] = object(message, path)?.pick(["role", "name", "content"]);
+    let role = present(role, path, "role")?;
+    let role = role
+        .escaped()
+        .map(Text::escaped)
+        .ok_or_else(|| wrong(&format!("{path}.role"), "must be a string"))?;
+    let name = name.map(|name| text(name, &format!("{path}.name"))).transpose()?;
     let of = |role: Role, parts: Vec<Part<'a>>| Turn { role, parts, name: name.clone() };
     let needed = || {
-        required(message, path, "content")?;
+        present(content, path, "content")?;
         read_parts::content(message, path)
     };
     match &*role.decoded() {

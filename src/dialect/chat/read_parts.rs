@@ -1,22 +1,22 @@
 //! Reads the content of a message: a text, or parts.
 
-use super::read_request::{object, optional_text, required, required_text, text, wrong};
+use super::read_request::{object, optional_text, required, required_text, wrong};
 use crate::base::Refusal;
 use crate::dialect::middle::{Media, Part, Source, Text};
 use crate::wire::json::{Kind, Node};
 
 /// The parts of `content`; none when it is absent or null, as it is in turns that only call tools.
 pub(super) fn content<'a>(message: Node<'a>, path: &str) -> Result<Vec<Part<'a>>, Refusal> {
-    let Some(content) = message.get("content") else { return Ok(Vec::new()) };
-    let path = format!("{path}.content");
-    if content.kind() == Kind::String {
-        let cache_control = message.get("cache_control").map(Node::raw);
-        let text = text(content, &path)?;
+    let [content, cache_control] = message.pick(["content", "cache_control"]);
+    let Some(content) = content else { return Ok(Vec::new()) };
+    if let Some(text) = content.escaped() {
+        let (text, cache_control) = (Text::escaped(text), cache_control.map(Node::raw));
         // An empty text beside calls or thoughts says nothing.
         let is_filler =
             text.is_empty() && message.get("role").is_some_and(|role| role.raw() == b"\"assistant\"");
         return Ok(if is_filler { Vec::new() } else { vec![Part::Text { text, cache_control }] });
     }
+    let path = format!("{path}.content");
     if content.kind() != Kind::Array {
         return Err(wrong(&path, "must be a string or an array of parts"));
     }

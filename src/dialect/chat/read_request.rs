@@ -221,7 +221,12 @@ pub(super) fn array<'a>(value: Node<'a>, path: &str) -> Result<Node<'a>, Refusal
 
 /// A member that must be there; `path` is the path of its object.
 pub(super) fn required<'a>(value: Node<'a>, path: &str, key: &str) -> Result<Node<'a>, Refusal> {
-    value.get(key).ok_or_else(|| {
+    present(value.get(key), path, key)
+}
+
+/// The same for a member that was looked for already.
+pub(super) fn present<'a>(member: Option<Node<'a>>, path: &str, key: &str) -> Result<Node<'a>, Refusal> {
+    member.ok_or_else(|| {
         let path = format!("{path}.{key}");
         Refusal::invalid("missing_required_parameter", format!("`{path}` is missing.")).about(path)
     })

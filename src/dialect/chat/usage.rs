@@ -3,6 +3,7 @@
 use crate::dialect::openai;
 use crate::ledger::usage::Usage;
 use crate::wire::json::Node;
+use crate::wire::write::write_decimal;
 
 /// Reads a `usage` object as [`openai::read_usage`] does.
 pub fn read_usage(value: Node<'_>) -> Usage {
@@ -17,8 +18,14 @@ pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) -> bool {
     // The SDKs demand all three numbers: of a pair of which the provider gave one, the other is 0.
     let (input, output) = (usage.input.unwrap_or(0), usage.output.unwrap_or(0));
     let total = input.saturating_add(output);
-    let mut members =
-        format!("{{\"prompt_tokens\":{input},\"completion_tokens\":{output},\"total_tokens\":{total}");
+    for (name, count) in [
+        (&b"{\"prompt_tokens\":"[..], input),
+        (b",\"completion_tokens\":", output),
+        (b",\"total_tokens\":", total),
+    ] {
+        out.extend_from_slice(name);
+        write_decimal(count, out);
+    }
     let prompt = [
         ("cached_tokens", usage.cache_read),
         ("cache_write_tokens", usage.cache_write),
@@ -30,18 +37,25 @@ pub(super) fn write_usage(usage: &Usage, out: &mut Vec<u8>) -> bool {
         ("audio_tokens", usage.output_audio),
         ("image_tokens", usage.output_image),
     ];
-    push_details("prompt_tokens_details", &prompt, &mut members);
-    push_details("completion_tokens_details", &completion, &mut members);
-    out.extend_from_slice(members.as_bytes());
+    write_details("prompt_tokens_details", &prompt, out);
+    write_details("completion_tokens_details", &completion, out);
     out.push(b'}');
     true
 }
 
-fn push_details(name: &str, counts: &[(&str, Option<u64>)], members: &mut String) {
-    let known: Vec<String> =
-        counts.iter().filter_map(|(name, count)| count.map(|count| format!("\"{name}\":{count}"))).collect();
-    if !known.is_empty() {
-        members.push_str(&format!(",\"{name}\":{{{}}}", known.join(",")));
+/// Appends an object of those counts that are known as a member behind others; nothing when none is.
+fn write_details(name: &str, counts: &[(&str, Option<u64>)], out: &mut Vec<u8>) {
+    let mut begins_with: &[&[u8]] = &[b",\"", name.as_bytes(), b"\":{\""];
+    for (name, count) in counts {
+        let Some(count) = count else { continue };
+        begins_with.iter().for_each(|piece| out.extend_from_slice(piece));
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
+        write_decimal(*count, out);
+        begins_with = &[b",\""];
+    }
+    if begins_with.len() == 1 {
+        out.push(b'}');
     }
 }
 

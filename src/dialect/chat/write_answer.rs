@@ -3,7 +3,7 @@
 use super::usage::write_usage;
 use super::write_pieces::{
     reason, write_audio, write_call_head, write_call_signature, write_citation, write_head, write_image,
-    write_logprobs,
+    write_logprobs, write_number,
 };
 use super::write_request::{comma, text_member};
 use crate::dialect::middle::{Block, Delta, Event, Finish, FinishReason, Place, Start, Text, Told};
@@ -87,7 +87,7 @@ impl AnswerWriter {
                     Some(Finish { reason: finish.reason, stop_sequence });
             }
             Event::Usage(usage) => self.usage.merge(*usage),
-            Event::Error(_) | Event::Ping | Event::End => {}
+            Event::Error(_) | Event::Ping | Event::Surplus | Event::End => {}
         }
     }
 
@@ -217,10 +217,9 @@ impl Choice {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(
-            format!("{{\"index\":{},\"message\":{{\"role\":\"assistant\"", self.index).as_bytes(),
-        );
-        out.extend_from_slice(b",\"content\":");
+        out.extend_from_slice(b"{\"index\":");
+        write_number(self.index, out);
+        out.extend_from_slice(b",\"message\":{\"role\":\"assistant\",\"content\":");
         let says_else = !self.calls.is_empty() || !self.refusal.is_empty() || !self.audio.is_empty();
         let nullable = |is_there: bool, text: &[u8], out: &mut Vec<u8>| {
             if is_there { Text::escaped(text).write(out) } else { out.extend_from_slice(b"null") }

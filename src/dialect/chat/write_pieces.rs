@@ -2,18 +2,25 @@
 
 use super::write_request::{member, text_member};
 use crate::dialect::middle::{FinishReason, Signature, Start, Text, Told};
+use crate::wire::json;
+use crate::wire::write::write_decimal;
 
 /// Appends what an answer begins with, behind `"id":`.
 pub(super) fn write_head(start: &Start<'_>, told: &Told, object: &str, out: &mut Vec<u8>) {
     if start.id.is_empty() {
-        Text::of(&format!("chatcmpl-{}", told.id)).write(out);
+        out.extend_from_slice(b"\"chatcmpl-");
+        json::write_escaped(told.id.as_bytes(), out);
+        out.push(b'"');
     } else {
         start.id.write(out);
     }
-    let created_s = start.created_s.unwrap_or(told.created_s);
-    out.extend_from_slice(format!(",\"object\":\"{object}\",\"created\":{created_s}").as_bytes());
+    out.extend_from_slice(b",\"object\":\"");
+    out.extend_from_slice(object.as_bytes());
+    out.extend_from_slice(b"\",\"created\":");
+    write_decimal(start.created_s.unwrap_or(told.created_s), out);
     if start.model.is_empty() {
-        text_member("model", &Text::of(&told.model), out);
+        out.extend_from_slice(b",\"model\":");
+        json::write_string(&told.model, out);
     } else {
         text_member("model", &start.model, out);
     }
@@ -132,9 +139,5 @@ pub(super) fn reason(reason: FinishReason) -> &'static str {
 
 /// Appends a small number, which costs no allocation.
 pub(super) fn write_number(number: u32, out: &mut Vec<u8>) {
-    if number < 10 {
-        out.push(b'0' + number as u8);
-    } else {
-        out.extend_from_slice(number.to_string().as_bytes());
-    }
+    write_decimal(u64::from(number), out);
 }

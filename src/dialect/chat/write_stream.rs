@@ -71,6 +71,7 @@ impl StreamWriter {
             Event::Usage(usage) => self.usage.merge(*usage),
             Event::Error(error) => self.error(error, out),
             Event::Ping => out.extend_from_slice(StreamWriter::KEEP_ALIVE),
+            Event::Surplus => {}
             Event::End => self.end(out),
         }
     }

@@ -60,7 +60,7 @@ impl Seen {
                 self.is_over = true;
             }
             Event::Error(_) => self.is_over = true,
-            Event::Usage(_) | Event::Ping => {}
+            Event::Usage(_) | Event::Ping | Event::Surplus => {}
         }
     }
 }
@@ -82,6 +82,7 @@ fn line(event: &Event<'_>) -> String {
         }
         Event::Error(error) => format!("error {:?} {} {}", error.kind, error.status, error.message),
         Event::Ping => "ping".to_owned(),
+        Event::Surplus => "surplus".to_owned(),
         Event::End => "end".to_owned(),
     }
 }

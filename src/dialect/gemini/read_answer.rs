@@ -5,7 +5,7 @@
 use super::super::middle::{Event, Finish, FinishReason, ProviderError, Rules, Stage, Start, Text};
 use super::error::{of_server, read_error};
 use super::read_candidate::{Candidate, Shared};
-use super::spelling::{camel, field};
+use super::spelling::{camel_bytes, field};
 use super::usage::read_usage;
 use crate::ledger::usage::Usage;
 use crate::wire::json::{Member, Node};
@@ -76,6 +76,7 @@ struct Response<'d> {
     usage: Option<Node<'d>>,
     id: Text<'d>,
     model: Text<'d>,
+    has_error: bool,
     is_known: bool,
 }
 
@@ -84,12 +85,13 @@ impl<'d> Response<'d> {
         let mut found = Response::default();
         for (key, value) in response.members().filter(|(_, value)| !value.is_null()) {
             let text = || value.escaped().map(Text::escaped).unwrap_or_default();
-            match &*camel(&key) {
-                "candidates" => found.candidates = Some(value),
-                "promptFeedback" => found.feedback = Some(value),
-                "usageMetadata" => found.usage = Some(value),
-                "responseId" => found.id = text(),
-                "modelVersion" => found.model = text(),
+            match &*camel_bytes(&key) {
+                b"candidates" => found.candidates = Some(value),
+                b"promptFeedback" => found.feedback = Some(value),
+                b"usageMetadata" => found.usage = Some(value),
+                b"responseId" => found.id = text(),
+                b"modelVersion" => found.model = text(),
+                b"error" => found.has_error = true,
                 _ => continue,
             }
             found.is_known = true;
@@ -114,10 +116,12 @@ impl State {
         if self.is_over {
             return;
         }
-        if let Some(error) = read_error(response) {
+        let found = Response::of(response);
+        if found.has_error
+            && let Some(error) = read_error(response)
+        {
             return self.fail(error, emit);
         }
-        let found = Response::of(response);
         if !found.is_known {
             return;
         }

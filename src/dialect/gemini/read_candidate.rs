@@ -8,7 +8,7 @@ use super::super::middle::{
 use super::error::of_server;
 use super::finish::read_finish;
 use super::logprobs::read_logprobs;
-use super::spelling::{camel, field};
+use super::spelling::{camel_bytes, field};
 use crate::wire::json::{Kind, Node};
 
 /// What all candidates of an answer share.
@@ -68,13 +68,13 @@ impl<'d> Part<'d> {
     fn of(part: Node<'d>) -> Part<'d> {
         let mut found = Part::default();
         for (key, value) in part.members().filter(|(_, value)| !value.is_null()) {
-            match &*camel(&key) {
-                "text" => found.text = value.escaped().map(Text::escaped),
-                "thought" => found.is_thought = value.bool() == Some(true),
-                "thoughtSignature" => found.signature = value.escaped().filter(|value| !value.is_empty()),
-                "functionCall" => found.call = Some(value),
-                "inlineData" => found.media = Some(value),
-                "partMetadata" | "videoMetadata" | "mediaResolution" => {}
+            match &*camel_bytes(&key) {
+                b"text" => found.text = value.escaped().map(Text::escaped),
+                b"thought" => found.is_thought = value.bool() == Some(true),
+                b"thoughtSignature" => found.signature = value.escaped().filter(|value| !value.is_empty()),
+                b"functionCall" => found.call = Some(value),
+                b"inlineData" => found.media = Some(value),
+                b"partMetadata" | b"videoMetadata" | b"mediaResolution" => {}
                 _ => found.is_foreign = true,
             }
         }
@@ -96,19 +96,19 @@ impl Candidate {
     ) -> Result<(), ProviderError> {
         let (mut sources, mut logprobs) = ([None, None], None);
         for (key, value) in candidate.members().filter(|(_, value)| !value.is_null()) {
-            match &*camel(&key) {
-                "content" => {
+            match &*camel_bytes(&key) {
+                b"content" => {
                     for part in field(value, "parts").into_iter().flat_map(Node::items) {
                         self.part(part, shared, emit)?;
                     }
                 }
-                "finishReason" => {
+                b"finishReason" => {
                     let word = value.escaped().filter(|word| !word.is_empty());
                     self.finish = word.map(read_finish).or(self.finish);
                 }
-                "groundingMetadata" => sources[0] = Some(value),
-                "citationMetadata" => sources[1] = Some(value),
-                "logprobsResult" => logprobs = Some(value),
+                b"groundingMetadata" => sources[0] = Some(value),
+                b"citationMetadata" => sources[1] = Some(value),
+                b"logprobsResult" => logprobs = Some(value),
                 _ => {}
             }
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::base::Refusal;
 use crate::wire::json::{self, Node};
+use crate::wire::write::write_decimal;
 
 /// The member of this name in camel case or in snake case; `None` when there is none or it is null. The last one counts.
 pub(super) fn field<'d>(node: Node<'d>, name: &str) -> Option<Node<'d>> {
@@ -23,18 +24,26 @@ fn is_name(key: &[u8], name: &str) -> bool {
 
 /// The camel-case form of a key.
 pub(super) fn camel(key: &[u8]) -> Cow<'_, str> {
-    let key = String::from_utf8_lossy(key);
-    if !key.trim_start_matches('_').contains('_') {
-        return key;
+    match camel_bytes(key) {
+        Cow::Borrowed(key) => String::from_utf8_lossy(key),
+        Cow::Owned(key) => Cow::Owned(String::from_utf8_lossy(&key).into_owned()),
     }
-    let mut out = String::with_capacity(key.len());
-    for (index, word) in key.split('_').enumerate() {
-        match word.chars().next() {
-            Some(first) if index > 0 => {
+}
+
+/// The same for a key that is only compared.
+pub(super) fn camel_bytes(key: &[u8]) -> Cow<'_, [u8]> {
+    let lead = key.iter().take_while(|&&byte| byte == b'_').count();
+    if !key[lead..].contains(&b'_') {
+        return Cow::Borrowed(key);
+    }
+    let mut out = Vec::with_capacity(key.len());
+    for (index, word) in key.split(|&byte| byte == b'_').enumerate() {
+        match word.split_first() {
+            Some((first, rest)) if index > 0 => {
                 out.push(first.to_ascii_uppercase());
-                out.push_str(&word[first.len_utf8()..]);
+                out.extend_from_slice(rest);
             }
-            _ => out.push_str(word),
+            _ => out.extend_from_slice(word),
         }
     }
     Cow::Owned(out)
@@ -65,7 +74,7 @@ pub(super) fn member_count(name: &str, value: u64, out: &mut Vec<u8>) {
 }
 
 pub(super) fn count(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(value.to_string().as_bytes());
+    write_decimal(value, out);
 }
 
 /// A comma, unless the container that is being written has just begun.

@@ -23,6 +23,7 @@ pub(super) fn line(event: &Event<'_>) -> String {
         }
         Event::Error(error) => format!("error {:?} {} {}", error.kind, error.status, error.message),
         Event::Ping => "ping".to_owned(),
+        Event::Surplus => "surplus".to_owned(),
         Event::End => "end".to_owned(),
     }
 }
@@ -123,7 +124,7 @@ impl Promises {
                 assert!(self.open.is_empty() && !self.finished.is_empty(), "all is closed and finished");
                 self.has_ended = true;
             }
-            Event::Usage(_) | Event::Ping => {}
+            Event::Usage(_) | Event::Ping | Event::Surplus => {}
         }
         assert!(self.has_started || matches!(event, Event::Error(_)), "the start comes first: {event:?}");
     }

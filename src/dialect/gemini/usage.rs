@@ -1,6 +1,6 @@
 //! `usageMetadata` into the canonical counts and back. A count that nobody gave is not written.
 
-use super::spelling::{field, member, member_count, member_raw};
+use super::spelling::{camel_bytes, member, member_count, member_raw};
 use crate::ledger::usage::{Mode, Usage};
 use crate::wire::json::Node;
 
@@ -10,28 +10,72 @@ const IMAGE: &str = "IMAGE";
 /// Reads a `usageMetadata` object. Prompts of the provider's own tools are input as well; thoughts stand beside the
 /// candidates' tokens, not among them.
 pub fn read_usage(value: Node<'_>) -> Usage {
-    let count = |name: &str| field(value, name).and_then(Node::u64);
+    let found = Members::of(value);
+    let count = |member: Option<Node<'_>>| member.and_then(Node::u64);
     let sum = |one: Option<u64>, other: Option<u64>| match (one, other) {
         (Some(one), Some(other)) => one.checked_add(other),
         (one, other) => one.or(other),
     };
-    let reasoning = count("thoughtsTokenCount");
-    let prompt = count("promptTokenCount");
-    let of = |name: &str, kind: &str| field(value, name).and_then(|parts| of_kind(parts, kind));
+    let of = |parts: Option<Node<'_>>| parts.map_or((None, None), of_kinds);
+    let (prompt, tools) = (of(found.prompt_details), of(found.tool_prompt_details));
+    let (output_audio, output_image) = of(found.candidates_details);
+    let reasoning = count(found.thoughts);
     Usage {
         // Without the prompt's own count the sum would be too small to be true.
-        input: prompt.and_then(|prompt| sum(Some(prompt), count("toolUsePromptTokenCount"))),
-        output: sum(count("candidatesTokenCount"), reasoning),
-        cache_read: count("cachedContentTokenCount"),
-        input_audio: sum(of("promptTokensDetails", AUDIO), of("toolUsePromptTokensDetails", AUDIO)),
-        input_image: sum(of("promptTokensDetails", IMAGE), of("toolUsePromptTokensDetails", IMAGE)),
-        cache_read_audio: of("cacheTokensDetails", AUDIO),
+        input: count(found.prompt).and_then(|prompt| sum(Some(prompt), count(found.tool_prompt))),
+        output: sum(count(found.candidates), reasoning),
+        cache_read: count(found.cached),
+        input_audio: sum(prompt.0, tools.0),
+        input_image: sum(prompt.1, tools.1),
+        cache_read_audio: of(found.cache_details).0,
         reasoning,
-        output_audio: of("candidatesTokensDetails", AUDIO),
-        output_image: of("candidatesTokensDetails", IMAGE),
-        stated_total: count("totalTokenCount"),
-        mode: field(value, "trafficType").or_else(|| field(value, "serviceTier")).and_then(mode),
+        output_audio,
+        output_image,
+        stated_total: count(found.total),
+        mode: found.traffic.or(found.tier).and_then(mode),
         ..Usage::default()
+    }
+}
+
+/// The members of a `usageMetadata` that matter, found in one walk.
+#[derive(Default)]
+struct Members<'d> {
+    prompt: Option<Node<'d>>,
+    tool_prompt: Option<Node<'d>>,
+    candidates: Option<Node<'d>>,
+    thoughts: Option<Node<'d>>,
+    cached: Option<Node<'d>>,
+    total: Option<Node<'d>>,
+    prompt_details: Option<Node<'d>>,
+    tool_prompt_details: Option<Node<'d>>,
+    cache_details: Option<Node<'d>>,
+    candidates_details: Option<Node<'d>>,
+    traffic: Option<Node<'d>>,
+    tier: Option<Node<'d>>,
+}
+
+impl<'d> Members<'d> {
+    fn of(value: Node<'d>) -> Members<'d> {
+        let mut found = Members::default();
+        for (key, value) in value.members() {
+            let place = match &*camel_bytes(&key) {
+                b"promptTokenCount" => &mut found.prompt,
+                b"toolUsePromptTokenCount" => &mut found.tool_prompt,
+                b"candidatesTokenCount" => &mut found.candidates,
+                b"thoughtsTokenCount" => &mut found.thoughts,
+                b"cachedContentTokenCount" => &mut found.cached,
+                b"totalTokenCount" => &mut found.total,
+                b"promptTokensDetails" => &mut found.prompt_details,
+                b"toolUsePromptTokensDetails" => &mut found.tool_prompt_details,
+                b"cacheTokensDetails" => &mut found.cache_details,
+                b"candidatesTokensDetails" => &mut found.candidates_details,
+                b"trafficType" => &mut found.traffic,
+                b"serviceTier" => &mut found.tier,
+                _ => continue,
+            };
+            *place = (!value.is_null()).then_some(value);
+        }
+        found
     }
 }
 
@@ -42,15 +86,28 @@ fn mode(value: Node<'_>) -> Option<Mode> {
     if word.ends_with("_unspecified") { None } else { Mode::of_word(word) }
 }
 
-/// The tokens of one kind in a list of counts by kind. A list without the kind says that there are none of it; an empty list
-/// says nothing.
-fn of_kind(parts: Node<'_>, kind: &str) -> Option<u64> {
-    let is_kind = |part: &Node<'_>| {
-        field(*part, "modality").and_then(Node::text).is_some_and(|name| name.eq_ignore_ascii_case(kind))
-    };
-    let count = |part: Node<'_>| field(part, "tokenCount").and_then(Node::u64);
-    parts.items().next()?;
-    parts.items().filter(is_kind).try_fold(0_u64, |sum, part| sum.checked_add(count(part)?))
+/// The tokens of sounds and of pictures in a list of counts by kind. A list without the kind says that there are none of it;
+/// an empty list says nothing.
+fn of_kinds(parts: Node<'_>) -> (Option<u64>, Option<u64>) {
+    let (mut audio, mut image, mut is_empty) = (Some(0_u64), Some(0_u64), true);
+    for part in parts.items() {
+        is_empty = false;
+        let (mut kind, mut count) = (None, None);
+        for (key, value) in part.members() {
+            match &*camel_bytes(&key) {
+                b"modality" => kind = value.escaped(),
+                b"tokenCount" => count = value.u64(),
+                _ => {}
+            }
+        }
+        let sum = match kind {
+            Some(kind) if kind.eq_ignore_ascii_case(AUDIO.as_bytes()) => &mut audio,
+            Some(kind) if kind.eq_ignore_ascii_case(IMAGE.as_bytes()) => &mut image,
+            _ => continue,
+        };
+        *sum = sum.zip(count).and_then(|(sum, count)| sum.checked_add(count));
+    }
+    if is_empty { (None, None) } else { (audio, image) }
 }
 
 /// Writes the member `usageMetadata`, if anything is known.

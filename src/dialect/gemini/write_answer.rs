@@ -64,7 +64,7 @@ impl AnswerWriter {
             Event::Delta { at, delta } => self.delta(*at, delta),
             Event::Finish { choice, finish } => self.choice(*choice).reason = Some(finish.reason),
             Event::Usage(usage) => self.usage.merge(*usage),
-            Event::Close { .. } | Event::Error(_) | Event::Ping | Event::End => {}
+            Event::Close { .. } | Event::Error(_) | Event::Ping | Event::Surplus | Event::End => {}
         }
     }
 

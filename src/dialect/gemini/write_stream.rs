@@ -97,6 +97,7 @@ impl StreamWriter {
             Event::Finish { choice, finish } => self.end_of(*choice).reason = Some(finish.reason),
             Event::Usage(usage) => self.usage.merge(*usage),
             Event::Ping => out.extend_from_slice(self.keep_alive()),
+            Event::Surplus => {}
             Event::Error(error) => self.fail(error, out),
             Event::End => self.end(out),
         }

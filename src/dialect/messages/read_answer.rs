@@ -14,14 +14,14 @@ use crate::wire::json::{Kind, Member, Node};
 /// Reads a whole answer as the events of a stream.
 pub fn read_answer(body: Node<'_>, rules: &Rules, emit: &mut dyn FnMut(Event<'_>)) {
     let mut reader = StreamReader::new(rules);
-    let [content, error] = body.pick(["content", "error"]);
-    let is_message = content.is_some_and(|content| content.kind() == Kind::Array);
-    let done = if error.is_some() {
+    let message = Message::of(body);
+    let is_message = message.content.is_some_and(|content| content.kind() == Kind::Array);
+    let done = if message.has_error {
         Err(errors::read_error(body))
     } else if !is_message {
         Err(errors::broken("The provider's answer is no message."))
     } else {
-        reader.begin(body, emit)
+        reader.begin(&message, emit)
     };
     match done {
         Ok(()) => reader.finish(emit),
@@ -89,10 +89,10 @@ impl StreamReader {
                 self.blocks.open(event.index, event.block, emit)?;
             }
             b"content_block_stop" => self.blocks.close(event.index, emit),
-            b"message_start" => self.begin(event.message, emit)?,
+            b"message_start" => self.begin(&Message::of(event.message), emit)?,
             b"message_delta" => {
                 self.ensure_start(emit);
-                self.read_stop(event.delta);
+                self.read_stop(event.delta.pick(STOP));
                 self.read_usage(event.usage, emit);
             }
             b"message_stop" => self.finish(emit),
@@ -106,24 +106,22 @@ impl StreamReader {
 
     /// The head of a message, with the blocks that it already holds. Some relays repeat it, which changes nothing; one that
     /// begins anew behind blocks that the client has seen would give two answers in one.
-    fn begin<'m>(&mut self, message: Node<'m>, emit: &mut dyn FnMut(Event<'_>)) -> Result<(), ProviderError> {
+    fn begin(&mut self, message: &Message<'_>, emit: &mut dyn FnMut(Event<'_>)) -> Result<(), ProviderError> {
         if self.blocks.has_any() {
             return Err(errors::broken("The provider began its answer anew in the middle of it."));
         }
-        let [id, model, content, usage] = message.pick(["id", "model", "content", "usage"]);
         if !self.has_started {
             self.has_started = true;
-            let text =
-                |node: Option<Node<'m>>| Text::escaped(node.and_then(Node::escaped).unwrap_or_default());
-            emit(Event::Start(Start { id: text(id), model: text(model), created_s: None }));
+            let (id, model) = (Text::escaped(message.id), Text::escaped(message.model));
+            emit(Event::Start(Start { id, model, created_s: None }));
         }
-        for (index, block) in content.into_iter().flat_map(Node::items).enumerate() {
+        for (index, block) in message.content.into_iter().flat_map(Node::items).enumerate() {
             let index = index as u64;
             self.blocks.open(index, block, emit)?;
             self.blocks.close(index, emit);
         }
-        self.read_stop(message);
-        self.read_usage(usage.unwrap_or(nothing()), emit);
+        self.read_stop(message.stop);
+        self.read_usage(message.usage.unwrap_or(nothing()), emit);
         Ok(())
     }
 
@@ -135,9 +133,8 @@ impl StreamReader {
         }
     }
 
-    /// Why the message stopped, from the object that says so; a later word replaces an earlier one.
-    fn read_stop(&mut self, from: Node<'_>) {
-        let [reason, sequence, details] = from.pick(["stop_reason", "stop_sequence", "stop_details"]);
+    /// Why the message stopped, from the members [`STOP`]; a later word replaces an earlier one.
+    fn read_stop(&mut self, [reason, sequence, details]: [Option<Node<'_>>; 3]) {
         if let Some(word) = reason.and_then(Node::text) {
             self.stop = Some(stop_reason::read(&word));
         }
@@ -178,6 +175,30 @@ impl StreamReader {
         emit(Event::End);
     }
 }
+
+/// The members of a message that matter, found in one walk.
+struct Message<'d> {
+    id: &'d [u8],
+    model: &'d [u8],
+    content: Option<Node<'d>>,
+    usage: Option<Node<'d>>,
+    stop: [Option<Node<'d>>; 3],
+    has_error: bool,
+}
+
+impl<'d> Message<'d> {
+    fn of(message: Node<'d>) -> Message<'d> {
+        let [reason, sequence, details] = STOP;
+        let [id, model, content, usage, error, reason, sequence, details] =
+            message.pick(["id", "model", "content", "usage", "error", reason, sequence, details]);
+        let text = |node: Option<Node<'d>>| node.and_then(Node::escaped).unwrap_or_default();
+        let (id, model, stop) = (text(id), text(model), [reason, sequence, details]);
+        Message { id, model, content, usage, stop, has_error: error.is_some() }
+    }
+}
+
+/// The members that say why a message stopped.
+const STOP: [&str; 3] = ["stop_reason", "stop_sequence", "stop_details"];
 
 /// The members of an event that matter, found in one walk.
 struct Parts<'d> {

@@ -48,6 +48,7 @@ pub(super) fn line(event: &Event<'_>) -> String {
         ),
         Event::Error(error) => format!("error {:?} {} {}", error.kind, error.status, error.message),
         Event::Ping => "ping".to_owned(),
+        Event::Surplus => "surplus".to_owned(),
         Event::End => "end".to_owned(),
     }
 }
@@ -138,7 +139,7 @@ impl Promises {
                 self.has_ended = true;
             }
             Event::Error(_) => self.has_ended = true,
-            Event::Usage(_) | Event::Ping => {}
+            Event::Usage(_) | Event::Ping | Event::Surplus => {}
         }
     }
 }

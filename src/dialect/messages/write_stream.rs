@@ -80,6 +80,7 @@ impl StreamWriter {
                 out.extend_from_slice(b"}\n\n");
             }
             Event::End => self.end(out),
+            Event::Surplus => {}
             Event::Open { .. } | Event::Delta { .. } | Event::Close { .. } | Event::Finish { .. } => {}
         }
     }

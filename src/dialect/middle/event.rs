@@ -38,6 +38,8 @@ pub enum Event<'a> {
     Error(Box<ProviderError>),
     /// The provider shows that it is alive.
     Ping,
+    /// The arguments of a call went on behind their object, and what followed was left out. Told to nobody but the counters.
+    Surplus,
     End,
 }
 

@@ -65,6 +65,7 @@ impl StreamWriter {
             Event::Usage(usage) => self.output.usage.merge(*usage),
             Event::Error(error) => self.fail(error, out),
             Event::Ping => out.extend_from_slice(Self::KEEP_ALIVE),
+            Event::Surplus => {}
             Event::End => {
                 self.has_ended = true;
                 let is_incomplete = self.output.incomplete_reason().is_some();

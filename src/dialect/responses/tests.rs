@@ -78,6 +78,7 @@ impl Listener {
                 self.lines.push(format!("error {:?} {} {}", error.kind, error.status, error.message));
             }
             Event::Ping => self.lines.push("ping".to_owned()),
+            Event::Surplus => self.lines.push("surplus".to_owned()),
             Event::End => {
                 assert!(self.has_finished);
                 self.has_ended = true;

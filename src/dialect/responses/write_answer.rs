@@ -36,7 +36,7 @@ impl AnswerWriter {
             }
             Event::Finish { choice: 0, finish } => output.finish(finish.reason),
             Event::Usage(usage) => output.usage.merge(*usage),
-            Event::Finish { .. } | Event::Error(_) | Event::Ping | Event::End => {}
+            Event::Finish { .. } | Event::Error(_) | Event::Ping | Event::Surplus | Event::End => {}
         }
     }
 

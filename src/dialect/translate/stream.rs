@@ -27,6 +27,8 @@ pub struct Stream {
     /// The provider's terminal was there, or an error in its place.
     pub has_ended: bool,
     pub has_error: bool,
+    /// Arguments of a call went on behind their object: the client got the object alone.
+    pub has_surplus: bool,
     pub events_count: u64,
     /// The first error, for the status of an answer of which nothing has left.
     pub error: Option<Box<ProviderError>>,
@@ -65,6 +67,7 @@ impl Stream {
             usage_rules: rules.usage,
             has_ended: false,
             has_error: false,
+            has_surplus: false,
             events_count: 0,
             error: None,
         }
@@ -160,7 +163,19 @@ impl Stream {
     /// Reads something, and writes what it means.
     fn read(&mut self, out: &mut Vec<u8>, read: impl FnOnce(&mut Ear, &mut dyn FnMut(Event<'_>))) {
         self.events_count += 1;
-        let Stream { ear, filter, voice, usage, usage_rules, model, has_ended, has_error, error, .. } = self;
+        let Stream {
+            ear,
+            filter,
+            voice,
+            usage,
+            usage_rules,
+            model,
+            has_ended,
+            has_error,
+            has_surplus,
+            error,
+            ..
+        } = self;
         read(ear, &mut |mut event| {
             if *has_error {
                 return;
@@ -172,6 +187,10 @@ impl Stream {
                 }
                 Event::Start(start) if model.is_empty() => *model = start.model.decoded().into_owned(),
                 Event::End => *has_ended = true,
+                Event::Surplus => {
+                    *has_surplus = true;
+                    return;
+                }
                 Event::Error(found) => {
                     (*has_error, *has_ended) = (true, true);
                     *error = Some(found.clone());

@@ -37,8 +37,24 @@ pub async fn detail(desk: Rc<Desk>, asked: Asked) -> Answer {
     let attempts = attempts.map_err(|error| of_store(&error))?;
     let mut members = view::row(&row, &[]);
     let attempts = attempts.iter().map(|row| Json::Object(view::row(row, &["audit_id"])));
-    members.insert("attempts".to_owned(), attempts.collect());
+    let attempts: Vec<Json> = only_attempt(&members).into_iter().chain(attempts).collect();
+    members.insert("attempts".to_owned(), attempts.into());
     Reply::ok(Json::Object(members))
+}
+
+/// The one attempt of an exchange that nothing happened to, which has no row of its own: the exchange's tells all of it.
+fn only_attempt(exchange: &serde_json::Map<String, Json>) -> Option<Json> {
+    let duration_us = exchange.get("data")?.get("attempt_us").filter(|us| us.is_u64())?;
+    let of = |name: &str| exchange.get(name).cloned().unwrap_or_default();
+    Some(json!({
+        "number": 0,
+        "at": of("at"),
+        "reason": "primary",
+        "provider_name": of("provider_name"),
+        "model": of("resolved_model"),
+        "status_code": of("status_code"),
+        "duration_us": duration_us,
+    }))
 }
 
 /// How many exchanges ended with which status, by provider.

@@ -1,19 +1,28 @@
 //! What the journal says of an exchange, as rows of the store.
 
+use std::sync::Arc;
+
 use crate::base::Pico;
-use crate::ledger::record::{Attempt, Begun, Ended, Outcome, RecordId};
+use crate::base::limits::RESPONSES_OWNED_MS;
+use crate::ledger::record::{Attempt, AttemptKind, Begun, Ended, Outcome, Owned, RecordId};
 use crate::ledger::usage::{KnownBy, ServerTool, Usage};
 use crate::offload::store::{ErrorKind, Row, Store, StoreError, Table, Value, tables};
 
 /// Rows that go to the store together.
-#[derive(Default)]
 pub struct Rows {
+    audits: bool,
     usage: Vec<Row>,
     audit: Vec<Row>,
     attempts: Vec<Row>,
+    owned: Vec<Row>,
 }
 
 impl Rows {
+    /// No rows yet; those of the audit log come only where it is kept.
+    pub fn new(audits: bool) -> Rows {
+        Rows { audits, usage: Vec::new(), audit: Vec::new(), attempts: Vec::new(), owned: Vec::new() }
+    }
+
     /// Adds an exchange. Without its beginning, which is the case when that could not be read, what is known goes in.
     pub fn add(&mut self, id: RecordId, begun: Option<&Begun<'_>>, ended: &Ended<'_>) {
         let id = uuid(id);
@@ -22,23 +31,29 @@ impl Rows {
         if !begun.skips_usage {
             self.usage.push(usage_row(&id, begun, ended));
         }
-        if begun.skips_audit {
+        if begun.skips_audit || !self.audits {
             return;
         }
         self.audit.push(audit_row(&id, begun, ended));
+        if only_attempt(begun, ended).is_some() {
+            return;
+        }
         for (at, attempt) in ended.attempts.iter().enumerate() {
             self.attempts.push(attempt_row(&id, at, begun, attempt));
         }
     }
 
+    /// Adds whose an object is.
+    pub fn own(&mut self, owned: &Owned<'_>) {
+        self.owned.push(owned_row(owned));
+    }
+
     /// Stores them, and says how many rows the store can never take. Each id is taken once, so that doing it again does no
     /// harm; the audit log comes first, because what is in `usage` is taken to be complete.
-    pub async fn store(self, store: &Store, audits: bool) -> Result<usize, StoreError> {
-        let mut unfit = 0;
-        if audits {
-            unfit += insert(store, &tables::AUDIT_LOG_ATTEMPTS, self.attempts).await?;
-            unfit += insert(store, &tables::AUDIT_LOGS, self.audit).await?;
-        }
+    pub async fn store(self, store: &Store) -> Result<usize, StoreError> {
+        let mut unfit = insert(store, &tables::STORED_OBJECTS, self.owned).await?;
+        unfit += insert(store, &tables::AUDIT_LOG_ATTEMPTS, self.attempts).await?;
+        unfit += insert(store, &tables::AUDIT_LOGS, self.audit).await?;
         Ok(unfit + insert(store, &tables::USAGE, self.usage).await?)
     }
 }
@@ -46,14 +61,15 @@ impl Rows {
 /// Inserts rows. One that does not fit must not keep all others out for ever: then each goes by itself.
 async fn insert(store: &Store, table: &'static Table, rows: Vec<Row>) -> Result<usize, StoreError> {
     let is_lasting = |error: &StoreError| matches!(error.kind, ErrorKind::Unfit | ErrorKind::Conflict);
+    let rows: Arc<[Row]> = rows.into();
     match store.insert(table, rows.clone()).await {
         Ok(_) => return Ok(0),
         Err(error) if !is_lasting(&error) => return Err(error),
         Err(_) => {}
     }
     let mut unfit = 0;
-    for row in rows {
-        match store.insert(table, vec![row]).await {
+    for row in rows.iter() {
+        match store.insert(table, vec![row.clone()]).await {
             Ok(_) => {}
             Err(error) if is_lasting(&error) => unfit += 1,
             Err(error) => return Err(error),
@@ -61,6 +77,23 @@ async fn insert(store: &Store, table: &'static Table, rows: Vec<Row>) -> Result<
     }
     Ok(unfit)
 }
+
+/// The row that says whose an object is. It goes when the provider is sure to have forgotten the object.
+pub fn owned_row(owned: &Owned<'_>) -> Row {
+    let is_response =
+        !owned.object.contains(crate::provider::ids::MARK) && !owned.object.starts_with("conv_");
+    let expires_ms = is_response.then(|| owned.at_ms.saturating_add(RESPONSES_OWNED_MS));
+    Row::new(&tables::STORED_OBJECTS)
+        .with("kind", Value::text(OWNED))
+        .with("id", Value::text(owned.object))
+        .with("owner", Value::text(owned.tenant))
+        .with("data", Value::Json("{}".to_owned()))
+        .with("created_at_ms", Value::time_ms(owned.at_ms))
+        .with("expires_at_ms", Value::maybe(expires_ms, Value::time_ms))
+}
+
+/// The kind of the rows that say whose an object is.
+pub const OWNED: &str = "owned";
 
 /// The id in the form of a UUID.
 fn uuid(id: RecordId) -> String {
@@ -167,15 +200,6 @@ fn tools(usage: &Usage) -> Value {
 
 fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
     let is_unknown = ended.outcome == Outcome::Unknown;
-    let data = serde_json::json!({
-        "outcome": ended.outcome.name(),
-        "answered_model": Some(ended.answered_model).filter(|model| !model.is_empty()),
-        "first_byte_us": ended.first_byte_us,
-        "first_token_us": ended.first_token_us,
-        "bytes_in": ended.bytes_in,
-        "bytes_out": ended.bytes_out,
-        "attempts": ended.attempts.len() as u64 + ended.attempts_unlisted,
-    });
     Row::new(&tables::AUDIT_LOGS)
         .with("id", Value::text(id))
         .with("at_ms", Value::time_ms(begun.at_ms))
@@ -196,7 +220,33 @@ fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
         .with("labels", labels(begun.labels))
         .with("is_stream", Value::Flag(begun.is_stream))
         .with("error_code", text(ended.error))
-        .with("data", Value::Json(data.to_string()))
+        .with("data", Value::Json(data(begun, ended)))
+}
+
+/// The one attempt of an exchange that nothing happened to: the exchange's own row tells all of it, and a second row would
+/// be paid for by every request.
+fn only_attempt<'r, 'a>(begun: &Begun<'_>, ended: &'r Ended<'a>) -> Option<&'r Attempt<'a>> {
+    let [attempt] = ended.attempts.as_slice() else { return None };
+    let is_plain =
+        attempt.kind == AttemptKind::Primary && attempt.fault.is_empty() && ended.attempts_unlisted == 0;
+    let is_same =
+        (attempt.provider, attempt.model, attempt.status) == (begun.provider, begun.model, ended.status);
+    (is_plain && is_same).then_some(attempt)
+}
+
+/// What has no column of its own. Names and numbers only, so that nothing has to be escaped.
+fn data(begun: &Begun<'_>, ended: &Ended<'_>) -> String {
+    let us = |us: Option<u64>| us.map_or_else(|| "null".to_owned(), |us| us.to_string());
+    format!(
+        r#"{{"outcome":"{}","first_byte_us":{},"first_token_us":{},"bytes_in":{},"bytes_out":{},"attempts":{},"attempt_us":{}}}"#,
+        ended.outcome.name(),
+        us(ended.first_byte_us),
+        us(ended.first_token_us),
+        ended.bytes_in,
+        ended.bytes_out,
+        ended.attempts.len() as u64 + ended.attempts_unlisted,
+        us(only_attempt(begun, ended).map(|attempt| attempt.duration_us)),
+    )
 }
 
 fn attempt_row(id: &str, at: usize, begun: &Begun<'_>, attempt: &Attempt<'_>) -> Row {

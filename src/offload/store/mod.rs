@@ -20,6 +20,8 @@ pub use query::{By, Direction, Filter, Group, Groups, Op, Select, Sum, Summary};
 pub use schema::{Column, Index, Kind, Schema, Step, Table, Uniqueness};
 pub use value::{Columns, Row, Value};
 
+use std::sync::Arc;
+
 use crate::config::{Engine, Storage};
 
 /// An open store. No call takes much longer than `storage.timeout`.
@@ -55,7 +57,12 @@ impl Store {
 
     /// Writes the rows that are not there yet, by their key, and says for each whether it was new. A batch that is written
     /// again changes nothing. All rows are written or none, except on MongoDB, where what was written stays written.
-    pub async fn insert(&self, table: &'static Table, rows: Vec<Row>) -> Result<Vec<bool>, StoreError> {
+    pub async fn insert(
+        &self,
+        table: &'static Table,
+        rows: impl Into<Arc<[Row]>>,
+    ) -> Result<Vec<bool>, StoreError> {
+        let rows: Arc<[Row]> = rows.into();
         check_rows(table, &rows)?;
         if rows.is_empty() {
             return Ok(Vec::new());

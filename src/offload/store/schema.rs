@@ -48,6 +48,8 @@ pub struct Index {
     pub name: &'static str,
     pub columns: &'static [&'static str],
     pub uniqueness: Uniqueness,
+    /// Rows whose first column here is null are left out where the engine can do that: nobody looks for them by it.
+    pub is_sparse: bool,
     pub since: u32,
 }
 
@@ -147,6 +149,7 @@ mod tests {
             name: "by_more",
             columns: &["more"],
             uniqueness: Uniqueness::Repeating,
+            is_sparse: false,
             since: 2,
         }],
         swept_by: None,

@@ -197,8 +197,12 @@ fn create_table(flavour: Flavour, table: &Table, columns: &[&Column]) -> String 
 fn create_index(table: &Table, index: &Index) -> String {
     let word = if index.uniqueness == Uniqueness::Unique { "UNIQUE INDEX" } else { "INDEX" };
     let name = quoted(&format!("{}_{}", table.stored_name(), index.name));
+    let part = match index.columns {
+        [first, ..] if index.is_sparse => format!(" WHERE {} IS NOT NULL", quoted(first)),
+        _ => String::new(),
+    };
     format!(
-        "CREATE {word} {name} ON {} ({})",
+        "CREATE {word} {name} ON {} ({}){part}",
         quoted(&table.stored_name()),
         list(index.columns.iter().copied())
     )

@@ -5,6 +5,7 @@
 //! behind it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -43,16 +44,11 @@ impl Sqlite {
         Ok(Sqlite { writer, reader })
     }
 
-    pub async fn insert(&self, table: &'static Table, rows: Vec<Row>) -> Result<Vec<bool>, StoreError> {
+    pub async fn insert(&self, table: &'static Table, rows: Arc<[Row]>) -> Result<Vec<bool>, StoreError> {
         self.writer
             .call(move |connection| {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                let one = |row: &Row| {
-                    let row = std::slice::from_ref(row);
-                    let statement = sql::insert(Flavour::Sqlite, table, row, OnConflict::Keep);
-                    Ok(execute(&transaction, &statement)? == 1)
-                };
-                let are_new = rows.iter().map(one).collect::<rusqlite::Result<_>>()?;
+                let are_new = insert_each(&transaction, table, &rows, OnConflict::Keep)?;
                 transaction.commit()?;
                 Ok(are_new)
             })
@@ -63,10 +59,7 @@ impl Sqlite {
         self.writer
             .call(move |connection| {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                for row in &rows {
-                    let row = std::slice::from_ref(row);
-                    execute(&transaction, &sql::insert(Flavour::Sqlite, table, row, OnConflict::Replace))?;
-                }
+                insert_each(&transaction, table, &rows, OnConflict::Replace)?;
                 transaction.commit()
             })
             .await
@@ -162,12 +155,26 @@ fn open_to_write(
         folder.map_or(Ok(()), make_folder)?;
     }
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &error))?;
+    if upgrade == Upgrade::Forward {
+        close_to_others(path);
+    }
     prepare(&connection, lock_wait).map_err(|error| named(path, &error))?;
     bring_forward(&mut connection, schema, upgrade).map_err(|error| match error {
         Trouble::Own(error) => error,
         Trouble::Engine(error) => named(path, &error),
     })?;
     Ok(connection)
+}
+
+/// Takes the file away from the eyes of other users; the files that SQLite puts beside it get the mode that it has. One that
+/// belongs to somebody else keeps its mode: it is open to us because its owner wants it so.
+fn close_to_others(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let Ok(metadata) = std::fs::metadata(path) else { return };
+    let mode = metadata.permissions().mode();
+    if mode & 0o077 != 0 {
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700));
+    }
 }
 
 /// Only the user that the gateway runs as may look inside.
@@ -226,6 +233,27 @@ fn bring_forward(connection: &mut Connection, schema: &Schema, upgrade: Upgrade)
 fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<usize> {
     let params = statement.params.iter().map(|(_, value)| Bound(value));
     connection.prepare_cached(&statement.text)?.execute(rusqlite::params_from_iter(params))
+}
+
+/// One statement, prepared once, for each row: all of them have the same columns. Says for each whether it was written.
+fn insert_each(
+    connection: &Connection,
+    table: &Table,
+    rows: &[Row],
+    on_conflict: OnConflict,
+) -> rusqlite::Result<Vec<bool>> {
+    let Some(first) = rows.get(..1) else { return Ok(Vec::new()) };
+    let text = sql::insert(Flavour::Sqlite, table, first, on_conflict).text;
+    let mut prepared = connection.prepare_cached(&text)?;
+    let mut one = |row: &Row| {
+        // Most columns of most rows are null, which is what a cleared place stands for.
+        prepared.clear_bindings();
+        for (place, value) in row.values().iter().enumerate().filter(|(_, value)| !value.is_null()) {
+            prepared.raw_bind_parameter(place + 1, Bound(value))?;
+        }
+        Ok(prepared.raw_execute()? == 1)
+    };
+    rows.iter().map(&mut one).collect()
 }
 
 fn query<T>(
@@ -386,7 +414,7 @@ mod tests {
                 let row = Row::new(&RUNTIME_SETTINGS).with("name", Value::text(name));
                 row.with("value", Value::Json("x".repeat(bytes))).with("updated_at_ms", Value::TimeMs(1))
             };
-            store.insert(&RUNTIME_SETTINGS, vec![row("a", 1)]).await.unwrap();
+            store.insert(&RUNTIME_SETTINGS, [row("a", 1)].into()).await.unwrap();
             let pragma = pragma.to_owned();
             store
                 .writer
@@ -394,7 +422,7 @@ mod tests {
                 .await
                 .unwrap();
             let batch = vec![row("b", 1), row("c", 100_000)];
-            let error = store.insert(&RUNTIME_SETTINGS, batch).await.unwrap_err();
+            let error = store.insert(&RUNTIME_SETTINGS, batch.into()).await.unwrap_err();
             assert_eq!((error.kind, error.kind.is_passing()), (want, true), "{error}");
             // Nothing of the batch was written, and reading goes on.
             let rows = store.select(Select::new(&RUNTIME_SETTINGS, Filter::all(), 9)).await;

@@ -81,11 +81,11 @@ pub const USAGE: Table = Table {
         later(2, may("answered_model", Text)),
     ],
     key: &["id"],
+    // Each of them costs every exchange a place in a tree. By its request's id an exchange is found in the audit log.
     indexes: &[
         index("at", &["at_ms"]),
         index("user_path_at", &["user_path", "at_ms"]),
-        index("auth_key_at", &["auth_key_id", "at_ms"]),
-        index("request", &["request_id"]),
+        sparse("auth_key_at", &["auth_key_id", "at_ms"]),
     ],
     swept_by: Some("at_ms"),
     since: 1,
@@ -131,8 +131,7 @@ pub const AUDIT_LOGS: Table = Table {
     key: &["id"],
     indexes: &[
         index("at", &["at_ms"]),
-        index("user_path_at", &["user_path", "at_ms"]),
-        index("session_at", &["session_id", "at_ms"]),
+        sparse("session_at", &["session_id", "at_ms"]),
         index("request", &["request_id"]),
     ],
     swept_by: Some("at_ms"),
@@ -372,7 +371,8 @@ pub const RUNTIME_SETTINGS: Table = Table {
     since: 1,
 };
 
-/// What is kept for callers: files, batches, responses. Swept by the end of its life, which it need not have.
+/// Objects of callers: whose the files, batches, responses and conversations are that providers keep. Swept by the end of
+/// their life, which they need not have.
 pub const STORED_OBJECTS: Table = Table {
     name: "stored_objects",
     columns: &[
@@ -407,11 +407,15 @@ const fn later(since: u32, column: Column) -> Column {
 }
 
 const fn index(name: &'static str, columns: &'static [&'static str]) -> Index {
-    Index { name, columns, uniqueness: Uniqueness::Repeating, since: 1 }
+    Index { name, columns, uniqueness: Uniqueness::Repeating, is_sparse: false, since: 1 }
+}
+
+const fn sparse(name: &'static str, columns: &'static [&'static str]) -> Index {
+    Index { is_sparse: true, ..index(name, columns) }
 }
 
 const fn unique(name: &'static str, columns: &'static [&'static str]) -> Index {
-    Index { name, columns, uniqueness: Uniqueness::Unique, since: 1 }
+    Index { name, columns, uniqueness: Uniqueness::Unique, is_sparse: false, since: 1 }
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Value {
     /// A text for a column that rows are found by: what does not fit is cut off, at a whole character.
     pub fn short_text(text: &str) -> Value {
         let mut end = text.len().min(STORE_INDEXED_TEXT_BYTES_MAX);
-        while !text.is_char_boundary(end) || escaped(&text[..end]).len() > STORE_INDEXED_TEXT_BYTES_MAX {
+        while !text.is_char_boundary(end) || escaped_len(&text[..end]) > STORE_INDEXED_TEXT_BYTES_MAX {
             end -= 1;
         }
         Value::text(&text[..end])
@@ -115,7 +115,7 @@ impl Value {
     pub(super) fn misfit(&self, table: &Table, column: &Column) -> Option<&'static str> {
         match (self, column.kind) {
             (Value::Text(text), Kind::Text)
-                if table.is_indexed(column.name) && escaped(text).len() > STORE_INDEXED_TEXT_BYTES_MAX =>
+                if escaped_len(text) > STORE_INDEXED_TEXT_BYTES_MAX && table.is_indexed(column.name) =>
             {
                 Some("is too long for a text that rows are found by")
             }
@@ -137,29 +137,51 @@ impl Value {
 }
 
 /// A row: whole, or those of its columns that were asked for.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Row {
     table: &'static str,
     columns: Columns,
     values: Vec<Value>,
+    /// The place behind the value that was set last. Who fills a row does so in the order of its columns, mostly.
+    next: usize,
 }
 
 /// The columns of the rows of one answer, shared between them.
 #[derive(Clone, Debug)]
-pub struct Columns(Arc<[&'static Column]>);
+pub struct Columns(Listed);
+
+#[derive(Clone, Debug)]
+enum Listed {
+    All(&'static [Column]),
+    Some(Arc<[&'static Column]>),
+}
 
 impl Columns {
     pub fn all(table: &'static Table) -> Columns {
-        Columns(table.columns.iter().collect())
+        Columns(Listed::All(table.columns))
     }
 
     /// Those of these names; panics like [`Table::place`].
     pub fn named(table: &'static Table, names: &[&str]) -> Columns {
-        Columns(names.iter().map(|name| table.column(name)).collect())
+        Columns(Listed::Some(names.iter().map(|name| table.column(name)).collect()))
     }
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'static Column> + '_ {
-        self.0.iter().copied()
+        (0..self.len()).map(|place| self.at(place))
+    }
+
+    fn len(&self) -> usize {
+        match &self.0 {
+            Listed::All(columns) => columns.len(),
+            Listed::Some(columns) => columns.len(),
+        }
+    }
+
+    fn at(&self, place: usize) -> &'static Column {
+        match &self.0 {
+            Listed::All(columns) => &columns[place],
+            Listed::Some(columns) => columns[place],
+        }
     }
 }
 
@@ -175,7 +197,8 @@ impl Row {
     /// A row without values: every one of them is `Null` until it is set.
     pub fn new(table: &'static Table) -> Row {
         let columns = Columns::all(table);
-        Row { table: table.name, values: vec![Value::Null; columns.0.len()], columns }
+        let values = columns.iter().map(|_| Value::Null).collect();
+        Row { table: table.name, columns, values, next: 0 }
     }
 
     /// The same row with this value; panics when there is no such column.
@@ -188,6 +211,7 @@ impl Row {
     pub fn set(&mut self, column: &str, value: Value) {
         let place = self.place(column);
         self.values[place] = value;
+        self.next = place + 1;
     }
 
     /// A value; panics when the column was not asked for or does not exist, which only a mistake in the program can
@@ -198,11 +222,11 @@ impl Row {
 
     /// Columns and values, side by side.
     pub fn iter(&self) -> impl Iterator<Item = (&'static Column, &Value)> {
-        self.columns.0.iter().copied().zip(&self.values)
+        self.columns.iter().zip(&self.values)
     }
 
     pub(super) fn of(table: &'static Table, columns: &Columns, values: Vec<Value>) -> Row {
-        Row { table: table.name, columns: columns.clone(), values }
+        Row { table: table.name, columns: columns.clone(), values, next: 0 }
     }
 
     pub(super) fn values(&self) -> &[Value] {
@@ -215,10 +239,20 @@ impl Row {
     }
 
     fn place(&self, name: &str) -> usize {
-        let place = self.columns.0.iter().position(|column| column.name == name);
+        let count = self.columns.len();
+        let place =
+            (self.next..count).chain(0..self.next.min(count)).find(|&at| self.columns.at(at).name == name);
         place.unwrap_or_else(|| panic!("a row of {} has no column {name}", self.table))
     }
 }
+
+impl PartialEq for Row {
+    fn eq(&self, other: &Row) -> bool {
+        self.table == other.table && self.columns == other.columns && self.values == other.values
+    }
+}
+
+impl Eq for Row {}
 
 impl fmt::Debug for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -234,6 +268,11 @@ pub(super) fn escaped(text: &str) -> String {
         return text.to_owned();
     }
     text.replace('\u{1}', "\u{1}1").replace('\0', "\u{1}0")
+}
+
+/// How long the text is when it is escaped.
+fn escaped_len(text: &str) -> usize {
+    text.len() + memchr::memchr2_iter(0, 1, text.as_bytes()).count()
 }
 
 /// The text that was [`escaped`].

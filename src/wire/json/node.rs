@@ -122,14 +122,15 @@ impl<'d> Iterator for Members<'d> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let key_at = next_value(self.document, self.at)?;
-        let (_, key_end) = whole::value(self.document, key_at)?;
+        let (key_end, key_is_escaped) = whole::text(self.document, key_at + 1)?;
         let key = &self.document[key_at + 1..key_end - 1];
         let value_at = next_value(self.document, key_end)?;
         let (_, end) = whole::value(self.document, value_at)?;
         self.at = end;
-        let key = match memchr::memchr(b'\\', key) {
-            None => Cow::Borrowed(key),
-            Some(_) => Cow::Owned(text::unescaped(key).into_owned().into_bytes()),
+        let key = if key_is_escaped {
+            Cow::Owned(text::unescaped(key).into_owned().into_bytes())
+        } else {
+            Cow::Borrowed(key)
         };
         Some((key, Node { bytes: &self.document[value_at..end] }))
     }
@@ -157,9 +158,15 @@ fn next_value(document: &[u8], at: usize) -> Option<usize> {
     if at == 0 {
         return None;
     }
-    let skipped = document[at..].iter().position(|&b| !is_space(b) && b != b',' && b != b':')?;
-    let at = at + skipped;
-    (!matches!(document[at], b'}' | b']')).then_some(at)
+    let mut at = at;
+    loop {
+        match document.get(at)? {
+            b'}' | b']' => return None,
+            b',' | b':' => at += 1,
+            &byte if is_space(byte) => at += 1,
+            _ => return Some(at),
+        }
+    }
 }
 
 #[cfg(test)]

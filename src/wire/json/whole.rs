@@ -183,7 +183,7 @@ fn value_of_key(document: &[u8], at: usize) -> Option<usize> {
 /// The place behind the quote that ends the text which begins at `at`, and whether the text holds an escape. Most texts are
 /// plain and end within one block.
 #[inline]
-fn text(document: &[u8], at: usize) -> Option<(usize, bool)> {
+pub(super) fn text(document: &[u8], at: usize) -> Option<(usize, bool)> {
     if let Some(block) = padded_block(document, at) {
         // A block without a mark may have the quote right behind it, and tells nothing of the bytes beyond.
         let end = (block_marks::<true>(&block) | 1 << BLOCK_BYTES).trailing_zeros() as usize;

@@ -127,32 +127,45 @@ fn edge_07_a_call_without_arguments_gets_an_empty_object() {
     assert!(text.contains(r#""arguments":"{}""#), "{text}");
 }
 
-/// Which of the objects was meant nobody knows, so none is chosen: where an object must stand, one stands that no tool
-/// takes for its own, with all that was sent.
+/// Where the arguments pass they are not touched. Everyone else gets the first object, and the second is not silently gone.
 #[test]
-fn edge_08_two_objects_in_one_text_are_not_cut_and_a_piece_behind_a_whole_one_is_a_repetition() {
-    const TWO: &str = r#"{"x":1}{"y":2}"#;
+fn edge_08_of_two_objects_in_one_text_the_first_is_the_call_and_the_rest_is_counted() {
+    const TWO: &str = r#"{"x":1} {"y":"}"}"#;
     let desk = Desk::new();
-    let message = json!({"role": "assistant", "content": null, "tool_calls":
-        [{"id": "a", "type": "function", "function": {"name": "f", "arguments": TWO}}]});
-    let document = whole_chat(message, "tool_calls");
+    let first = || json!([args("f", json!({"x": 1}))]);
+    let whole = |arguments: &str| {
+        let message = json!({"role": "assistant", "content": null, "tool_calls":
+            [{"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}}]});
+        whole_chat(message, "tool_calls")
+    };
+    let document = whole(TWO);
     desk.whole(&document);
     let passed = desk.ask(Client::Chat, Provider::Chat, How::Whole, &hi());
     assert_eq!(passed.text(), document.to_string());
-    for client in [Client::Messages, Client::Gemini] {
-        let want = json!([args("f", json!({"_invalid_arguments": TWO}))]);
-        said(&desk.hears(client, Provider::Chat, How::Whole), want, "tool_calls");
+    assert_eq!(passed.header("x-ringway-edited"), None);
+    for client in others(Provider::Chat) {
+        desk.whole(&document);
+        let answer = desk.ask(client, Provider::Chat, How::Whole, &hi());
+        assert_eq!(answer.header("x-ringway-edited").as_deref(), Some("tool_calls.arguments"), "{client:?}");
+        said(&desk.hears(client, Provider::Chat, How::Whole), first(), "tool_calls");
     }
-    let text = desk.ask(Client::Responses, Provider::Chat, How::Whole, &hi()).text();
-    assert!(text.contains(r#"{\"x\":1}{\"y\":2}"#), "{text}");
-    // Several providers say the whole once more behind its pieces.
-    let pieces = vec![
-        call(json!(0), json!("a"), json!("f"), json!("{\"x\":")),
-        call(json!(0), NULL, NULL, json!("1}")),
-        call(json!(0), NULL, NULL, json!("{\"x\":1}")),
-    ];
-    calls(pieces, "tool_calls", json!([args("f", json!({"x": 1}))]));
+    // Line ends behind the object are nothing that was left out.
+    desk.whole(&whole("{\"x\":1}\n"));
+    let answer = desk.ask(Client::Messages, Provider::Chat, How::Whole, &hi());
+    assert_eq!(answer.header("x-ringway-edited"), None);
+    // In a stream the second may begin in the first one's last piece; and several providers say the whole once more.
+    for pieces in [["{\"x\":", "1}{\"y\"", ":2}"], ["{\"x\":", "1}", "{\"x\":1}"]] {
+        let deltas = pieces.map(|piece| call(json!(0), json!("a"), json!("f"), json!(piece)));
+        calls(deltas.to_vec(), "tool_calls", first());
+    }
+    let deltas = [TWO].map(|piece| call(json!(0), json!("a"), json!("f"), json!(piece)));
+    desk.stream(&chat(deltas.to_vec(), "tool_calls"));
+    let before = desk.gateway.metric(CUT);
+    let _ = desk.ask(Client::Messages, Provider::Chat, How::Stream, &hi());
+    eventually("the count of what was cut", || desk.gateway.metric(CUT) == before + 1.0);
 }
+
+const CUT: &str = "ringway_arguments_cut_total{provider=\"chat\"}";
 
 #[test]
 fn edge_09_the_input_of_a_tool_that_the_provider_runs_is_no_call() {

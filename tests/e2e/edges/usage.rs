@@ -27,14 +27,19 @@ fn edge_10_usage_is_told_to_those_who_asked_only() {
 }
 
 #[test]
-fn edge_11_usage_that_never_comes_is_unknown_and_never_invented() {
+fn edge_11_usage_that_never_comes_is_counted_as_unknown_and_told_to_nobody() {
     let desk = Desk::new();
-    let events = chat(vec![json!({"content": "hi"})], "stop");
-    desk.stream(&events);
+    desk.stream(&chat(vec![json!({"content": "hi"})], "stop"));
     let text = desk.ask(Client::Responses, Provider::Chat, How::Stream, &hi()).text();
     assert!(text.contains("response.completed") && !text.contains("\"input_tokens\":"), "{text}");
     let sample = "ringway_usage_unknown_total{provider=\"chat\"}";
     eventually("the count of answers without usage", || desk.gateway.metric(sample) == 1.0);
+    let tokens = "ringway_tokens_total{provider=\"chat\",model=\"m\",kind=\"out\"}";
+    assert_eq!(
+        desk.gateway.metric(tokens),
+        0.0,
+        "an estimate is none of the tokens that the provider stated"
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn word(event: &Event<'_>) -> String {
         Event::Usage(usage) => format!("usage {:?} {:?}", usage.input, usage.output),
         Event::Error(error) => format!("error {:?} {} {}", error.kind, error.status, error.message),
         Event::Ping => "ping".to_owned(),
+        Event::Surplus => "surplus".to_owned(),
         Event::End => "end".to_owned(),
     }
 }
@@ -97,7 +98,7 @@ impl Promises {
                 assert_eq!(self.finished.len(), self.opened.len().max(self.finished.len()));
                 self.is_over = true;
             }
-            Event::Usage(_) | Event::Ping => {}
+            Event::Usage(_) | Event::Ping | Event::Surplus => {}
         }
         assert!(self.has_started || matches!(event, Event::Error(_)), "the start comes first: {event:?}");
     }

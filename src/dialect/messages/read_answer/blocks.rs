@@ -66,12 +66,12 @@ impl Blocks {
     ) -> Result<(), ProviderError> {
         self.close(index, emit);
         let escaped = |key: &str| block.get(key).and_then(Node::escaped).unwrap_or_default();
-        match escaped("type") {
+        let [kind, text, citations] = block.pick(["type", "text", "citations"]);
+        match kind.and_then(Node::escaped).unwrap_or_default() {
             b"text" => {
                 let place = self.begin(index, BlockKind::Text, Block::Text, emit);
-                add_text(place, escaped("text"), emit);
-                block
-                    .get("citations")
+                add_text(place, text.and_then(Node::escaped).unwrap_or_default(), emit);
+                citations
                     .into_iter()
                     .flat_map(Node::items)
                     .for_each(|citation| add_citation(place, citation, emit));
