@@ -223,6 +223,13 @@ pub const CHANGES_SEEN_MAX: usize = 10_000;
 pub const COUNTERS_SAVE_MS: u64 = 1_000;
 /// How often budgets are held against what the store knows was spent.
 pub const SPEND_COUNT_MS: u64 = 60_000;
+/// Workflows that are in force by the admin API: those of one place are looked through one by one.
+pub const WORKFLOWS_COUNT_MAX: usize = 1_000;
+/// A price list that is fetched, and how long its fetching may take. The greatest public one has about 3 MB.
+pub const PRICE_LIST_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const PRICE_LIST_MS_MAX: u64 = 60_000;
+/// When a price list that could not be had or read is asked for again.
+pub const PRICE_LIST_AGAIN_MS: u64 = 60_000;
 /// A request to the admin API.
 pub const ADMIN_BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Requests to the admin API that are worked on at a time.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::discover::{self, Found};
 use super::entries::Reader;
 use super::mistake::{Mistake, Mistakes, nearest};
-use super::prices::{self, PriceSettings, price_names};
+use super::prices::{self, price_names};
 use super::snapshot::{
     Audit, ConfiguredMode, DriverChoice, Identity, Keys, Log, LogLevel, Metrics, Models, Server, Snapshot,
 };
@@ -18,6 +18,7 @@ use super::yaml::{self, Node, Value};
 use super::{Sources, compile, identity, plan, provider_file, storage};
 use crate::base::Secret;
 use crate::base::limits::HELD_BYTES_LIMIT;
+use crate::ledger::headers::Dress;
 use crate::provider::Provider;
 
 /// Builds the snapshot, or says everything that is wrong.
@@ -49,7 +50,7 @@ pub fn of_file(
     let storage = storage::storage(&values, &data_dir, &mut mistakes);
     let prices = prices::read(&values, &file.price_overrides, price_names(&files), &mut mistakes);
     let mut warnings = std::mem::take(&mut mistakes.warnings);
-    warnings.extend(without_effect(&identity, &prices).map(str::to_owned));
+    warnings.extend(without_effect(&identity).map(str::to_owned));
     if keys.is_open() {
         warnings.push(
             "no key is set: everybody who can reach the address may use the providers' keys".to_owned(),
@@ -74,6 +75,12 @@ pub fn of_file(
         },
         prices,
         ask_usage_in_streams: values.bool("usage.ask_in_streams"),
+        settings: values.lines(SETTINGS),
+        usage_headers: match values.text("usage.headers") {
+            Some("off") => None,
+            Some("litellm") => Some(Dress::AlsoLiteLlm),
+            _ => Some(Dress::Own),
+        },
         drops_unsupported: values.text("translation.on_unsupported") == Some("drop"),
         responses_bytes_max: usize::try_from(values.number("responses.memory_max").unwrap_or_default())
             .unwrap_or(usize::MAX),
@@ -103,19 +110,11 @@ struct FileSettings {
 }
 
 /// What can be set and is not acted on by this version: saying nothing would be a lie.
-fn without_effect(identity: &Identity, prices: &PriceSettings) -> impl Iterator<Item = &'static str> {
-    let has_instead = identity.allowances.iter().any(|allowance| allowance.instead.is_some());
-    let told = [
-        (
-            !identity.workflows.is_empty(),
-            "workflows are read and not acted on: every feature is on for everybody",
-        ),
-        (has_instead, "`instead` of a budget is read and not acted on: a budget that is used up refuses"),
-        (
-            prices.url.is_some(),
-            "prices.url is read and not fetched: name a list on this machine with prices.file",
-        ),
-    ];
+fn without_effect(identity: &Identity) -> impl Iterator<Item = &'static str> {
+    let told = [(
+        identity.workflows.iter().any(|workflow| !workflow.guardrails.is_empty()),
+        "guardrails of workflows are read and not acted on: there are none",
+    )];
     told.into_iter().filter_map(|(is_set, line)| is_set.then_some(line))
 }
 

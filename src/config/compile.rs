@@ -291,47 +291,47 @@ fn retry(own: &Values, values: &Values) -> Retry {
     }
 }
 
-/// The provider's own proxy, or the common one unless it is passed by. The common one is for TLS only: plain HTTP is
-/// mostly a neighbour's, HTTPS_PROXY does not speak of it elsewhere either, and many proxies tunnel to port 443 only.
+/// The provider's own proxy, or the common one unless it is passed by.
 pub fn proxy(
     instance: &Instance<'_>,
     values: &Values,
     origin: &Origin,
     mistakes: &mut Mistakes,
 ) -> Option<Proxy> {
-    let own = instance.own.text("proxy_url");
-    let common = || values.text("upstream.proxy_url").filter(|_| origin.tls && !is_passed_by(values, origin));
-    let url = own.or_else(common)?;
+    match instance.own.text("proxy_url") {
+        Some(url) => read_proxy(url, instance.own.place("proxy_url"), mistakes),
+        None => common_proxy(values, origin, mistakes),
+    }
+}
+
+/// The common proxy for a server, unless it is passed by. It is for TLS only: plain HTTP is mostly a neighbour's,
+/// HTTPS_PROXY does not speak of it elsewhere either, and many proxies tunnel to port 443 only.
+pub fn common_proxy(values: &Values, origin: &Origin, mistakes: &mut Mistakes) -> Option<Proxy> {
+    let is_meant = origin.tls && !is_passed_by(values, origin);
+    let url = values.text("upstream.proxy_url").filter(|_| is_meant)?;
+    read_proxy(url, values.place("upstream.proxy_url"), mistakes)
+}
+
+fn read_proxy(url: &str, place: &str, mistakes: &mut Mistakes) -> Option<Proxy> {
     let (user, plain) = match url.strip_prefix("http://").and_then(|rest| rest.rsplit_once('@')) {
         Some((user, rest)) => (Some(user), format!("http://{rest}")),
         None => (None, url.to_owned()),
     };
-    match split_url(&plain) {
-        Some((proxy, path)) if !proxy.tls && path.is_empty() => {
-            let mut lines = Vec::new();
-            if let Some(user) = user {
-                let user = crate::wire::path::percent_decoded(user.as_bytes());
-                let value = format!("Basic {}", base64(&user));
-                HeadWriter::continuing(&mut lines).checked_header(b"proxy-authorization", value.as_bytes());
-            }
-            let header_lines = Secret::new(String::from_utf8_lossy(&lines).into_owned());
-            Some(Proxy { host: proxy.host, port: proxy.port, header_lines })
-        }
-        _ => {
-            let place = if own.is_some() {
-                instance.own.place("proxy_url")
-            } else {
-                values.place("upstream.proxy_url")
-            };
-            mistakes.add(
-                place,
-                "proxy_url",
-                "is no proxy that can be used",
-                "http://[user:password@]host:port",
-            );
-            None
-        }
-    }
+    let Some((proxy, _)) = split_url(&plain).filter(|(proxy, path)| !proxy.tls && path.is_empty()) else {
+        let expected = "http://[user:password@]host:port";
+        mistakes.add(place, "proxy_url", "is no proxy that can be used", expected);
+        return None;
+    };
+    let header_lines = user.map_or(Secret::new(""), |user| basic("proxy-authorization", user));
+    Some(Proxy { host: proxy.host, port: proxy.port, header_lines })
+}
+
+/// The header line that shows a user of a URL and his password.
+pub fn basic(header: &str, user: &str) -> Secret {
+    let user = crate::wire::path::percent_decoded(user.as_bytes());
+    let (mut line, value) = (Vec::new(), format!("Basic {}", base64(&user)));
+    HeadWriter::continuing(&mut line).checked_header(header.as_bytes(), value.as_bytes());
+    Secret::new(String::from_utf8_lossy(&line).into_owned())
 }
 
 /// Whether NO_PROXY names the host. A provider on a loopback address never needs a proxy.

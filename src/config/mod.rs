@@ -27,8 +27,9 @@ mod yaml;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use identity::WEEKDAYS;
 pub use mistake::Mistake;
-pub use prices::{PriceSettings, price_names, read_price_list};
+pub use prices::{PriceSettings, PriceUrl, price_names, read_price_list};
 pub use snapshot::{
     Audit, ConfiguredMode, DriverChoice, Engine, Identity, Journal, Keys, Log, LogLevel, Metrics, Models,
     Server, Snapshot, Storage,

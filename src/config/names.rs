@@ -1,6 +1,9 @@
 //! Users, aliases, workflows and labels of the settings file, and the variables that set them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ring::digest;
 
 use super::entries::{Default, Entry, Reader};
 use super::yaml::{self, Node, Value};
@@ -174,8 +177,8 @@ const WORKFLOW: [&str; 7] =
     ["name", "description", "provider", "model", "user_path", "features", "guardrails"];
 
 /// The workflows of the file; each is the first version for its scope.
-pub fn workflows(list: Option<&Node>, providers: &[&str], reader: &mut Reader<'_>) -> Vec<Workflow> {
-    let mut found: Vec<Workflow> = Vec::new();
+pub fn workflows(list: Option<&Node>, providers: &[&str], reader: &mut Reader<'_>) -> Vec<Arc<Workflow>> {
+    let mut found: Vec<Arc<Workflow>> = Vec::new();
     for entry in reader.entries(list, "workflows", &WORKFLOW) {
         let name = reader.needed(entry, "name").unwrap_or_default();
         let scope = scope(entry, providers, reader);
@@ -195,10 +198,19 @@ pub fn workflows(list: Option<&Node>, providers: &[&str], reader: &mut Reader<'_
         }
         let description = reader.text(entry, "description").unwrap_or_default().into();
         let features = features(entry, reader);
-        let id = format!("settings:{name}").into();
-        found.push(Workflow { id, scope, version: 1, name: name.into(), description, features, guardrails });
+        let id = workflow_id(&name, &scope, features, &guardrails).into();
+        let name = name.into();
+        found.push(Arc::new(Workflow { id, scope, version: 1, name, description, features, guardrails }));
     }
     found
+}
+
+/// Tells by its end what the workflow says: one that is changed in the file has another id in the records from then on.
+fn workflow_id(name: &str, scope: &Scope, features: Features, guardrails: &[(Box<str>, u32)]) -> String {
+    let content = format!("{} {:?} {guardrails:?}", scope.key(), features.named());
+    let digest = digest::digest(&digest::SHA256, content.as_bytes());
+    let ending: String = digest.as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("settings:{name}:{ending}")
 }
 
 fn scope(entry: Entry<'_>, providers: &[&str], reader: &mut Reader<'_>) -> Scope {

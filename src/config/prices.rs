@@ -2,13 +2,17 @@
 //! place.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::compile;
 use super::mistake::{Mistakes, nearest};
 use super::values::Values;
 use super::yaml::{Node, Value};
+use crate::base::Secret;
 use crate::ledger::price::import::{self, Names};
 use crate::ledger::price::{Catalogue, FIELDS, Override, Prices, day_of};
 use crate::provider::file::ProviderFile;
+use crate::provider::{Origin, Proxy};
 
 /// Prices as they were set.
 #[derive(Clone, Debug)]
@@ -16,10 +20,24 @@ pub struct PriceSettings {
     /// Overrides, the list of the file, and the built-in catalogue.
     pub prices: Prices,
     /// A list to fetch, which then comes in front of the file's.
-    pub url: Option<String>,
-    pub refresh_ms: u64,
+    pub fetched: Option<Arc<PriceUrl>>,
     /// Whom the names in public lists mean.
     pub names: Names,
+}
+
+/// Where a price list is fetched from, and how often.
+#[derive(Clone, Debug)]
+pub struct PriceUrl {
+    /// Without a user.
+    pub url: String,
+    /// `authorization: …` with its CRLF, where the URL has a user.
+    pub header_lines: Secret,
+    pub origin: Origin,
+    pub target: String,
+    pub proxy: Option<Proxy>,
+    pub connect_timeout_ms: u64,
+    pub tls_timeout_ms: u64,
+    pub refresh_ms: u64,
 }
 
 pub(super) fn read(
@@ -38,9 +56,39 @@ pub(super) fn read(
     let overrides = overrides.iter().filter_map(|(key, value)| read_override(key, value, mistakes)).collect();
     PriceSettings {
         prices: prices.with_overrides(overrides),
-        url: values.text("prices.url").map(str::to_owned),
-        refresh_ms: values.number("prices.refresh_interval").unwrap_or(REFRESH_MS),
+        fetched: price_url(values, mistakes).map(Arc::new),
         names,
+    }
+}
+
+fn price_url(values: &Values, mistakes: &mut Mistakes) -> Option<PriceUrl> {
+    let url = values.text("prices.url")?;
+    let (user, url) = split_user(url);
+    let Some((origin, path)) = compile::split_url(&url) else {
+        let expected = "http[s]://[user:password@]host/path, without a query";
+        mistakes.add(values.place("prices.url"), "prices.url", "cannot be fetched", expected);
+        return None;
+    };
+    let ms = |setting: &str| values.number(setting).unwrap_or_default();
+    Some(PriceUrl {
+        url,
+        header_lines: user.map_or(Secret::new(""), |user| compile::basic("authorization", user)),
+        proxy: compile::common_proxy(values, &origin, mistakes),
+        origin,
+        target: if path.is_empty() { "/".to_owned() } else { path },
+        connect_timeout_ms: ms("upstream.connect_timeout"),
+        tls_timeout_ms: ms("upstream.tls_timeout"),
+        refresh_ms: values.number("prices.refresh_interval").unwrap_or(REFRESH_MS),
+    })
+}
+
+/// Takes the user out of a URL.
+fn split_user(url: &str) -> (Option<&str>, String) {
+    let Some((scheme, rest)) = url.split_once("://") else { return (None, url.to_owned()) };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((user, host)) => (Some(user), format!("{scheme}://{host}{path}")),
+        None => (None, url.to_owned()),
     }
 }
 

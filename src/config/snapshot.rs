@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 use super::prices::PriceSettings;
 use crate::base::Secret;
 use crate::identity::{Alias, Allowance, Calendar, Gate, ModelRule, Tagging, UserPath, Workflow};
+use crate::ledger::headers::Dress;
 use crate::provider::Provider;
 
 /// Everything that was set, in the form in which it is used.
@@ -26,6 +27,10 @@ pub struct Snapshot {
     pub prices: PriceSettings,
     /// Asks providers for usage in streams, and hides the extra event from clients that did not ask.
     pub ask_usage_in_streams: bool,
+    /// Every setting with its value, secrets masked, and its place.
+    pub settings: Vec<(String, String, String)>,
+    /// Which headers tell usage and cost; `None` for none.
+    pub usage_headers: Option<Dress>,
     /// Sends a translated request without what the provider's dialect cannot say, instead of refusing it.
     pub drops_unsupported: bool,
     /// Memory for responses and conversations that are kept; 0 keeps none.
@@ -94,7 +99,7 @@ pub struct Identity {
     pub aliases: Vec<Alias>,
     /// The list of models shows aliases and nothing else.
     pub lists_only_aliases: bool,
-    pub workflows: Vec<Workflow>,
+    pub workflows: Vec<Arc<Workflow>>,
     pub tagging: Vec<Tagging>,
 }
 

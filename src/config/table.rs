@@ -121,6 +121,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "metrics.path" Kind::Text, "/metrics", ["METRICS_ENDPOINT"], "Where they are.";
     "metrics.require_key" Kind::Bool, "false", [], "Whether they need a key like the API.";
     "usage.ask_in_streams" Kind::Bool, "true", ["ENFORCE_RETURNING_USAGE_DATA"], "Asks providers to state usage at the end of streams, and hides that event from clients that did not ask.";
+    "usage.headers" Kind::Choice(&["off", "own", "litellm"]), "own", [], "Headers that tell usage and cost on answers that are no streams: `x-ringway-usage-…` and `x-ringway-cost`, LiteLLM's `x-litellm-response-cost` beside them, or none.";
     "translation.on_unsupported" Kind::Choice(&["refuse", "drop"]), "refuse", [], "What becomes of a request with a field that the provider's dialect cannot say: 400 that names it, or sent without it, with the header `x-ringway-dropped`.";
     "responses.memory_max" Kind::Bytes, "64M", [], "Memory for responses and conversations of the Responses API, and for files that batches are made of, kept for providers that have no such API; what was unused for longest goes first. 0 keeps none.";
     "data_dir" Kind::File, "", [], "The folder for what is kept on this machine. When left out it is the first of STATE_DIRECTORY, which systemd sets, or `data`.";
@@ -164,8 +165,8 @@ pub const SETTINGS: &[Setting] = settings! {
     "retry.budget_ratio" Kind::Ratio, "0.2", [], "Retries that every first attempt pays for.";
     "retry.budget_per_second" Kind::Count(0), "10", [], "Retries per second and shard that are free.";
     "prices.file" Kind::File, "", [], "A price list in front of the built-in one: a catalogue, or one of the public formats. Read again at every reload.";
-    "prices.url" Kind::Url, "", [], "A price list to fetch. Read and not acted on by this version, which says so at the start.";
-    "prices.refresh_interval" Kind::Seconds(60), "86400", [], "How often it is to be fetched.";
+    "prices.url" Kind::Url, "", [], "A price list to fetch, in front of the one of `prices.file`: a catalogue, or one of the public formats. The prices before stay in force while it cannot be had or read.";
+    "prices.refresh_interval" Kind::Seconds(60), "86400", [], "How often it is fetched.";
     "providers_dir" Kind::File, "", [], "A folder of provider files (`*.yaml`) besides the built-in ones; a file of the same name replaces the built-in one.";
     "log.level" Kind::Choice(&["error", "warn", "info", "debug"]), "info", ["RINGWAY_LOG"], "How much is logged.";
     "log.format" Kind::Choice(&["text", "json"]), "text", [], "How it is logged.";

@@ -9,9 +9,27 @@ use super::{gemini, messages, responses};
 use crate::ledger::usage::Usage;
 use crate::wire::json::{self, Kind, Member, Node};
 
-/// The member of an answer that holds its usage.
-pub fn usage_key(grammar: Grammar) -> &'static [&'static str; 1] {
-    if grammar == Grammar::Gemini { &["usageMetadata"] } else { &["usage"] }
+/// The members of an answer that hold its usage and the model that made it.
+pub fn answer_keys(grammar: Grammar) -> &'static [&'static str; 2] {
+    if grammar == Grammar::Gemini { &["usageMetadata", "modelVersion"] } else { &["usage", "model"] }
+}
+
+/// The model that a whole answer names. `members` is a table to work with.
+pub fn answered_model(grammar: Grammar, answer: &[u8], members: &mut Vec<Member>) -> Option<String> {
+    let [_, key] = answer_keys(grammar);
+    json::first_text(answer, key, members)
+}
+
+/// The model that the data of a stream's event names, where it is one of those that do: the first of most dialects.
+pub fn model_of_event(grammar: Grammar, data: &[u8], members: &mut Vec<Member>) -> Option<String> {
+    let [_, key] = answer_keys(grammar);
+    let event = object(data, true, members)?;
+    let holder = match grammar {
+        Grammar::Messages => event.get("message")?,
+        Grammar::Responses => event.get("response")?,
+        _ => event,
+    };
+    holder.get(key).and_then(Node::text).map(std::borrow::Cow::into_owned)
 }
 
 /// Reads that member's object. `members` is a table to work with.
@@ -124,6 +142,26 @@ mod tests {
 
     fn facts(grammar: Grammar, data: &str) -> EventFacts {
         read_event(grammar, data.as_bytes(), &mut Vec::new())
+    }
+
+    #[test]
+    fn answers_and_streams_name_the_model_that_made_them() {
+        let check = |grammar: Grammar, answer: &str, event: &str, want: Option<&str>| {
+            let members = &mut Vec::new();
+            assert_eq!(answered_model(grammar, answer.as_bytes(), members).as_deref(), want, "{answer}");
+            assert_eq!(model_of_event(grammar, event.as_bytes(), members).as_deref(), want, "{event}");
+        };
+        let chat = r#"{"id":"1","model":"m-2026","choices":[{"model":"x"}]}"#;
+        check(Grammar::Chat, chat, chat, Some("m-2026"));
+        let message = r#"{"type":"message","content":[],"model":"m\u00e9"}"#;
+        let start = format!(r#"{{"type":"message_start","message":{message}}}"#);
+        check(Grammar::Messages, message, &start, Some("m\u{e9}"));
+        let response = r#"{"id":"r","output":[{"model":"x"}],"model":"m"}"#;
+        let created = format!(r#"{{"type":"response.created","response":{response}}}"#);
+        check(Grammar::Responses, response, &created, Some("m"));
+        let chunk = r#"{"candidates":[],"modelVersion":"g-001"}"#;
+        check(Grammar::Gemini, chunk, chunk, Some("g-001"));
+        check(Grammar::Chat, r#"{"model":7}"#, r#"{"choices":[]}"#, None);
     }
 
     #[test]

@@ -52,9 +52,11 @@ pub struct Asked<'a> {
 }
 
 /// What a whole answer has said beside itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answered {
     pub usage: Usage,
+    /// The model that it names; empty where it names none.
+    pub model: String,
     /// Arguments of a call went on behind their object: the client got the object alone.
     pub has_surplus: bool,
 }
@@ -132,20 +134,25 @@ impl Translation {
         let mut members = Vec::new();
         let Ok(node) = Node::document(body, &mut members) else { return Err(Box::new(no_json())) };
         if let Some(way) = &self.embeddings {
-            return way.answer(node, out).map(|usage| Answered { usage, has_surplus: false });
+            let model = node.get("model").and_then(Node::text).unwrap_or_default().into_owned();
+            return way.answer(node, out).map(|usage| Answered { usage, model, has_surplus: false });
         }
         let mut filter = Filter::new(&self.written);
         let mut voice = AnswerVoice::new(self.client, self.told.clone());
         let (mut usage, mut error, mut has_ended) = (Usage::default(), None, false);
-        let mut has_surplus = false;
+        let (mut has_surplus, mut model) = (false, String::new());
         read_answer(self.provider, node, &self.rules, &mut |event| match event {
             Event::Error(found) => error = Some(found),
             Event::End => has_ended = true,
             Event::Surplus => has_surplus = true,
             mut event => {
-                if let Event::Usage(stated) = &mut event {
-                    *stated = stated.by(self.rules.usage);
-                    usage.merge(*stated);
+                match &mut event {
+                    Event::Usage(stated) => {
+                        *stated = stated.by(self.rules.usage);
+                        usage.merge(*stated);
+                    }
+                    Event::Start(start) => model = start.model.decoded().into_owned(),
+                    _ => {}
                 }
                 filter.pass(event, &mut |event| voice.event(event));
             }
@@ -157,7 +164,7 @@ impl Translation {
             return Err(Box::new(no_json()));
         }
         voice.finish(out);
-        Ok(Answered { usage, has_surplus })
+        Ok(Answered { usage, model, has_surplus })
     }
 
     /// Begins a stream.

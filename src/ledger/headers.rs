@@ -2,6 +2,7 @@
 //! unknown has no header; an unknown cost has one that says so.
 
 use std::fmt::Display;
+use std::io::Write;
 
 use super::cost::{Cost, Unpriced};
 use super::usage::{KnownBy, Usage};
@@ -69,8 +70,17 @@ fn write_litellm(cost: &Cost, out: &mut Vec<u8>) {
     named.into_iter().for_each(|(name, amount)| line(name, amount, out));
 }
 
+/// Whether a header is one of these: those of a provider that is a gateway itself speak of another bill.
+pub fn is_one(name: &[u8]) -> bool {
+    let starts = ["x-ringway-usage-", "x-ringway-cost", "x-litellm-response-cost"];
+    starts
+        .iter()
+        .any(|start| name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start.as_bytes())))
+}
+
 fn line(name: &str, value: impl Display, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    // A vector takes whatever is written.
+    let _ = write!(out, "{name}: {value}\r\n");
 }
 
 /// A source may be an operator's text: nothing in it may end the header.

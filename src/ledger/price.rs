@@ -49,8 +49,13 @@ impl Prices {
     }
 
     /// The same with a catalogue in front of those that are there.
-    pub fn with_catalogue(mut self, catalogue: Catalogue) -> Prices {
-        self.catalogues.insert(0, Arc::new(catalogue));
+    pub fn with_catalogue(self, catalogue: Catalogue) -> Prices {
+        self.with_shared(Arc::new(catalogue))
+    }
+
+    /// The same with one that others have as well.
+    pub fn with_shared(mut self, catalogue: Arc<Catalogue>) -> Prices {
+        self.catalogues.insert(0, catalogue);
         self
     }
 

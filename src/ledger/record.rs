@@ -38,6 +38,10 @@ pub struct Begun<'a> {
     pub client_ip: &'a str,
     pub user_agent: &'a str,
     pub is_stream: bool,
+    /// Its workflow leaves it out of the rows of usage.
+    pub skips_usage: bool,
+    /// The same for the audit log.
+    pub skips_audit: bool,
 }
 
 /// How the caller showed who it is.
@@ -84,6 +88,8 @@ pub struct Ended<'a> {
     pub cost_caveat: &'a str,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// The model that the answer names, where that is another one than was asked of the provider; empty where not.
+    pub answered_model: &'a str,
     pub attempts: Vec<Attempt<'a>>,
     /// More attempts were made than are listed.
     pub attempts_unlisted: u64,
@@ -174,7 +180,8 @@ pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
     out.extend_from_slice(&id.0.to_le_bytes());
     put_number(out, begun.at_ms);
     out.push(begun.auth as u8);
-    out.push(u8::from(begun.is_stream));
+    let flags = [begun.is_stream, begun.skips_usage, begun.skips_audit];
+    out.push(flags.into_iter().enumerate().fold(0, |bits, (at, is_set)| bits | u8::from(is_set) << at));
     for (text, bytes_max) in [
         (begun.request_id, RECORD_NAME_BYTES_MAX),
         (begun.key_id, RECORD_NAME_BYTES_MAX),
@@ -202,10 +209,14 @@ fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
         2 => Auth::ApiKey,
         _ => return None,
     };
+    // Versions before this one knew the first of them.
+    let flags = take.byte()?;
     Some(Begun {
         at_ms,
         auth,
-        is_stream: take.byte()? != 0,
+        is_stream: flags & 1 != 0,
+        skips_usage: flags & 2 != 0,
+        skips_audit: flags & 4 != 0,
         request_id: take.text()?,
         key_id: take.text()?,
         user_path: take.text()?,
@@ -223,7 +234,8 @@ fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
 }
 
 pub fn write_ended(out: &mut Vec<u8>, id: RecordId, ended: &Ended<'_>) {
-    out.push(KIND_ENDED);
+    let names_model = !ended.answered_model.is_empty();
+    out.push(if names_model { KIND_ENDED_BY } else { KIND_ENDED });
     out.extend_from_slice(&id.0.to_le_bytes());
     put_number(out, ended.duration_us);
     put_optional(out, ended.first_byte_us);
@@ -250,6 +262,9 @@ pub fn write_ended(out: &mut Vec<u8>, id: RecordId, ended: &Ended<'_>) {
         put_cut(out, attempt.fault, RECORD_NAME_BYTES_MAX);
         put_number(out, attempt.duration_us);
     }
+    if names_model {
+        put_cut(out, ended.answered_model, RECORD_NAME_BYTES_MAX);
+    }
 }
 
 fn take_ended<'a>(take: &mut Take<'a>) -> Option<Ended<'a>> {
@@ -275,6 +290,7 @@ fn take_ended<'a>(take: &mut Take<'a>) -> Option<Ended<'a>> {
         cost_caveat: take.text()?,
         bytes_in: take.number()?,
         bytes_out: take.number()?,
+        answered_model: "",
         attempts: Vec::new(),
         attempts_unlisted: take.number()?,
     };
@@ -423,6 +439,12 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     let record = match kind {
         KIND_BEGUN => Record::Begun(id, Box::new(take_begun(&mut take)?)),
         KIND_ENDED => Record::Ended(id, Box::new(take_ended(&mut take)?)),
+        KIND_ENDED_BY => {
+            let ended = take_ended(&mut take)?;
+            // An empty name has the other kind.
+            let answered_model = take.text().filter(|model| !model.is_empty())?;
+            Record::Ended(id, Box::new(Ended { answered_model, ..ended }))
+        }
         _ => return None,
     };
     take.0.is_empty().then_some(record)
@@ -436,6 +458,8 @@ const KIND_BEGUN: u8 = 1;
 const KIND_ENDED: u8 = 2;
 const KIND_LOST: u8 = 3;
 const KIND_OWNED: u8 = 4;
+/// An end whose answer names another model, which stands behind all the rest.
+const KIND_ENDED_BY: u8 = 5;
 
 const _: () = assert!(
     OBJECT_NAME_BYTES_MAX <= RECORD_NAME_BYTES_MAX && USER_PATH_BYTES_MAX <= RECORD_NAME_BYTES_MAX,
@@ -449,7 +473,7 @@ const _: () = assert!(
     "a record of what began fits its frame"
 );
 const _: () = assert!(
-    17 + 40 * 10 + 4 * RECORD_NAME_BYTES_MAX + ATTEMPTS_RECORDED_MAX * (3 * RECORD_NAME_BYTES_MAX + 40)
+    17 + 40 * 10 + 5 * RECORD_NAME_BYTES_MAX + ATTEMPTS_RECORDED_MAX * (3 * RECORD_NAME_BYTES_MAX + 40)
         < RECORD_BYTES_MAX,
     "a record of an end fits its frame"
 );
@@ -478,6 +502,8 @@ mod tests {
             client_ip: "127.0.0.1",
             user_agent: "curl/8",
             is_stream: true,
+            skips_usage: false,
+            skips_audit: true,
         }
     }
 
@@ -518,6 +544,7 @@ mod tests {
                 attempt(AttemptKind::Primary, 0, "connect_failed"),
                 attempt(AttemptKind::Retry, 429, ""),
             ],
+            answered_model: "",
             attempts_unlisted: 0,
         }
     }
@@ -535,10 +562,12 @@ mod tests {
 
     #[test]
     fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
+        let by_other = Ended { answered_model: "gpt-4o-2024-08-06", ..ended() };
         let owned = Owned { at_ms: 1_764_000_000_000, object: "file-1~openai", tenant: "/team/alpha" };
         for record in [
             Record::Begun(ID, Box::new(begun())),
             Record::Ended(ID, Box::new(ended())),
+            Record::Ended(ID, Box::new(by_other)),
             Record::Lost(300),
             Record::Owned(owned),
         ] {
@@ -548,6 +577,12 @@ mod tests {
                 assert_eq!(read(&bytes[..cut]), None, "{record:?} cut at {cut}");
             }
             assert_eq!(read(&[&bytes[..], b"\0"].concat()), None, "more than the record");
+        }
+        for flags in 0..8 {
+            let is = |bit: u8| flags & bit != 0;
+            let begun = Begun { is_stream: is(1), skips_usage: is(2), skips_audit: is(4), ..begun() };
+            let record = Record::Begun(ID, Box::new(begun));
+            assert_eq!(read(&bytes_of(&record)), Some(record));
         }
     }
 
@@ -572,7 +607,15 @@ mod tests {
         };
         let attempt = Attempt { provider: &long, model: &long, fault: &long, ..ended().attempts[0] };
         let attempts = vec![attempt; ATTEMPTS_RECORDED_MAX + 5];
-        let ended = Ended { error: &long, cost_source: &long, cost_caveat: &long, attempts, ..ended() };
+        let answered_model = &*long;
+        let ended = Ended {
+            error: &long,
+            cost_source: &long,
+            cost_caveat: &long,
+            answered_model,
+            attempts,
+            ..ended()
+        };
         for record in [Record::Begun(ID, Box::new(begun)), Record::Ended(ID, Box::new(ended))] {
             let bytes = bytes_of(&record);
             assert!(bytes.len() <= RECORD_BYTES_MAX, "{}", bytes.len());

@@ -43,6 +43,14 @@ impl Catalogue {
         of_provider.is_some_and(|(_, models)| models.contains(model))
     }
 
+    /// The bare ids of a provider's models, sorted.
+    pub fn models_of(&self, provider: &str) -> Vec<&str> {
+        let of_provider = self.by_provider.iter().filter(|(name, _)| **name == *provider);
+        let mut models: Vec<&str> = of_provider.flat_map(|(_, models)| models).map(String::as_str).collect();
+        models.sort_unstable();
+        models
+    }
+
     /// The list of models in the shape of this dialect.
     pub fn list_for(&self, grammar: Grammar) -> &[u8] {
         match grammar {

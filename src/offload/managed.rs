@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use crate::config::Snapshot;
-use crate::identity::{Alias, Allowance, Gate, Measure, ModelRule, UserPath};
-use crate::ledger::price::{Override, Prices};
+use crate::identity::{Alias, Allowance, Features, Gate, Measure, ModelRule, UserPath, Workflow};
+use crate::ledger::price::{Catalogue, Override, Prices};
 use crate::policy::access::Access;
 use crate::policy::alias::Aliases;
 use crate::policy::book::Book;
 use crate::policy::key::Pepper;
 use crate::policy::keyring::Keyring;
+use crate::policy::workflow::Workflows;
 
 /// What the shards decide by. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +24,7 @@ pub struct Managed {
     pub book: Arc<Book>,
     pub access: Arc<Access>,
     pub aliases: Arc<Aliases>,
+    pub workflows: Arc<Workflows>,
     pub prices: Prices,
 }
 
@@ -34,6 +36,8 @@ pub struct Stored {
     pub model_lists: Vec<(UserPath, Vec<ModelRule>)>,
     pub gates: Vec<Gate>,
     pub aliases: Vec<Alias>,
+    /// Those that are active.
+    pub workflows: Vec<Arc<Workflow>>,
     pub prices: Vec<Override>,
 }
 
@@ -41,11 +45,17 @@ impl Managed {
     /// What the settings alone say, before the store has been read.
     pub fn of_settings(snapshot: &Snapshot) -> Managed {
         let keyring = Keyring::new(Arc::new(Pepper::new(b"")), []);
-        Managed::new(snapshot, keyring, &Stored::default(), None)
+        Managed::new(snapshot, keyring, &Stored::default(), None, None)
     }
 
     /// The settings with what is stored. Accounts go on counting where those of the one before are.
-    pub fn new(snapshot: &Snapshot, keyring: Keyring, stored: &Stored, before: Option<&Managed>) -> Managed {
+    pub fn new(
+        snapshot: &Snapshot,
+        keyring: Keyring,
+        stored: &Stored,
+        fetched: Option<Arc<Catalogue>>,
+        before: Option<&Managed>,
+    ) -> Managed {
         let identity = &snapshot.identity;
         let is_on = |allowance: &&Allowance| match allowance.measure {
             Measure::Cost(_) => identity.budgets_enabled,
@@ -59,7 +69,11 @@ impl Managed {
         let of_settings = identity.gates.iter().filter(|gate| !named.contains(&&gate.rule));
         let gates = of_settings.chain(&stored.gates).cloned();
         let aliases = identity.aliases.iter().chain(&stored.aliases).cloned();
+        let of_settings = identity.workflows.iter().cloned();
+        let workflows =
+            Workflows::new(of_settings.chain(stored.workflows.iter().cloned()), switches(snapshot));
         let own = &snapshot.prices.prices;
+        let prices = fetched.into_iter().fold(own.clone(), Prices::with_shared);
         let overrides = stored.prices.iter().chain(own.overrides()).cloned().collect();
         Managed {
             version: before.map_or(0, |before| before.version + 1),
@@ -72,7 +86,8 @@ impl Managed {
             )),
             access: Arc::new(Access::new(lists, gates, identity.models_enabled)),
             aliases: Arc::new(Aliases::new(aliases, identity.lists_only_aliases)),
-            prices: own.clone().with_overrides(overrides),
+            workflows: Arc::new(workflows),
+            prices: prices.with_overrides(overrides),
         }
     }
 
@@ -81,4 +96,11 @@ impl Managed {
     pub fn with_keys(&self, keyring: Keyring) -> Managed {
         Managed { version: self.version + 1, keyring, ..self.clone() }
     }
+}
+
+/// What the settings switch off for everybody.
+fn switches(snapshot: &Snapshot) -> Features {
+    let usage = snapshot.journal.enabled;
+    let audit = usage && snapshot.audit.enabled;
+    Features { usage, audit, budget: snapshot.identity.budgets_enabled, ..Features::ALL }
 }

@@ -30,6 +30,7 @@ pub mod manage;
 mod managed;
 pub mod metrics;
 mod owners;
+mod prices;
 mod pulse;
 mod records;
 mod scrape;
@@ -44,6 +45,7 @@ use manage::Manager;
 pub use managed::Managed;
 use owners::Owners;
 pub use owners::{Belonging, Tenants};
+pub use prices::PriceQuestion;
 pub use pulse::{Health, Pulse};
 use records::Records;
 use shelf::Shelf;
@@ -66,6 +68,8 @@ pub enum ToShard {
     Tokens(Arc<Tokens>),
     /// Send this question for an access token, for the offload thread has no sockets.
     AskToken(Box<TokenQuestion>),
+    /// Fetch this price list, likewise.
+    AskPrices(Box<PriceQuestion>),
     Settings(Arc<Compiled>),
     /// Decide by this from the next request on.
     Managed(Arc<Managed>),
@@ -112,6 +116,11 @@ pub enum ToOffload {
     /// What a question for an access token was answered: status and body, or the code of a fault.
     Token {
         id: SourceId,
+        answer: Result<(u16, Vec<u8>), String>,
+    },
+    /// What came of fetching the price list: status and body, or the code of a fault.
+    Prices {
+        number: u64,
         answer: Result<(u16, Vec<u8>), String>,
     },
     Scrape {
@@ -245,10 +254,24 @@ async fn run(plan: Plan) {
     let manager = Rc::new(manager);
     tokio::task::spawn_local(manager.clone().run());
     tokio::task::spawn_local(manager.clone().save_forever());
+    let prices = Rc::new(prices::Keeper::new(manager.clone(), shards[0].clone()));
+    tokio::task::spawn_local(prices.clone().run());
     let door = admin::Door::new(&manager);
     let asking = Vec::new();
-    let mut state =
-        State { own, shards, catalogue, tokens, compiled, asking, kept, owners, records, manager, door };
+    let mut state = State {
+        own,
+        shards,
+        catalogue,
+        tokens,
+        compiled,
+        asking,
+        kept,
+        owners,
+        records,
+        manager,
+        prices,
+        door,
+    };
     state.publish_catalogue();
     loop {
         state.ask_for_tokens();
@@ -292,6 +315,7 @@ struct State {
     owners: Rc<Owners>,
     records: Option<Rc<Records>>,
     manager: Rc<Manager>,
+    prices: Rc<prices::Keeper>,
     door: admin::Door,
 }
 
@@ -345,6 +369,7 @@ impl State {
                 Ok(()) => self.publish_tokens(),
                 Err(line) => log::write(&self.compiled.snapshot.log, Level::Warn, &line),
             },
+            ToOffload::Prices { number, answer } => self.prices.answered(number, answer),
             ToOffload::Keep(response) => {
                 self.own.keeping_bytes.fetch_sub(response.weight(), Ordering::Relaxed);
                 self.kept.keep(*response, self.compiled.snapshot.responses_bytes_max);
@@ -416,7 +441,8 @@ impl State {
         }
         let (shards, compiled, own) = (self.shards.clone(), self.compiled.clone(), self.own.clone());
         let records = self.records.as_ref().map(|records| records.state());
-        let counts = scrape::Own { refreshes: self.tokens.counts(), records };
+        let prices = self.manager.price_list();
+        let counts = scrape::Own { refreshes: self.tokens.counts(), records, prices };
         let started = scrape::collect_aside(shards, compiled, counts, move |text| {
             own.tell_surely(ToOffload::Scraped(text));
         });
@@ -427,6 +453,7 @@ impl State {
 
     fn publish_catalogue(&self) {
         let catalogue = Arc::new(self.catalogue.build());
+        self.manager.set_catalogue(catalogue.clone());
         for shard in &self.shards {
             if shard.tell(ToShard::Catalogue(catalogue.clone())).is_err() {
                 self.own

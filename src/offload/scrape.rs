@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use super::manage::PriceList;
 use super::metrics::{ADDED_US, Counters, Histogram, LATENCY_US, OfProvider};
 use super::records::OfRecords;
 use super::tokens::Refreshes;
@@ -21,6 +22,8 @@ pub struct Own {
     pub refreshes: Vec<Refreshes>,
     /// The state of the records, where they are kept.
     pub records: Option<OfRecords>,
+    /// The price list that is fetched.
+    pub prices: PriceList,
 }
 
 /// Collects and calls `done` with the text, on a thread of its own: a shard that is stuck must not hold up the rest.
@@ -58,6 +61,7 @@ pub fn text(reports: &[(usize, Box<Counters>)], shards: usize, compiled: &Compil
     page.of_requests(&all);
     page.of_upstreams(&all.providers);
     page.of_tokens(&own.refreshes);
+    page.of_prices(&own.prices);
     if let Some(records) = &own.records {
         page.of_records(records);
     }
@@ -192,6 +196,13 @@ impl Page {
             self.sample(name, &[("provider", &of.provider), ("outcome", "good")], of.good);
             self.sample(name, &[("provider", &of.provider), ("outcome", "failed")], of.failed);
         }
+    }
+
+    fn of_prices(&mut self, list: &PriceList) {
+        let name = "ringway_price_list_fetches_total";
+        self.family(name, "counter", "Attempts to fetch the price list, by how they ended.");
+        self.sample(name, &[("outcome", "good")], list.good);
+        self.sample(name, &[("outcome", "failed")], list.failed);
     }
 
     fn of_records(&mut self, records: &OfRecords) {

@@ -76,10 +76,10 @@ impl Account {
         Some(window)
     }
 
-    /// Takes that much, where it fits. A soft allowance takes whatever comes.
-    pub(super) fn take(&self, now_ms: u64, amount: u128) -> Result<Taken, Full> {
+    /// Takes that much, where it fits. What is soft takes whatever comes.
+    pub(super) fn take(&self, now_ms: u64, amount: u128, strength: Strength) -> Result<Taken, Full> {
         let Some(window) = self.window(now_ms) else { return self.enter() };
-        let max = if self.is_hard() { self.allowance.max } else { u128::MAX };
+        let max = if strength == Strength::Hard { self.allowance.max } else { u128::MAX };
         let stamp = self.counts.meter.take(window.start_s, amount, max)?;
         if let Measure::Requests(_) = self.allowance.measure {
             self.counts.meter.settle(stamp, amount);

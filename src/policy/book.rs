@@ -17,6 +17,8 @@ pub struct Book {
     providers: HashMap<Arc<str>, Accounts>,
     models: HashMap<Arc<str>, Accounts>,
     keys: HashMap<Arc<str>, Accounts>,
+    /// Some budget names a model to be asked instead.
+    pub names_instead: bool,
 }
 
 type Accounts = Vec<Arc<Account>>;
@@ -26,7 +28,8 @@ impl Book {
     pub fn new(allowances: &[Allowance], calendar: Calendar, before: Option<&Book>) -> Book {
         let known: HashMap<&str, &Account> =
             before.into_iter().flat_map(Book::accounts).map(|account| (&*account.id, &**account)).collect();
-        let mut book = Book { calendar: Arc::new(calendar), ..Book::default() };
+        let names_instead = allowances.iter().any(|allowance| allowance.instead.is_some());
+        let mut book = Book { calendar: Arc::new(calendar), names_instead, ..Book::default() };
         for allowance in allowances {
             let account =
                 Account::new(allowance.clone(), &book.calendar, known.get(&*allowance.id()).copied());

@@ -7,7 +7,7 @@ use super::account::{Account, Taken};
 use super::rate::Rates;
 use super::rejected::Rejected;
 use crate::base::Pico;
-use crate::identity::Measure;
+use crate::identity::{Measure, Strength};
 
 /// The accounts of one kind of request. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,6 +22,18 @@ pub struct Ask {
     pub tokens: u64,
     /// `None` where no price is known: budgets neither refuse nor count it.
     pub cost: Option<Pico>,
+    pub budgets: Budgets,
+}
+
+/// What budgets do with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budgets {
+    /// Those that are used up refuse it.
+    Hold,
+    /// All of them take it, and count what it costs.
+    Count,
+    /// Those that name a model to be asked instead do so: this is it. The others hold.
+    Instead,
 }
 
 /// What it took. `None` where nobody stated it: what was reserved stands for it then. An exchange that reached no
@@ -61,7 +73,7 @@ impl Applicable {
         let mut hold =
             Hold { accounts: self.accounts.clone(), taken: Vec::with_capacity(self.accounts.len()) };
         for account in self.accounts.iter() {
-            match account.take(now_ms, ask.of(account)) {
+            match account.take(now_ms, ask.of(account), ask.strength(account)) {
                 Ok(taken) => hold.taken.push(taken),
                 Err(_) => {
                     hold.undo();
@@ -73,10 +85,18 @@ impl Applicable {
     }
 
     /// Of all accounts that cannot take it the one for which the wait is longest: only behind it can the answer change.
+    /// Another model helps where each of them names one.
     fn rejected(&self, now_ms: u64, ask: Ask, first: &Arc<Account>) -> Rejected {
-        let full = self.accounts.iter().filter(|account| !account.fits(now_ms, ask.of(account)));
-        let made = full.chain([first]).map(|account| Rejected::new(account, ask.of(account), now_ms));
-        made.max_by_key(Rejected::wait_rank).unwrap_or_else(|| Rejected::new(first, ask.of(first), now_ms))
+        let is_full = |account: &&Arc<Account>| {
+            ask.strength(account) == Strength::Hard && !account.fits(now_ms, ask.of(account))
+        };
+        let full = || self.accounts.iter().filter(is_full).chain([first]);
+        let can_turn = full().all(|account| account.allowance.instead.is_some());
+        let made = full().map(|account| Rejected::new(account, ask.of(account), now_ms));
+        let longest = made.max_by_key(Rejected::wait_rank);
+        let mut rejected = longest.unwrap_or_else(|| Rejected::new(first, ask.of(first), now_ms));
+        rejected.can_turn = can_turn;
+        rejected
     }
 
     /// What the client is told of its limits: of each kind the one with the least left.
@@ -92,6 +112,14 @@ impl Ask {
             Measure::Tokens(_) => u128::from(self.tokens),
             Measure::Cost(_) => pico(self.cost.unwrap_or(Pico::ZERO)),
             Measure::Concurrent => 1,
+        }
+    }
+
+    fn strength(&self, account: &Account) -> Strength {
+        match (account.allowance.measure, self.budgets) {
+            (Measure::Cost(_), Budgets::Count) => Strength::Soft,
+            (Measure::Cost(_), Budgets::Instead) if account.allowance.instead.is_some() => Strength::Soft,
+            _ => account.allowance.strength,
         }
     }
 }

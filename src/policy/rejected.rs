@@ -13,6 +13,8 @@ pub struct Rejected {
     /// Whole seconds, rounded up, until the account's window ends. `None` when waiting does not help: the request alone
     /// is more than the whole window allows.
     pub retry_after_s: Option<u32>,
+    /// All that refuse it are budgets that name another model.
+    pub(super) can_turn: bool,
     needs: u128,
     taken: u128,
 }
@@ -26,6 +28,7 @@ impl Rejected {
         Rejected {
             account: account.clone(),
             retry_after_s: can_wait.then_some(wait_s),
+            can_turn: false,
             needs,
             taken: standing.taken,
         }
@@ -40,9 +43,9 @@ impl Rejected {
         matches!(self.account.allowance.measure, Measure::Cost(_))
     }
 
-    /// The model to be asked instead, where one is configured for this case.
-    pub fn instead(&self) -> Option<&str> {
-        self.account.allowance.instead.as_deref()
+    /// The model to be asked instead, where one is configured for this case and nothing else refuses the request.
+    pub fn instead(&self) -> Option<Arc<str>> {
+        self.account.allowance.instead.clone().filter(|_| self.can_turn)
     }
 
     /// What the client is told: 429.

@@ -9,19 +9,22 @@ use crate::identity::{Features, Scope, UserPath, Workflow};
 /// The workflows in force. Immutable; a change makes another table.
 #[derive(Clone, Debug)]
 pub struct Workflows {
-    in_force: HashMap<Scope, Arc<Workflow>>,
+    /// Those for a place in the tree of users, the narrowest target first.
+    placed: HashMap<UserPath, Vec<Arc<Workflow>>>,
+    /// Those for a target at any place, in the same order.
+    anywhere: Vec<Arc<Workflow>>,
     global: Arc<Workflow>,
     /// What the process has switched off is off in every workflow.
     switches: Features,
 }
 
 impl Workflows {
-    /// Of two versions for one scope the higher is in force. Without a global one everything is on.
+    /// Of several versions for one scope the highest is in force, and of equal ones the later. Without a global one
+    /// everything is on.
     pub fn new(workflows: impl IntoIterator<Item = Arc<Workflow>>, switches: Features) -> Workflows {
-        let mut table = Workflows { in_force: HashMap::new(), global: Arc::new(everything()), switches };
-        for workflow in workflows {
-            table.put(workflow);
-        }
+        let (placed, anywhere, global) = (HashMap::new(), Vec::new(), Arc::new(everything()));
+        let mut table = Workflows { placed, anywhere, global, switches };
+        workflows.into_iter().for_each(|workflow| table.put(workflow));
         table
     }
 
@@ -32,48 +35,35 @@ impl Workflows {
             }
             return;
         }
-        let is_newer = |held: &Arc<Workflow>| held.version <= workflow.version;
-        if self.in_force.get(&workflow.scope).is_none_or(is_newer) {
-            self.in_force.insert(workflow.scope.clone(), workflow);
+        let list = match &workflow.scope.path {
+            Some(path) => self.placed.entry(path.clone()).or_default(),
+            None => &mut self.anywhere,
+        };
+        match list.iter().position(|held| held.scope == workflow.scope) {
+            Some(at) if list[at].version > workflow.version => {}
+            Some(at) => list[at] = workflow,
+            None => {
+                list.push(workflow);
+                list.sort_by_key(|held| (held.scope.provider.is_none(), held.scope.model.is_none()));
+            }
         }
     }
 
-    /// The table with a new version for a scope. The one before keeps its content, and whoever holds it.
-    pub fn with(&self, workflow: Arc<Workflow>) -> Workflows {
-        let mut next = self.clone();
-        next.put(workflow);
-        next
+    fn is_plain(&self) -> bool {
+        self.placed.is_empty() && self.anywhere.is_empty()
     }
 
-    /// The table without a workflow for this scope. `None` for the global one, which is always there.
-    pub fn without(&self, scope: &Scope) -> Option<Workflows> {
-        let mut next = self.clone();
-        (*scope != Scope::default()).then(|| next.in_force.remove(scope))?;
-        Some(next)
-    }
-
-    /// The version that the next one for this scope has.
-    pub fn next_version(&self, scope: &Scope) -> u32 {
-        let held = if *scope == Scope::default() { Some(&self.global) } else { self.in_force.get(scope) };
-        held.map_or(1, |workflow| workflow.version + 1)
+    /// The one that every request follows, where none was defined for some of them.
+    pub fn only(&self) -> Option<&Arc<Workflow>> {
+        self.is_plain().then_some(&self.global)
     }
 
     /// The workflow of a request.
     pub fn find(&self, path: &UserPath, provider: &str, model: &str) -> &Arc<Workflow> {
-        if self.in_force.is_empty() {
-            return &self.global;
-        }
-        let provider: Option<Box<str>> = Some(provider.into());
-        let model: Option<Box<str>> = Some(model.into());
-        let at = |path: Option<UserPath>| {
-            let narrow = Scope { provider: provider.clone(), model: model.clone(), path: path.clone() };
-            let wide = Scope { provider: provider.clone(), model: None, path: path.clone() };
-            let widest = Scope { provider: None, model: None, path };
-            [narrow, wide, widest].into_iter().find_map(|scope| self.in_force.get(&scope))
-        };
-        // A part of a path in its normal form is one too.
-        let places = path.upward().filter_map(|place| UserPath::new(place).ok()).map(Some);
-        places.chain([None]).find_map(at).unwrap_or(&self.global)
+        let placed = path.upward().filter_map(|place| self.placed.get(place));
+        let mut lists = placed.chain([&self.anywhere]);
+        let found = lists.find_map(|list| list.iter().find(|held| held.scope.is_for(provider, model)));
+        found.unwrap_or(&self.global)
     }
 
     /// What is on for a request that follows this workflow.
@@ -83,13 +73,14 @@ impl Workflows {
 
     /// Every workflow in force, the global one first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Workflow>> {
-        [&self.global].into_iter().chain(self.in_force.values())
+        [&self.global].into_iter().chain(&self.anywhere).chain(self.placed.values().flatten())
     }
 }
 
 fn everything() -> Workflow {
     Workflow {
-        id: "global".into(),
+        // Records name none where none was defined.
+        id: "".into(),
         scope: Scope::default(),
         version: 0,
         name: "global".into(),
@@ -123,29 +114,32 @@ mod tests {
             ("/", "p", "n", &["/ - -", "- p -"]),
         ];
         for (path, provider, model, winners) in cases {
-            let mut table = Workflows::new(all.map(|text| workflow(text, 1)), Features::ALL);
             let path = UserPath::new(path).unwrap();
-            for want in winners {
-                let found = table.find(&path, provider, model).clone();
-                assert_eq!(&*found.name, *want, "{path} {provider} {model}");
-                table = table.without(&found.scope).unwrap();
+            let mut left: Vec<&str> = all.into_iter().rev().collect();
+            for want in winners.iter().chain([&"- - -"]) {
+                let table = Workflows::new(left.iter().map(|text| workflow(text, 1)), Features::ALL);
+                assert_eq!(&*table.find(&path, provider, model).name, *want, "{path} {provider} {model}");
+                left.retain(|text| text != want);
             }
-            assert_eq!(&*table.find(&path, provider, model).name, "- - -");
-            assert!(table.without(&Scope::default()).is_none(), "the global one stays");
+            let none = Workflows::new([], Features::ALL);
+            assert_eq!(none.find(&path, provider, model).version, 0, "everything is on");
         }
     }
 
     #[test]
-    fn a_new_version_is_in_force_and_the_old_one_stays_as_it_was() {
-        let first = workflow("/t - -", 1);
-        let table = Workflows::new([first.clone()], Features::ALL);
-        assert_eq!((table.next_version(&first.scope), table.next_version(&Scope::default())), (2, 1));
+    fn the_highest_version_is_in_force_and_switches_hold_for_all() {
+        let (path, first) = (UserPath::new("/t").unwrap(), workflow("/t - -", 1));
         let features = Features { cache: false, ..Features::ALL };
         let second = Arc::new(Workflow { version: 2, features, ..(*first).clone() });
-        let next = table.with(second.clone()).with(first.clone());
-        let path = UserPath::new("/t").unwrap();
-        assert_eq!(next.find(&path, "p", "m"), &second, "an older version does not come back");
-        assert_eq!(table.find(&path, "p", "m"), &first);
+        for versions in [[&first, &second], [&second, &first]] {
+            let table = Workflows::new(versions.map(Arc::clone), Features::ALL);
+            assert_eq!((table.find(&path, "p", "m"), table.iter().count()), (&second, 2));
+        }
+        let stored = Arc::new(Workflow { name: "stored".into(), ..(*first).clone() });
+        let table = Workflows::new([first, stored.clone()], Features::ALL);
+        assert_eq!(table.find(&path, "p", "m"), &stored, "of equal versions the later");
+        let global = Workflows::new([workflow("- - -", 1)], Features::ALL);
+        assert_eq!((global.only().map(|only| &*only.name), table.only()), (Some("- - -"), None));
         let switches = Features { audit: false, ..Features::ALL };
         let switched = Workflows::new([second.clone()], switches).features(&second);
         assert_eq!(switched, Features { cache: false, audit: false, ..Features::ALL });

@@ -28,7 +28,7 @@ fn write_one(shard: &Shard, client: &Client, work: &Work, call: &Call, billed: &
     let mut usage = billed.usage.by(provider.rules_for(&billed.model).usage);
     // Whatever class the answer names, it was given in a batch.
     usage.mode = Some(Mode::Batch);
-    let price = entry::price_of(shard, provider, &billed.model);
+    let price = entry::price_of(shard, provider, &billed.model, None);
     let cost = cost::cost(&usage, price.as_deref(), Mode::Batch);
     let caveat = match &cost {
         Ok(cost) => cost.remark.map_or(String::new(), |remark| remark.sentence().to_owned()),

@@ -41,8 +41,10 @@ pub struct Call {
     /// The way back between the two dialects.
     pub translation: Option<Box<Translation>>,
     pub target: Target,
-    /// The name that the caller used, where it is an alias.
+    /// The name that the caller used, where it stands for another one.
     pub requested: Option<Box<str>>,
+    /// The model takes the place of one for which a budget is used up.
+    pub is_instead: bool,
     /// The body asks for a stream of events.
     pub wants_stream: bool,
     /// We asked for usage in the stream; the client did not, and will not see it.
@@ -79,6 +81,7 @@ impl Call {
             translation: None,
             target,
             requested: None,
+            is_instead: false,
             wants_stream: false,
             hides_usage: false,
             is_passthrough: endpoint == Endpoint::Other,
@@ -93,7 +96,9 @@ impl Call {
     }
 }
 
-/// Finds out what the request means, and prepares the edits of its body.
+/// Finds out what the request means, and prepares the edits of its body. `instead` is a model that is asked in the place of
+/// the one that the request names.
+#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
 pub async fn understand(
     shard: &Shard,
     active: &Rc<Active>,
@@ -102,6 +107,7 @@ pub async fn understand(
     head_len: usize,
     asked: Asked,
     body: &mut Body,
+    instead: Option<&str>,
 ) -> Result<Call, Stop> {
     work.edits.clear();
     work.object.clear();
@@ -120,8 +126,10 @@ pub async fn understand(
     let hint = if query.is_empty() { None } else { path::query_value(query, "provider") };
     let model = named_model(client, work, head_len, endpoint, in_path, body)?;
     let model_at = model.as_ref().and_then(|(_, at)| *at);
-    let model = model.map(|(name, _)| name);
-    let (model, requested) = behind_alias(shard, work, model);
+    let named = model.map(|(name, _)| name);
+    // The provider that the query names is that of the request's own model.
+    let hint = hint.filter(|_| instead.is_none());
+    let (model, requested) = meant(shard, work, named, instead);
     let found = route::target(active, &shard.catalogue.borrow(), model.as_deref(), hint.as_deref());
     let target = match found {
         Some(found) => found?,
@@ -135,17 +143,14 @@ pub async fn understand(
     let wants_stream = wants_stream(client, work, endpoint, body);
     let provider = &target.upstream.provider;
     let egress = egress(provider, endpoint, &target.model, wants_stream)?;
-    let mut call = Call { egress, requested, wants_stream, owner, ..Call::to(endpoint, target) };
+    // Where another name stands for it, the body has that one.
+    let is_renamed = target.is_qualified || requested.is_some();
+    let is_instead = instead.is_some();
+    let mut call = Call { egress, requested, is_instead, wants_stream, owner, ..Call::to(endpoint, target) };
     call.is_repeatable = !call.is_passthrough || is_repeatable(client, work, head_len);
-    let is_renamed =
-        call.target.is_qualified && egress == endpoint && !call.target.upstream.provider.drops_model();
-    if let (Some(at), true) = (model_at, is_renamed) {
-        let mut text = Vec::new();
-        match body {
-            Body::Streaming(_) => text.extend_from_slice(call.target.model.as_bytes()),
-            _ => json::write_string(&call.target.model, &mut text),
-        }
-        work.edits.replace(at, &text);
+    let is_renamed = is_renamed && egress == endpoint && !call.target.upstream.provider.drops_model();
+    if let Some(at) = model_at.filter(|_| is_renamed) {
+        rename(work, body, at, &call.target.model);
     }
     if endpoint == Endpoint::Responses && egress != endpoint {
         call.recalled = Some(Box::pin(recall::recall(shard, active, client, work, head_len, body)).await?);
@@ -163,6 +168,28 @@ pub async fn understand(
         prepare_edits(active, client, work, body, &mut call);
     }
     Ok(call)
+}
+
+/// Puts the model's own name into the body, or into the form that streams.
+fn rename(work: &mut Work, body: &Body, at: Span, model: &str) {
+    let mut text = Vec::new();
+    match body {
+        Body::Streaming(_) => text.extend_from_slice(model.as_bytes()),
+        _ => json::write_string(model, &mut text),
+    }
+    work.edits.replace(at, &text);
+}
+
+/// The model that is asked, and the name that stands for it in the request.
+fn meant<'m>(
+    shard: &Shard,
+    work: &Work,
+    named: Option<Cow<'m, str>>,
+    instead: Option<&'m str>,
+) -> (Option<Cow<'m, str>>, Option<Box<str>>) {
+    let Some(other) = instead else { return behind_alias(shard, work, named) };
+    let (model, alias) = behind_alias(shard, work, Some(Cow::Borrowed(other)));
+    (model, named.as_deref().map(Box::from).or(alias))
 }
 
 /// Refuses what is another tenant's, and says who owns what the provider may keep for this request: a response, or a

@@ -1,5 +1,5 @@
 //! Asking the providers which models they offer: at the start, after new settings, and every so often. Runs on the
-//! first shard; the lists are read on the offload thread.
+//! first shard; the lists are read on the offload thread. The price list is asked for here on its behalf.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use super::reach;
 use crate::base::limits::MODEL_LIST_BYTES_MAX;
 use crate::dialect::endpoint::Endpoint;
 use crate::net::barrier;
-use crate::offload::{Level, ToOffload, catalogue};
+use crate::offload::{Level, PriceQuestion, ToOffload, catalogue};
 
 /// Asks all providers again and again, as the settings say.
 pub async fn forever(shard: Rc<Shard>) {
@@ -60,4 +60,12 @@ async fn ask(shard: Rc<Shard>, active: Rc<Active>, upstream: Rc<Upstream>) {
 
 fn log(shard: &Shard, upstream: &Upstream, what: &str) {
     shard.log(Level::Warn, format!("the models of {} are not known: {what}", upstream.provider.name));
+}
+
+/// Fetches the price list and tells the offload thread what came of it.
+pub async fn ask_prices(shard: Rc<Shard>, question: Box<PriceQuestion>) {
+    let active = shard.active();
+    let answer = reach::get_prices(&shard, &active, &question).await;
+    let answer = answer.map_err(|kind| kind.code().to_owned());
+    shard.offload.tell(ToOffload::Prices { number: question.number, answer });
 }

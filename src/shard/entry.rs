@@ -2,9 +2,11 @@
 //! last byte of the answer leaves, once each. An exchange that nobody ends, because it panicked, gives back what it had
 //! reserved, and its record says that its end is unknown.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -19,11 +21,12 @@ use super::work::Work;
 use crate::base::{Pico, Refusal, RefusalKind};
 use crate::journal::{Full, Need};
 use crate::ledger::cost::{self, Cost, Unpriced};
+use crate::ledger::headers::{self, Dress};
 use crate::ledger::price::{Named, Price};
 use crate::ledger::record::{self, Begun, Ended, RecordId};
 use crate::ledger::usage::{Mode, Usage};
 use crate::policy::access::Asked;
-use crate::policy::hold::{Ask, Hold, Used};
+use crate::policy::hold::{Ask, Budgets, Hold, Used};
 use crate::policy::reserve::{Size, Strictness, Tokens};
 use crate::provider::Provider;
 use crate::wire::json::{self, Kind, Node};
@@ -35,11 +38,17 @@ pub struct Entry {
     is_ended: bool,
     hold: Option<Hold>,
     price: Option<Rc<Price>>,
+    /// The model that the answer names, where it is another one than was asked for.
+    answered_model: Box<str>,
     size: Size,
     /// What the exchange cost, once it has ended; `None` inside where that is unknown.
     pub cost: Option<Option<Pico>>,
     /// Header lines that tell the caller its limits; empty where it has none.
     pub rate_lines: Vec<u8>,
+    /// The headers that tell usage and cost, where there are any.
+    pub dress: Option<Dress>,
+    /// What the exchange costs, where a header has told it.
+    told: Option<Result<Cost, Unpriced>>,
 }
 
 type ByModel = HashMap<Box<str>, Option<Rc<Price>>, RandomState>;
@@ -49,6 +58,19 @@ type ByModel = HashMap<Box<str>, Option<Rc<Price>>, RandomState>;
 pub struct Priced {
     by_provider: RefCell<HashMap<Box<str>, ByModel, RandomState>>,
     version: Cell<u64>,
+}
+
+/// Why an entry was not opened.
+pub struct Unopened {
+    pub refusal: Box<Refusal>,
+    /// The model that the budgets in the way name to be asked instead.
+    pub instead: Option<Arc<str>>,
+}
+
+impl From<Refusal> for Unopened {
+    fn from(refusal: Refusal) -> Unopened {
+        Unopened { refusal: Box::new(refusal), instead: None }
+    }
 }
 
 /// Opens the entry of an exchange whose target is known: may the caller use the model, is there room in its accounts and in
@@ -63,13 +85,31 @@ pub fn open(
     call: &Call,
     head_len: usize,
     body: &Body,
-) -> Result<(), Refusal> {
+) -> Result<(), Unopened> {
     let (caller, target) = (&work.caller, &call.target);
     let (provider, model) = (&*target.upstream.provider, target.model.as_str());
-    let alias = call.requested.as_deref();
+    let asked_for = call.requested.as_deref();
+    // A rule for what was asked for says nothing of what takes its place.
+    let alias = asked_for.filter(|_| !call.is_instead);
     let asked = Asked { provider: &provider.name, model, alias };
-    caller.may_use(&shard.managed.borrow().access, asked)?;
-    tally.entry.reserve(shard, caller, provider, model, || size(client, work, body))?;
+    tally.entry.dress = active.snapshot().usage_headers;
+    let managed = shard.managed.borrow();
+    caller.may_use(&managed.access, asked)?;
+    // What all shards share is borrowed and not counted.
+    let workflows = &managed.workflows;
+    let found = || workflows.find(&caller.path(), &provider.name, model);
+    let workflow = workflows.only().unwrap_or_else(found);
+    let features = workflows.features(workflow);
+    let budgets = match (features.budget, call.is_instead) {
+        (false, _) => Budgets::Count,
+        (true, true) => Budgets::Instead,
+        (true, false) => Budgets::Hold,
+    };
+    tally.entry.reserve(shard, caller, provider, model, budgets, || size(client, work, body))?;
+    if !features.usage && !features.audit {
+        // Nothing would come of its record.
+        return Ok(());
+    }
     let head = &client.input.filled()[..head_len];
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let user_agent = work.request.headers.get(head, "user-agent").unwrap_or_default();
@@ -85,15 +125,17 @@ pub fn open(
         method: work.request.method.as_str(),
         path: text(work.request.path.of(head)),
         endpoint: call.endpoint.name(),
-        requested_model: alias.or(qualified.as_deref()).unwrap_or(model),
+        requested_model: asked_for.or(qualified.as_deref()).unwrap_or(model),
         provider: &provider.name,
         model,
-        workflow: "",
+        workflow: &workflow.id,
         client_ip: &client.address,
         user_agent: text(user_agent.of(head)),
         is_stream: call.wants_stream,
+        skips_usage: !features.usage,
+        skips_audit: !features.audit,
     };
-    tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)
+    Ok(tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)?)
 }
 
 /// What the body says of its own size.
@@ -125,10 +167,11 @@ impl Entry {
         caller: &Caller,
         provider: &Provider,
         model: &str,
+        budgets: Budgets,
         size: impl FnOnce() -> Size,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Unopened> {
         self.size = size();
-        self.price = price_of(shard, provider, model);
+        self.price = price_of(shard, provider, model, None);
         let managed = shard.managed.borrow();
         // Most callers have no accounts, and nobody pays for those of others.
         if managed.book.is_empty() && caller.key.as_ref().is_none_or(|key| key.accounts().is_empty()) {
@@ -142,7 +185,8 @@ impl Entry {
         }
         let tokens = shard.observed.borrow().reserve(model, self.size, Strictness::Bound);
         let cost = self.price.as_ref().and_then(|price| worst_cost(price, tokens));
-        let ask = Ask { requests: 1, tokens: tokens.input.saturating_add(tokens.output), cost };
+        let tokens = tokens.input.saturating_add(tokens.output);
+        let ask = Ask { requests: 1, tokens, cost, budgets };
         let now_ms = shard.wall_ms();
         let admitted = applicable.admit(now_ms, ask);
         applicable.rates(now_ms).write_lines(&mut self.rate_lines);
@@ -150,7 +194,8 @@ impl Entry {
             Ok(hold) => self.hold = Some(hold),
             Err(rejected) => {
                 let header_lines = std::mem::take(&mut self.rate_lines);
-                return Err(Refusal { header_lines, ..rejected.refusal() });
+                let refusal = Box::new(Refusal { header_lines, ..rejected.refusal() });
+                return Err(Unopened { refusal, instead: rejected.instead() });
             }
         }
         Ok(())
@@ -185,7 +230,7 @@ impl Entry {
         if std::mem::replace(&mut self.is_ended, true) {
             return;
         }
-        let cost = self.cost_of(&usage);
+        let cost = self.told.take().unwrap_or_else(|| self.cost_of(&usage));
         if ended.outcome != record::Outcome::Refused {
             self.cost = Some(cost.as_ref().ok().map(|cost| cost.total));
         }
@@ -214,6 +259,7 @@ impl Entry {
             output_cost,
             cost_source: cost.as_ref().map_or("", |cost| cost.source.name()),
             cost_caveat: caveat.as_deref().unwrap_or_default(),
+            answered_model: &self.answered_model,
             ..ended
         };
         let mut bytes = shard.buffers.lend();
@@ -228,6 +274,22 @@ impl Entry {
 
     fn cost_of(&self, usage: &Usage) -> Result<Cost, Unpriced> {
         cost::cost(usage, self.price.as_deref(), usage.mode.unwrap_or(Mode::Standard))
+    }
+
+    /// Another model than the one that was asked for has answered: its price counts.
+    pub fn answered_by(&mut self, shard: &Shard, provider: &Provider, asked: &str, answered: &str) {
+        if *self.answered_model != *answered {
+            self.answered_model = answered.into();
+            self.price = price_of(shard, provider, asked, Some(answered));
+        }
+    }
+
+    /// Writes the headers of an answer that is about to leave as a whole; its end is written with the same cost.
+    pub fn tell_cost(&mut self, usage: &Usage, out: &mut Vec<u8>) {
+        let Some(dress) = self.dress else { return };
+        let cost = self.cost_of(usage);
+        headers::write(usage, &cost, dress, out);
+        self.told = Some(cost);
     }
 
     pub fn body_bytes(&self) -> u64 {
@@ -258,25 +320,32 @@ fn worst_cost(price: &Price, tokens: Tokens) -> Option<Pico> {
     ways.filter_map(|way| cost::cost(&way, Some(price), Mode::Standard).ok()).map(|cost| cost.total).max()
 }
 
-/// The price of a model, looked up once for each version of what is managed.
-pub(super) fn price_of(shard: &Shard, provider: &Provider, model: &str) -> Option<Rc<Price>> {
+/// The price of a model, looked up once for each version of what is managed; of the one that answered, where that is
+/// another one.
+pub(super) fn price_of(
+    shard: &Shard,
+    provider: &Provider,
+    asked: &str,
+    answered: Option<&str>,
+) -> Option<Rc<Price>> {
     let managed = shard.managed.borrow();
     let priced = &shard.prices;
     let mut by_provider = priced.by_provider.borrow_mut();
     if priced.version.replace(managed.version) != managed.version {
         by_provider.clear();
     }
-    if let Some(known) = by_provider.get(provider.name.as_str()).and_then(|models| models.get(model)) {
+    // No name holds a line's end.
+    let key = answered.map_or(Cow::Borrowed(asked), |answered| format!("{asked}\n{answered}").into());
+    if let Some(known) = by_provider.get(provider.name.as_str()).and_then(|models| models.get(&*key)) {
         return known.clone();
     }
-    let named =
-        Named { provider: &provider.name, priced_as: &provider.priced_as, asked: model, answered: None };
+    let named = Named { provider: &provider.name, priced_as: &provider.priced_as, asked, answered };
     let price = managed.prices.find(named, shard.wall_ms() / 1000).map(Rc::new);
     let models = by_provider.entry(provider.name.as_str().into()).or_default();
     if models.len() >= PRICES_KEPT_MAX {
         models.clear();
     }
-    models.insert(model.into(), price.clone());
+    models.insert(key.into(), price.clone());
     price
 }
 

@@ -7,12 +7,12 @@ use super::active::Active;
 use super::answer::{self, Answer};
 use super::attempt;
 use super::body::{self, Body};
-use super::call::{prepare_outgoing, understand};
+use super::call::prepare_outgoing;
 use super::caller;
 use super::client::Client;
 use super::count;
-use super::entry;
 use super::inside;
+use super::instead;
 use super::listing::{self, Listed};
 use super::models;
 use super::relay::{self, Relayed};
@@ -320,9 +320,7 @@ async fn ask_and_relay(
     asked: Asked,
     body: &mut Body,
 ) -> Result<Next, Stop> {
-    let mut call = understand(shard, active, client, work, head_len, asked, body).await?;
-    tally.names(&call);
-    entry::open(shard, active, client, work, tally, &call, head_len, body)?;
+    let mut call = instead::open(shard, active, client, work, tally, head_len, asked, body).await?;
     if let Some(inline) = call.collection.as_mut().and_then(|collection| collection.inline.take()) {
         Box::pin(inline.upload(shard, active, client, work, tally, &call, body, head_len)).await?;
     }

@@ -25,6 +25,7 @@ mod headers;
 mod hold;
 mod inline;
 mod inside;
+mod instead;
 mod inward;
 mod listing;
 mod models;
@@ -261,6 +262,7 @@ fn hear(shard: &Rc<Shard>, message: ToShard) {
             shard.alarms.tell_news();
         }
         ToShard::AskToken(question) => barrier::spawn(tokens::ask(shard.clone(), question)),
+        ToShard::AskPrices(question) => barrier::spawn(discover::ask_prices(shard.clone(), question)),
         ToShard::Settings(compiled) => {
             let before = shard.active();
             *shard.active.borrow_mut() = Rc::new(Active::new(compiled, Some(&before)));

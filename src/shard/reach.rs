@@ -12,12 +12,12 @@ use super::credential::Shown;
 use super::once::of_malformed;
 use super::tokens;
 use crate::base::fault::FaultKind;
-use crate::base::limits::{BUFFER_BYTES, TOKEN_ANSWER_BYTES_MAX};
+use crate::base::limits::{BUFFER_BYTES, PRICE_LIST_BYTES_MAX, PRICE_LIST_MS_MAX, TOKEN_ANSWER_BYTES_MAX};
 use crate::net::alarm::Alarm;
 use crate::net::buffer::Buffer;
 use crate::net::conn::Conn;
 use crate::net::dial::{self, Tunnel, Way};
-use crate::offload::{ToOffload, TokenQuestion};
+use crate::offload::{PriceQuestion, ToOffload, TokenQuestion};
 use crate::provider::{Origin, Proxy};
 use crate::wire::Step;
 use crate::wire::chunked::Chunked;
@@ -109,7 +109,37 @@ pub async fn get(
     let shown = Shown::new(credential, token.as_deref(), &Edits::default(), b"", shard.wall_ms());
     shown.write("GET", target.as_bytes(), &mut out);
     HeadWriter::continuing(&mut out).finish();
-    ask(shard, &mut conn, &out, bytes_max).await
+    ask(shard, &mut conn, &out, bytes_max, OWN_QUESTION_MS_MAX).await
+}
+
+/// One GET of a price list: status and body.
+pub async fn get_prices(
+    shard: &Shard,
+    active: &Active,
+    question: &PriceQuestion,
+) -> Result<(u16, Vec<u8>), FaultKind> {
+    let PriceQuestion { source, addresses, .. } = question;
+    if addresses.is_empty() {
+        return Err(FaultKind::Dns);
+    }
+    let authority = authority(&source.origin);
+    let name = source.origin.tls.then(|| active::server_name(&source.origin.host));
+    let way = Way {
+        addresses,
+        tunnel: tunnel(source.proxy.as_ref(), &authority),
+        tls: name.as_ref().map(|name| (&active.compiled.client_tls, name)),
+        connect_timeout_ms: source.connect_timeout_ms,
+        tls_timeout_ms: source.tls_timeout_ms,
+    };
+    let mut conn = dial::dial(&way, &shard.alarms).await?;
+    let mut out = Vec::new();
+    let mut head = HeadWriter::request(&mut out, "GET", &[source.target.as_bytes()]);
+    head.checked_header(b"host", source.origin.authority.as_bytes());
+    head.checked_header(b"accept-encoding", b"identity");
+    head.checked_header(b"connection", b"close");
+    head.ready_lines(source.header_lines.reveal().as_bytes());
+    head.finish();
+    ask(shard, &mut conn, &out, PRICE_LIST_BYTES_MAX, PRICE_LIST_MS_MAX).await
 }
 
 /// One POST of a form to where an access token comes from: status and body.
@@ -141,18 +171,19 @@ pub async fn post_form(
     head.number(b"content-length", body.reveal().len() as u64);
     head.finish();
     out.extend_from_slice(body.reveal().as_bytes());
-    ask(shard, &mut conn, &out, TOKEN_ANSWER_BYTES_MAX).await
+    ask(shard, &mut conn, &out, TOKEN_ANSWER_BYTES_MAX, OWN_QUESTION_MS_MAX).await
 }
 
-/// Sends a whole request and reads the whole answer.
+/// Sends a whole request and reads the whole answer, all of it within `ms_max`.
 async fn ask(
     shard: &Shard,
     conn: &mut Conn,
     request: &[u8],
     bytes_max: usize,
+    ms_max: u64,
 ) -> Result<(u16, Vec<u8>), FaultKind> {
     let mut question = Question { shard, conn, buffer: Buffer::default(), alarm: shard.alarms.alarm() };
-    question.alarm.set_after(OWN_QUESTION_MS_MAX);
+    question.alarm.set_after(ms_max);
     question.send(request).await?;
     let (status, framing) = question.head().await?;
     Ok((status, question.body(framing, bytes_max).await?))

@@ -1,13 +1,7 @@
 //! Passing an answer on: the provider's bytes, in our framing. One loop for every provider and endpoint; a stream's
 //! events are looked at on the way. What was cut never looks complete.
 
-mod ending;
-
 use std::io::IoSlice;
-
-mod head;
-
-use head::write_head;
 
 use super::Shard;
 use super::answer;
@@ -22,9 +16,9 @@ use super::recall::{self, Keeping};
 use super::tally::Tally;
 use super::watch::{self, Watch};
 use super::work::Work;
+use crate::base::Refusal;
 use crate::base::fault::FaultKind;
 use crate::base::limits::{BUFFER_BYTES, COPIED_BYTES_MAX};
-use crate::base::{Refusal, Span};
 use crate::config::Server;
 use crate::dialect::endpoint::Grammar;
 use crate::dialect::errors;
@@ -35,6 +29,9 @@ use crate::wire::chunked::{chunk_tail, write_chunk_head};
 use crate::wire::head::{Known, Version};
 use crate::wire::response::ResponseBody;
 use crate::wire::write::HeadWriter;
+
+mod ending;
+mod head;
 
 /// How the passing on ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +68,12 @@ pub async fn relay(
     tally.answered(work.response.status);
     let mut passing = begin(shard, server, work, call, &answered);
     passing.out = shard.buffers.lend();
-    write_head(work, call, &answered, &tally.entry.rate_lines, &mut passing);
+    passing.tells_cost &= tally.entry.dress.is_some();
+    head::write(work, call, &answered, &tally.entry, &mut passing);
 
     answered.buffer.consume(answered.head_len);
     let result = passing.pass(shard, server, client, work, tally, &mut answered).await;
-    passing.tell_usage(tally, work.response.status);
+    passing.tell_usage(shard, tally, work.response.status);
     if passing.watch.has_error() {
         tally.cut();
     }
@@ -120,6 +118,8 @@ struct Passing<'c> {
     /// Whose it is what the answer brings.
     owner: Option<(&'c Shard, &'c Owner)>,
     is_stream: bool,
+    /// The end of the head waits for the first piece: where that is all of the answer, it says what it cost.
+    tells_cost: bool,
     usage: Usage,
     /// What leaves next: the head, framing and data. Lent while something is in it.
     out: Vec<u8>,
@@ -159,6 +159,7 @@ fn begin<'c>(
     let owner = call.owner.as_deref().filter(|_| is_success).map(|owner| (shard, owner));
     let (usage, out, stage) = (Usage::default(), Vec::new(), Vec::new());
     let has_begun = false;
+    let tells_cost = is_success && matches!(watch, Watch::Json(..) | Watch::Kept(_) | Watch::Whole(_));
     Passing {
         inward,
         outward,
@@ -168,6 +169,7 @@ fn begin<'c>(
         keeping,
         owner,
         is_stream,
+        tells_cost,
         usage,
         out,
         stage,
@@ -263,91 +265,7 @@ impl Passing<'_> {
         Ok(())
     }
 
-    /// Sends what this turn brought: the head if it has not left, the data in the client's framing, the end if it is
-    /// there and good.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
-    async fn send_piece(
-        &mut self,
-        shard: &Shard,
-        server: &Server,
-        client: &mut Client,
-        work: &mut Work,
-        tally: &mut Tally,
-        answered: &Answered,
-        is_end: bool,
-    ) -> Result<(), FaultKind> {
-        let input = answered.buffer.filled();
-        let status = work.response.status;
-        self.look(shard, client, work, input, is_end)?;
-        let spans = &work.spans;
-        if self.outward == Outward::LengthAtEnd {
-            if !is_end || self.replacement().is_some() {
-                return Ok(());
-            }
-            let mut writer = HeadWriter::continuing(&mut self.out);
-            if self.watch.has_surplus() {
-                writer.checked_header(b"x-ringway-edited", b"tool_calls.arguments");
-            }
-            writer.number(b"content-length", self.stage.len() as u64);
-            writer.finish();
-        }
-        let ends_well = is_end && self.judge_end().is_ok();
-        let is_staged = self.watch.is_staged();
-        let data_len = if is_staged { self.stage.len() } else { spans.iter().map(|span| span.len()).sum() };
-        if self.replacement().is_some() || (!ends_well && self.can_wait(data_len, answered)) {
-            return Ok(());
-        }
-        self.has_begun = true;
-        let out = &mut self.out;
-        let is_chunked = self.outward == Outward::Chunked;
-        if is_chunked && data_len > 0 {
-            write_chunk_head(data_len, out);
-        }
-        let tail = if is_chunked { chunk_tail(data_len, ends_well) } else { b"" };
-        let leaving = out.len() + data_len + tail.len();
-        if ends_well || self.watch.is_at_its_end() {
-            // Whoever has the last byte can count on the record.
-            self.write_down(shard, tally, status, client.bytes_out + leaving as u64);
-        }
-        if leaving == 0 {
-            return Ok(());
-        }
-        self.leave(client, server, input, &work.spans, (data_len, tail)).await
-    }
-
-    /// Lets the head, the data and what ends its chunk leave.
-    async fn leave(
-        &mut self,
-        client: &mut Client,
-        server: &Server,
-        input: &[u8],
-        spans: &[Span],
-        (data_len, tail): (usize, &[u8]),
-    ) -> Result<(), FaultKind> {
-        let is_staged = self.watch.is_staged();
-        let out = &mut self.out;
-        if data_len <= COPIED_BYTES_MAX {
-            // One copy and one plain send cost less than many pieces.
-            if is_staged {
-                out.extend_from_slice(&self.stage);
-            } else {
-                spans.iter().for_each(|span| out.extend_from_slice(span.of(input)));
-            }
-            out.extend_from_slice(tail);
-            return client.send(&mut [IoSlice::new(out)], server.write_timeout_ms).await;
-        }
-        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(spans.len() + 2);
-        slices.push(IoSlice::new(out));
-        if is_staged {
-            slices.push(IoSlice::new(&self.stage));
-        } else {
-            slices.extend(spans.iter().map(|span| IoSlice::new(span.of(input))));
-        }
-        slices.push(IoSlice::new(tail));
-        client.send(&mut slices, server.write_timeout_ms).await
-    }
-
-    /// Looks at what this turn brought, and keeps of it what is asked for later.
+    /// Looks at what this turn brought, and tells whoever waits for something in it.
     fn look(
         &mut self,
         shard: &Shard,
@@ -370,6 +288,89 @@ impl Passing<'_> {
             recall::keep(shard, keeping, &mut self.watch, is_end, &self.stage);
         }
         Ok(())
+    }
+
+    /// Sends what this turn brought: the head if it has not left, the data in the client's framing, the end if it is
+    /// there and good.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
+    async fn send_piece(
+        &mut self,
+        shard: &Shard,
+        server: &Server,
+        client: &mut Client,
+        work: &mut Work,
+        tally: &mut Tally,
+        answered: &Answered,
+        is_end: bool,
+    ) -> Result<(), FaultKind> {
+        let input = answered.buffer.filled();
+        let status = work.response.status;
+        self.look(shard, client, work, input, is_end)?;
+        let spans = &work.spans;
+        if self.outward == Outward::LengthAtEnd {
+            if !is_end || self.replacement().is_some() {
+                return Ok(());
+            }
+            HeadWriter::continuing(&mut self.out).number(b"content-length", self.stage.len() as u64);
+            self.end_head(shard, tally, status, self.judge_end().is_ok());
+        }
+        let ends_well = is_end && self.judge_end().is_ok();
+        let is_staged = self.watch.is_staged();
+        let data_len = if is_staged { self.stage.len() } else { spans.iter().map(|span| span.len()).sum() };
+        if self.replacement().is_some() || (!ends_well && self.can_wait(data_len, answered)) {
+            return Ok(());
+        }
+        self.has_begun = true;
+        if self.tells_cost {
+            self.end_head(shard, tally, status, ends_well);
+        }
+        let out = &mut self.out;
+        let is_chunked = self.outward == Outward::Chunked;
+        if is_chunked && data_len > 0 {
+            write_chunk_head(data_len, out);
+        }
+        let tail = if is_chunked { chunk_tail(data_len, ends_well) } else { b"" };
+        let leaving = out.len() + data_len + tail.len();
+        if ends_well || self.watch.is_at_its_end() {
+            // Whoever has the last byte can count on the record.
+            self.write_down(shard, tally, status, client.bytes_out + leaving as u64);
+        }
+        let out = &mut self.out;
+        if leaving == 0 {
+            return Ok(());
+        }
+        if data_len <= COPIED_BYTES_MAX {
+            // One copy and one plain send cost less than many pieces.
+            if is_staged {
+                out.extend_from_slice(&self.stage);
+            } else {
+                spans.iter().for_each(|span| out.extend_from_slice(span.of(input)));
+            }
+            out.extend_from_slice(tail);
+            return client.send(&mut [IoSlice::new(out)], server.write_timeout_ms).await;
+        }
+        let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(spans.len() + 2);
+        slices.push(IoSlice::new(out));
+        if is_staged {
+            slices.push(IoSlice::new(&self.stage));
+        } else {
+            slices.extend(spans.iter().map(|span| IoSlice::new(span.of(input))));
+        }
+        slices.push(IoSlice::new(tail));
+        client.send(&mut slices, server.write_timeout_ms).await
+    }
+
+    /// Ends the head, and says in it what the answer cost where all of that is here.
+    fn end_head(&mut self, shard: &Shard, tally: &mut Tally, status: u16, is_whole: bool) {
+        if std::mem::take(&mut self.tells_cost) && is_whole {
+            self.tell_usage(shard, tally, status);
+            tally.tell_cost(&mut self.out);
+        }
+        let mut writer = HeadWriter::continuing(&mut self.out);
+        if self.watch.has_surplus() {
+            writer.checked_header(b"x-ringway-edited", b"tool_calls.arguments");
+        }
+        writer.finish();
     }
 
     /// Whether the head can wait for the first event: until it has left, an answer that breaks off can have a status that

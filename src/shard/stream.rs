@@ -62,6 +62,8 @@ pub struct Watcher {
     hid_last: bool,
     event_bytes_max: usize,
     pub usage: Usage,
+    /// The model that the stream names; empty until it does.
+    pub model: String,
     pub is_done: bool,
     pub has_finish: bool,
     pub has_error: bool,
@@ -86,6 +88,7 @@ impl Watcher {
             hid_last: false,
             event_bytes_max,
             usage: Usage::default(),
+            model: String::new(),
             is_done: false,
             has_finish: false,
             has_error: false,
@@ -165,6 +168,9 @@ impl Watcher {
             self.is_done = true;
             return false;
         }
+        if self.model.is_empty() && self.events_count <= EVENTS_NAMING {
+            self.model = facts::model_of_event(self.grammar, data, &mut self.members).unwrap_or_default();
+        }
         if self.wants_ids && memchr::memmem::find(data, b"\"response\"").is_some() {
             self.take_ids(data);
         }
@@ -213,6 +219,8 @@ impl Tail {
     }
 }
 
+/// A stream that names its model does so in one of its first events.
+const EVENTS_NAMING: u64 = 3;
 /// Memory for unfinished events that a stream keeps between them.
 const HELD_BYTES_KEPT_MAX: usize = 4 * 1024;
 

@@ -236,6 +236,23 @@ impl Tally {
         self.states_usage = is_expected;
     }
 
+    /// The answer names this model as the one that made it; empty where it names none.
+    pub fn answered_by(&mut self, shard: &Shard, model: &str) {
+        if let Some(named) = self.provider.as_ref().filter(|named| !model.is_empty() && named.model != model)
+        {
+            self.entry.answered_by(shard, &named.upstream.provider, &named.model, model);
+        }
+    }
+
+    /// Writes the headers that tell usage and cost of a whole answer, as its record will have them.
+    pub fn tell_cost(&mut self, out: &mut Vec<u8>) {
+        let mut usage = self.usage;
+        if self.states_usage && !usage.is_known() {
+            self.estimate_unstated(&mut usage);
+        }
+        self.entry.tell_cost(&usage, out);
+    }
+
     /// The answer did not come to its end.
     pub fn cut(&mut self) {
         self.is_cut = true;

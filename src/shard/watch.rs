@@ -1,6 +1,8 @@
 //! What is done with a body on its way: nothing, looking for what it says of itself, or putting it into another dialect.
 //! Chosen once for an answer. Never lets a cut answer look whole.
 
+use std::borrow::Cow;
+
 use super::call::Call;
 use super::collection::{Collection, Reads};
 use super::naming::Naming;
@@ -37,8 +39,8 @@ pub enum Watch {
     Content(Box<billed::Lines>),
     /// Where the lines of any other stream end.
     Tail(Tail),
-    /// The usage in a JSON answer; and, where there is none, about so many tokens of what it says.
-    Json(Grammar, Option<Box<Capture>>, Bill, u64),
+    /// The usage in a JSON answer, and what it says beside.
+    Json(Grammar, Option<Box<Capture>>, Bill, Said),
     /// The same of a response that the provider keeps for a tenant, and the ids in it.
     Kept(Box<Kept>),
 }
@@ -47,6 +49,8 @@ pub enum Watch {
 #[derive(Default)]
 pub struct Whole {
     body: Vec<u8>,
+    /// The model that it names.
+    model: String,
     /// Tokens of what it says, about, where it states no usage.
     tokens: u64,
     has_surplus: bool,
@@ -60,6 +64,8 @@ pub struct Kept {
     body: Vec<u8>,
     bill: Bill,
     ids: Vec<String>,
+    /// The model that it names.
+    model: String,
     is_whole: bool,
     is_too_large: bool,
 }
@@ -76,8 +82,9 @@ impl Kept {
         if turn.is_end && !self.is_too_large && json::scan_object(&self.body, members).is_ok() {
             self.is_whole = true;
             let document = Node::scanned(&self.body);
+            self.model = document.get("model").and_then(Node::text).unwrap_or_default().into_owned();
             self.ids = belongings::of_response(document);
-            if let Some(stated) = document.get(facts::usage_key(Grammar::Responses)[0]) {
+            if let Some(stated) = document.get(facts::answer_keys(Grammar::Responses)[0]) {
                 usage.merge(facts::read_usage(Grammar::Responses, stated.raw(), &mut Vec::new()));
             }
         }
@@ -91,7 +98,7 @@ impl Whole {
         match translation.answer(&body, stage) {
             Ok(answered) => {
                 usage.merge(answered.usage);
-                self.has_surplus = answered.has_surplus;
+                (self.has_surplus, self.model) = (answered.has_surplus, answered.model);
                 if !usage.is_known() {
                     self.tokens = estimate::tokens_of_answer(&body);
                 }
@@ -203,7 +210,7 @@ impl Watch {
                 Watch::Events(Box::new(watcher))
             }
             (true, _) => Watch::Tail(Tail::default()),
-            (false, true) => Watch::Json(grammar, None, Bill::default(), 0),
+            (false, true) => Watch::Json(grammar, None, Bill::default(), Said::default()),
             (false, false) => Watch::Nothing,
         }
     }
@@ -261,9 +268,9 @@ impl Watch {
             Watch::Content(lines) => lines.take_all(data(), turn.is_end),
             Watch::Tail(tail) => data().for_each(|data| tail.take(data)),
             Watch::Kept(kept) => kept.take(turn, members, usage),
-            Watch::Json(grammar, capture, bill, tokens) => {
+            Watch::Json(grammar, capture, bill, said) => {
                 data().for_each(|data| bill.take(*grammar, data, usage));
-                *tokens += watch_json(*grammar, capture, usage, turn, members);
+                watch_json(*grammar, capture, (usage, said), turn, members);
             }
             Watch::Events(watcher) => {
                 for data in data() {
@@ -275,10 +282,7 @@ impl Watch {
             }
             Watch::Translated(stream) => {
                 for data in data() {
-                    stream.take(data, stage).map_err(|fault| match fault {
-                        StreamFault::EventTooLarge => FaultKind::EventTooLarge,
-                        StreamFault::Malformed => FaultKind::Malformed,
-                    })?;
+                    stream.take(data, stage).map_err(of_stream)?;
                 }
                 if turn.is_end {
                     stream.finish(stage);
@@ -376,7 +380,7 @@ impl Watch {
     /// About how many tokens an answer said that is no stream and states no usage.
     pub fn tokens_said(&self) -> Option<u64> {
         match self {
-            Watch::Json(.., tokens) => Some(*tokens),
+            Watch::Json(.., said) => Some(said.tokens),
             Watch::Whole(whole) => Some(whole.tokens),
             _ => None,
         }
@@ -397,11 +401,27 @@ impl Watch {
             Watch::Events(watcher) => usage.merge(watcher.usage),
             Watch::Translated(stream) => usage.merge(stream.usage),
             Watch::Json(grammar, Some(capture), ..) => {
-                if let Some((value, Kind::Object)) = capture.value(facts::usage_key(*grammar)[0]) {
+                if let Some((value, Kind::Object)) = capture.value(facts::answer_keys(*grammar)[0]) {
                     usage.merge(facts::read_usage(*grammar, value, &mut Vec::new()));
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The model that the answer has named so far; empty where it has named none.
+    pub fn answered_model(&self) -> Cow<'_, str> {
+        match self {
+            Watch::Events(watcher) => (&*watcher.model).into(),
+            Watch::Translated(stream) => (&*stream.model).into(),
+            Watch::Whole(whole) => (&*whole.model).into(),
+            Watch::Json(grammar, Some(capture), ..) => {
+                let named = capture.value(facts::answer_keys(*grammar)[1]);
+                named.and_then(|(value, _)| Node::scanned(value).text()).unwrap_or_default()
+            }
+            Watch::Json(.., said) => (&*said.model).into(),
+            Watch::Kept(kept) => (&*kept.model).into(),
+            _ => Cow::default(),
         }
     }
 
@@ -426,25 +446,44 @@ impl Watch {
     }
 }
 
-/// Looks for usage in a JSON answer: at once when all of it is here, piece by piece otherwise. Gives about how many
-/// tokens this turn says where usage was not found at once.
+fn of_stream(fault: StreamFault) -> FaultKind {
+    match fault {
+        StreamFault::EventTooLarge => FaultKind::EventTooLarge,
+        StreamFault::Malformed => FaultKind::Malformed,
+    }
+}
+
+/// What was found beside usage in a JSON answer.
+#[derive(Default)]
+pub struct Said {
+    /// About so many tokens, where no usage is stated.
+    tokens: u64,
+    /// The model that it names.
+    model: String,
+}
+
+/// Looks for usage and model in a JSON answer: at once when all of it is here, piece by piece otherwise. Counts about how
+/// many tokens this turn says where usage was not found at once.
 fn watch_json(
     grammar: Grammar,
     capture: &mut Option<Box<Capture>>,
-    usage: &mut Usage,
+    (usage, said): (&mut Usage, &mut Said),
     turn: &Turn<'_>,
     members: &mut Vec<json::Member>,
-) -> u64 {
-    let keys = facts::usage_key(grammar);
+) {
+    let keys = facts::answer_keys(grammar);
     if let (None, [only], true) = (&capture, turn.spans, turn.is_end) {
-        let Some(object) = json::object_value(only.of(turn.input), keys[0], members) else {
-            return estimate::tokens_of_answer(only.of(turn.input));
-        };
-        usage.merge(facts::read_usage(grammar, object, members));
-        return 0;
+        let answer = only.of(turn.input);
+        said.model = facts::answered_model(grammar, answer, members).unwrap_or_default();
+        match json::object_value(answer, keys[0], members) {
+            Some(object) => usage.merge(facts::read_usage(grammar, object, members)),
+            None => said.tokens = estimate::tokens_of_answer(answer),
+        }
+        return;
     }
     let capture = capture.get_or_insert_with(|| Box::new(Capture::new(keys)));
     turn.spans.iter().for_each(|span| capture.step(span.of(turn.input)));
     // Most of these say at their end what they used: their texts are not looked at.
-    turn.spans.iter().map(|span| span.len() as u64).sum::<u64>() / estimate::BYTES_PER_TOKEN
+    let bytes = turn.spans.iter().map(|span| span.len() as u64).sum::<u64>();
+    said.tokens += bytes / estimate::BYTES_PER_TOKEN;
 }

@@ -180,6 +180,23 @@ pub fn object_value<'d>(document: &'d [u8], key: &str, members: &mut Vec<Member>
     Some(member.value.of(document))
 }
 
+/// The text that a whole document holds under `key` at its top level. Looks at its beginning first, where such texts mostly
+/// stand, and at all of it when it is not there.
+pub fn first_text(document: &[u8], key: &str, members: &mut Vec<Member>) -> Option<String> {
+    let mut found = |part: &[u8]| {
+        members.clear();
+        // A part that is cut has its whole members all the same.
+        Scanner::new().step(part, members);
+        let member = find(members, document, key)?;
+        Some(string_value(document, member).map(Cow::into_owned))
+    };
+    let front = &document[..document.len().min(FRONT_BYTES)];
+    found(front).or_else(|| if front.len() < document.len() { found(document) } else { None }).flatten()
+}
+
+/// How much of an answer is looked at before all of it is.
+const FRONT_BYTES: usize = 256;
+
 /// The member of this key, however the key is spelled.
 pub fn find<'m>(members: &'m [Member], document: &[u8], key: &str) -> Option<&'m Member> {
     members.iter().find(|member| key_is(document, member, key))

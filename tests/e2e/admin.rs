@@ -75,7 +75,7 @@ pub fn make_key(gateway: &Gateway, fields: Json) -> (String, String) {
     (text("id"), text("value"))
 }
 
-fn rows(data: &Path, sql: &str) -> Vec<Vec<String>> {
+pub fn rows(data: &Path, sql: &str) -> Vec<Vec<String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let store = Connection::open_with_flags(data.join("ringway.db"), flags).expect("the store");
     let mut statement = store.prepare(sql).expect("a question");

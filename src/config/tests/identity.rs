@@ -301,6 +301,11 @@ fn workflows_and_labels_are_read() {
     );
     assert_eq!(workflow.scope.path.as_ref().map(|path| path.as_str()), Some("/team"));
     assert!(!workflow.features.cache && workflow.features.audit);
+    let id_of = |text: &str| good(&format!("{PROVIDERS}{text}"), &[]).identity.workflows[0].id.to_string();
+    let (one, same) = ("workflows: [{name: w}]\n", "workflows: [{name: w, features: {cache: true}}]\n");
+    let other = "workflows: [{name: w, features: {cache: false}}]\n";
+    assert!(id_of(one).starts_with("settings:w:") && id_of(one) == id_of(same));
+    assert_ne!(id_of(one), id_of(other), "another content is another version");
     let in_words = |tag: &crate::identity::Tagging| {
         format!("{} {:?} {:?} {}", tag.header, tag.prefix, tag.delimiter, tag.is_kept_back)
     };

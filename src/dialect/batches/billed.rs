@@ -54,7 +54,7 @@ fn of_answer<'d>(answer: Node<'d>, request: &str, model: &str, status: u16) -> O
         () if is(kind, b"message") => Grammar::Messages,
         () => Grammar::Chat,
     };
-    let usage = answer.get(facts::usage_key(grammar)[0])?;
+    let usage = answer.get(facts::answer_keys(grammar)[0])?;
     let usage = facts::read_usage(grammar, usage.raw(), &mut Vec::new());
     let text = |node: Option<Node<'d>>| node.and_then(Node::text).filter(|text| !text.is_empty());
     let name = text(id).or(text(response_id)).map_or_else(|| request.to_owned(), |id| id.into_owned());

@@ -20,6 +20,8 @@ pub struct Stream {
     held: Vec<u8>,
     event_bytes_max: usize,
     pub usage: Usage,
+    /// The model that the provider names; empty until it does.
+    pub model: String,
     /// What the provider's counts mean.
     usage_rules: UsageRules,
     /// The provider's terminal was there, or an error in its place.
@@ -61,6 +63,7 @@ impl Stream {
             held: Vec::new(),
             event_bytes_max,
             usage: Usage::default(),
+            model: String::new(),
             usage_rules: rules.usage,
             has_ended: false,
             has_error: false,
@@ -161,7 +164,17 @@ impl Stream {
     fn read(&mut self, out: &mut Vec<u8>, read: impl FnOnce(&mut Ear, &mut dyn FnMut(Event<'_>))) {
         self.events_count += 1;
         let Stream {
-            ear, filter, voice, usage, usage_rules, has_ended, has_error, has_surplus, error, ..
+            ear,
+            filter,
+            voice,
+            usage,
+            usage_rules,
+            model,
+            has_ended,
+            has_error,
+            has_surplus,
+            error,
+            ..
         } = self;
         read(ear, &mut |mut event| {
             if *has_error {
@@ -172,6 +185,7 @@ impl Stream {
                     *stated = stated.by(*usage_rules);
                     usage.merge(*stated);
                 }
+                Event::Start(start) if model.is_empty() => *model = start.model.decoded().into_owned(),
                 Event::End => *has_ended = true,
                 Event::Surplus => {
                     *has_surplus = true;

@@ -226,7 +226,7 @@ impl Fields {
 }
 
 /// The refusal of what is no user path, under the code that it has everywhere.
-fn no_path(name: &str, what: &str) -> Refusal {
+pub fn no_path(name: &str, what: &str) -> Refusal {
     Refusal { code: "invalid_user_path", ..wrong(name, what) }
 }
 

@@ -36,9 +36,11 @@ mod openapi;
 mod prices;
 pub mod routes;
 mod runtime;
+mod settings;
 mod usage;
 mod view;
 mod who;
+mod workflows;
 
 use routes::{ROUTES, Route};
 pub use who::is_open;

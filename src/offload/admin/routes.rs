@@ -7,7 +7,9 @@ use std::rc::Rc;
 use axum::routing::MethodFilter;
 
 use super::fields::Asked;
-use super::{Desk, Reply, access, audit, grants, keys, names, openapi, prices, runtime, usage};
+use super::{
+    Desk, Reply, access, audit, grants, keys, names, openapi, prices, runtime, settings, usage, workflows,
+};
 use crate::base::Refusal;
 
 /// What one method of one path does.
@@ -119,6 +121,10 @@ pub static ROUTES: &[Route] = routes! {
     POST "/model-pricing-overrides" Write prices::put, "Sets the whole price of a model, or puts another in its place.", ["selector*", "pricing*"];
     PUT "/model-pricing-overrides" Write prices::put, "The same.", ["selector*", "pricing*"];
     DELETE "/model-pricing-overrides" Write prices::delete, "Takes a price away.", ["selector*"];
+    GET "/workflows" Read workflows::list, "Workflows in force; with `inactive` every version that is stored.", ["inactive"];
+    POST "/workflows" Write workflows::create, "Makes a version of the workflow of a scope, and puts it in force.", ["name*", "description", "scope_provider_name", "scope_model", "scope_user_path", "workflow_payload*"];
+    GET "/workflows/{id}" Read workflows::get, "One version.", [];
+    POST "/workflows/{id}/deactivate" Write workflows::deactivate, "Takes the workflow of a scope away.", [];
     GET "/usage/summary" Read usage::summary, "What was used in a time, altogether.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
     GET "/usage/daily" Read usage::daily, "The same by days of UTC.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
     GET "/usage/models" Read usage::models, "The same by models.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
@@ -131,7 +137,11 @@ pub static ROUTES: &[Route] = routes! {
     GET "/audit/stats" Read audit::stats, "How many exchanges ended with which status, by provider.", ["from", "to"];
     GET "/changes" Read audit::changes, "Who changed what in the admin API, the newest first.", ["from", "to", "object_kind", "object_id", "actor_id", "action", "limit", "after"];
     GET "/providers/status" Read audit::providers, "The providers, and how the requests to them ended of late.", [];
+    GET "/models" Read settings::models, "The models that the providers offer, with their prices.", [];
+    GET "/budgets/settings" Read settings::of_budgets, "When the windows of budgets begin.", [];
+    GET "/tagging/settings" Read settings::of_tagging, "The headers that carry labels.", [];
+    GET "/runtime/settings" Read settings::all, "Every setting, its value and where it comes from, secrets masked.", [];
     GET "/runtime/config" Read runtime::config, "What the settings came to, secrets masked.", [];
-    POST "/runtime/refresh" Write runtime::refresh, "Has the store read again.", [];
+    POST "/runtime/refresh" Write runtime::refresh, "Has the store read again, and the price list of `prices.url` fetched.", [];
     GET "/v1/usage" Caller usage::own, "What the caller itself has used, and what it may still use.", ["from", "to"];
 };

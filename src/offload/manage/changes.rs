@@ -20,6 +20,7 @@ pub enum Part {
     VirtualModels,
     Users,
     Prices,
+    Workflows,
     /// What accounts had counted.
     Resets,
     /// Everything, for a change of a kind that is not known here.
@@ -66,6 +67,7 @@ impl Part {
             Part::VirtualModels => "virtual_model",
             Part::Users => "user",
             Part::Prices => "model_pricing_override",
+            Part::Workflows => "workflow",
             Part::Resets => "reset",
             Part::All => "",
         }
@@ -73,7 +75,7 @@ impl Part {
 
     fn of(kind: &str, object_id: &str) -> Part {
         let plain = [Part::Budgets, Part::RateLimits, Part::VirtualModels, Part::Users];
-        let others = [Part::Prices, Part::Resets];
+        let others = [Part::Prices, Part::Workflows, Part::Resets];
         match KeyId::new(object_id) {
             Some(id) if kind == "auth_key" => Part::Key(id),
             _ => plain.into_iter().chain(others).find(|part| part.kind() == kind).unwrap_or(Part::All),

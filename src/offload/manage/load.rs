@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pepper;
 use super::rows::{self, Virtual};
-use super::{Manager, Part};
+use super::{Manager, Part, workflows};
 use crate::base::clock;
 use crate::base::limits::STORE_EXPORT_ROWS;
 use crate::ledger::price::Override;
@@ -19,7 +19,9 @@ impl Manager {
     pub(super) async fn load(&self, store: &Store) -> Result<(), StoreError> {
         // Changes that come meanwhile are seen again afterwards.
         self.see_changes(store).await?;
-        for part in [Part::Budgets, Part::RateLimits, Part::VirtualModels, Part::Users, Part::Prices] {
+        let of_limits = [Part::Budgets, Part::RateLimits];
+        let of_models = [Part::VirtualModels, Part::Users, Part::Prices, Part::Workflows];
+        for part in of_limits.into_iter().chain(of_models) {
             self.read_part(store, part).await?;
         }
         self.read_resets(store).await?;
@@ -139,6 +141,10 @@ impl Manager {
             Part::Prices => {
                 let made = self.read(store, &tables::MODEL_PRICING_OVERRIDES, price).await?;
                 self.stored.borrow_mut().prices = made;
+            }
+            Part::Workflows => {
+                let made = self.read(store, &tables::WORKFLOW_VERSIONS, workflows::in_force).await?;
+                self.stored.borrow_mut().workflows = made.into_iter().flatten().map(Arc::new).collect();
             }
             Part::Key(_) | Part::Resets | Part::All => {}
         }

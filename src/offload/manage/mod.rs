@@ -15,7 +15,7 @@ use super::managed::Stored;
 use super::records::Records;
 use super::shelf::Shelf;
 use super::store::{Row, Store, StoreError};
-use super::{Compiled, Managed, Offload, ToShard};
+use super::{Catalogue, Compiled, Managed, Offload, ToShard};
 use crate::base::clock;
 use crate::base::limits::{
     CHANGES_POLL_MS, COUNTERS_SAVE_MS, RECORDS_PAUSE_MS_MAX, RECORDS_PAUSE_MS_MIN, SPEND_COUNT_MS,
@@ -25,13 +25,16 @@ use crate::policy::account::Counter;
 
 pub mod changes;
 mod counters;
+mod fetched;
 pub mod load;
 pub mod pepper;
 pub mod rows;
 mod spend;
+pub mod workflows;
 
 pub use changes::{Actor, ActorKind, Change, Part};
 pub use counters::read as read_counters;
+pub use fetched::PriceList;
 pub use load::RESET;
 
 /// What is in force, and the way to change it.
@@ -49,6 +52,12 @@ pub struct Manager {
     sums: RefCell<spend::Sums>,
     /// Changes that were seen, by any process.
     seen: RefCell<HashSet<String>>,
+    /// The price list that was fetched last, and how the fetching goes.
+    fetched: RefCell<fetched::Fetched>,
+    /// The models that the providers offer.
+    catalogue: RefCell<Arc<Catalogue>>,
+    /// The price list is to be fetched now.
+    pub prices_due: Notify,
     /// Rows of changes that the store has not taken yet.
     unwritten: RefCell<Vec<Row>>,
     /// Shards whose inbox was full.
@@ -89,6 +98,9 @@ impl Manager {
             sums: RefCell::default(),
             seen: RefCell::default(),
             unwritten: RefCell::default(),
+            fetched: RefCell::default(),
+            catalogue: RefCell::default(),
+            prices_due: Notify::new(),
             behind: RefCell::default(),
             changing: tokio::sync::Mutex::new(()),
             ids: crate::base::id::Ids::default(),
@@ -107,6 +119,15 @@ impl Manager {
 
     pub fn compiled(&self) -> Arc<Compiled> {
         self.compiled.borrow().clone()
+    }
+
+    /// The models that the providers offer.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.borrow().clone()
+    }
+
+    pub fn set_catalogue(&self, catalogue: Arc<Catalogue>) {
+        *self.catalogue.borrow_mut() = catalogue;
     }
 
     /// What the store defines, as it was last read.
@@ -129,6 +150,7 @@ impl Manager {
         let before = self.current();
         self.publish(self.join(before.keyring.clone()));
         self.reload();
+        self.prices_due.notify_one();
     }
 
     /// Has the store read again soon.
@@ -146,7 +168,8 @@ impl Manager {
     fn join(&self, keyring: crate::policy::keyring::Keyring) -> Managed {
         let before = self.current();
         let snapshot = &self.compiled.borrow().snapshot;
-        Managed::new(snapshot, keyring, &self.stored.borrow(), Some(&before))
+        let fetched = self.fetched.borrow().catalogue.clone();
+        Managed::new(snapshot, keyring, &self.stored.borrow(), fetched, Some(&before))
     }
 
     /// Gives it to every shard.

@@ -28,8 +28,10 @@ impl Rows {
         let id = uuid(id);
         let nothing = Begun::default();
         let begun = begun.unwrap_or(&nothing);
-        self.usage.push(usage_row(&id, begun, ended));
-        if !self.audits {
+        if !begun.skips_usage {
+            self.usage.push(usage_row(&id, begun, ended));
+        }
+        if begun.skips_audit || !self.audits {
             return;
         }
         self.audit.push(audit_row(&id, begun, ended));
@@ -139,6 +141,7 @@ fn usage_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
         .with("labels", labels(begun.labels))
         .with("requested_model", text(begun.requested_model))
         .with("model", text(begun.model))
+        .with("answered_model", text(ended.answered_model))
         .with("provider_name", text(begun.provider))
         .with("workflow_version_id", text(begun.workflow))
         .with("is_stream", Value::Flag(begun.is_stream))

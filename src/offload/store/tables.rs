@@ -7,7 +7,7 @@ use super::schema::{Column, Index, Kind, Schema, Table, Uniqueness};
 
 /// The tables of this version of the program.
 pub const SCHEMA: Schema = Schema {
-    version: 1,
+    version: 2,
     tables: &[
         &USAGE,
         &AUDIT_LOGS,
@@ -77,6 +77,8 @@ pub const USAGE: Table = Table {
         may("cost_caveat", Text),
         may("rewrite_tokens_saved", Integer),
         may("rewrite_cost_saved", Money),
+        // The model that the answer names, where that is another one than was asked of the provider.
+        later(2, may("answered_model", Text)),
     ],
     key: &["id"],
     // Each of them costs every exchange a place in a tree. By its request's id an exchange is found in the audit log.
@@ -397,6 +399,11 @@ const fn must(name: &'static str, kind: Kind) -> Column {
 
 const fn may(name: &'static str, kind: Kind) -> Column {
     Column { name, kind, is_nullable: true, since: 1 }
+}
+
+/// A column that came with this version of the schema.
+const fn later(since: u32, column: Column) -> Column {
+    Column { since, ..column }
 }
 
 const fn index(name: &'static str, columns: &'static [&'static str]) -> Index {

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::super::hold::{Ask, Hold, Used};
+use super::super::hold::{Ask, Budgets, Hold, Used};
 use super::super::key::{KeyFields, KeyId, Proof};
 use super::super::rejected::Rejected;
 use super::*;
@@ -28,7 +28,7 @@ fn dollars(text: &str) -> u128 {
 }
 
 fn ask(tokens: u64, cost: &str) -> Ask {
-    Ask { requests: 1, tokens, cost: Pico::from_dollars(cost) }
+    Ask { requests: 1, tokens, cost: Pico::from_dollars(cost), budgets: Budgets::Hold }
 }
 
 fn used(tokens: u64, cost: &str) -> Used {
@@ -128,7 +128,7 @@ fn what_nobody_stated_counts_as_it_was_reserved_and_what_has_no_price_not_at_all
     let _ = admit(&book, "/", NOW_MS, ask(60, "0.75")).unwrap().settle(Used::default());
     assert_eq!(used_of(&book, "path:/:tokens:60s", NOW_MS), (60, 60));
     assert_eq!(used_of(&book, "path:/:cost:daily", NOW_MS), (dollars("0.75"), dollars("0.75")));
-    let unpriced = Ask { requests: 1, tokens: 10, cost: None };
+    let unpriced = Ask { cost: None, ..ask(10, "0") };
     admit(&book, "/", NOW_MS, unpriced).unwrap().settle(Used { tokens: Some(10), cost: None });
     assert_eq!(used_of(&book, "path:/:cost:daily", NOW_MS).1, dollars("0.75"));
     admit(&book, "/", NOW_MS, ask(10, "0.1")).unwrap().settle(used(10, "-5"));
@@ -203,8 +203,26 @@ fn of_several_full_accounts_the_longest_wait_is_told() {
 fn a_budget_may_name_another_model() {
     let mut budget = at("/", Measure::Cost(Period::Day), dollars("1"));
     budget.instead = Some("cheap".into());
-    let rejected = admit(&book(&[budget]), "/", NOW_MS, ask(1, "2")).unwrap_err();
-    assert_eq!(rejected.instead(), Some("cheap"));
+    let (limit, other) =
+        (at("/", Measure::Requests(MINUTE), 1), at("/", Measure::Cost(Period::Hour), dollars("1")));
+    let instead = |allowances: &[Allowance]| {
+        let book = book(allowances);
+        let _ = admit(&book, "/", NOW_MS, ask(1, "0.5")).unwrap();
+        let name = admit(&book, "/", NOW_MS, ask(1, "2")).unwrap_err().instead().map(|name| name.to_string());
+        // The model in its place is held to all but the budgets that name one.
+        let on_it = admit(&book, "/", NOW_MS, Ask { budgets: Budgets::Instead, ..ask(1, "2") });
+        (name, on_it.map(drop).is_ok())
+    };
+    let cheap = Some("cheap".to_owned());
+    assert_eq!(instead(&[budget.clone()]), (cheap, true));
+    assert_eq!(instead(&[budget.clone(), limit]), (None, false), "a limit is reached as well");
+    assert_eq!(instead(&[budget.clone(), other]), (None, false), "another budget names none");
+    let book = book(&[budget]);
+    let on_it = admit(&book, "/", NOW_MS, Ask { budgets: Budgets::Instead, ..ask(1, "2") }).unwrap();
+    let _ = on_it.settle(used(1, "2"));
+    assert_eq!(used_of(&book, "path:/:cost:daily", NOW_MS).1, dollars("2"), "what it costs is counted");
+    let counted = Ask { budgets: Budgets::Count, ..ask(1, "2") };
+    assert!(admit(&book, "/", NOW_MS, counted).is_ok(), "and no budget refuses what is only counted");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::super::key::{KeyFields, NewKey};
 use super::*;
 use crate::base::Secret;
-use crate::identity::{Allowance, Calendar, Measure, Period, Subject, UserPath};
+use crate::identity::{Allowance, Calendar, Measure, Period, Strength, Subject, UserPath};
 
 const NOW_MS: u64 = 1_000_000;
 
@@ -150,7 +150,7 @@ fn a_changed_key_keeps_the_counts_of_its_limits() {
     let calendar = Arc::new(Calendar::default());
     let new = make(1);
     let first = Key::new(new.id, new.proof, fields(1), &calendar, None);
-    first.accounts()[0].take(NOW_MS, 1).unwrap();
+    first.accounts()[0].take(NOW_MS, 1, Strength::Hard).unwrap();
     let second = Key::new(new.id, new.proof, fields(2), &calendar, Some(&first));
     assert_eq!(second.accounts()[0].standing(NOW_MS).taken, 1);
     assert_eq!(&*second.accounts()[0].id, format!("key:{}:requests:60s", new.id.as_str()));

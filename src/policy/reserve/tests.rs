@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::book::Book;
-use super::super::hold::{Ask, Hold, Used};
+use super::super::hold::{Ask, Budgets, Hold, Used};
 use super::*;
 use crate::base::Pico;
 use crate::identity::{Allowance, Calendar, Measure, Period, Subject, UserPath};
@@ -157,7 +157,8 @@ impl Day {
         self.turns[agent as usize] += 1;
         let size = size(20_000 + 9_000 * turn, self.output_tokens_max);
         let tokens = self.observed.reserve("m", size, Strictness::Usual);
-        let ask = Ask { requests: 1, tokens: tokens.input + tokens.output, cost: Some(cost(tokens)) };
+        let (tokens_all, cost) = (tokens.input + tokens.output, Some(cost(tokens)));
+        let ask = Ask { requests: 1, tokens: tokens_all, cost, budgets: Budgets::Hold };
         let applicable = self.book.of_caller(None, &UserPath::root(), &[]);
         match applicable.admit(self.now_ms, ask) {
             Ok(hold) => {

@@ -51,7 +51,7 @@ impl Passing<'_> {
         if !tally.entry.is_open() {
             return;
         }
-        self.tell_usage(tally, status);
+        self.tell_usage(shard, tally, status);
         let (outcome, error) = match self.watch.has_error() {
             true => (Outcome::Cut, "error_in_stream"),
             false => (Outcome::Whole, ""),
@@ -59,11 +59,12 @@ impl Passing<'_> {
         tally.ends(shard, bytes_out, outcome, error);
     }
 
-    pub(super) fn tell_usage(&mut self, tally: &mut Tally, status: u16) {
+    pub(super) fn tell_usage(&mut self, shard: &Shard, tally: &mut Tally, status: u16) {
         self.watch.state_usage(&mut self.usage);
         let is_read = self.watch.reads_usage();
         let is_expected = is_read && (200..300).contains(&status);
         tally.usage(self.usage, is_expected);
+        tally.answered_by(shard, &self.watch.answered_model());
         tally.seen(self.watch.events_seen(), self.watch.tokens_said(), self.watch.has_surplus());
     }
 }

@@ -1,25 +1,21 @@
-//! The head of an answer that passes: the provider's headers but for those of its hop, and ours.
+//! The head of an answer that is passed on: the provider's, but for what is of its hop, with what is ours.
 
 use super::super::answer;
 use super::super::attempt::Answered;
 use super::super::call::Call;
+use super::super::entry::Entry;
 use super::super::headers::{self, pass_header};
 use super::super::watch::Watch;
 use super::super::work::Work;
 use super::{Outward, Passing};
+use crate::ledger;
 use crate::wire::head::Known;
 use crate::wire::request::Method;
 use crate::wire::response::ResponseBody;
 use crate::wire::write::HeadWriter;
 
 /// Writes our head of the provider's answer: its headers but for those of its hop, and ours.
-pub(super) fn write_head(
-    work: &Work,
-    call: &Call,
-    answered: &Answered,
-    rate_lines: &[u8],
-    passing: &mut Passing<'_>,
-) {
+pub fn write(work: &Work, call: &Call, answered: &Answered, entry: &Entry, passing: &mut Passing<'_>) {
     let (outward, out) = (passing.outward, &mut passing.out);
     let is_translated = matches!(passing.watch, Watch::Translated(_) | Watch::Whole(_));
     let (response, request) = (&work.response, &work.request);
@@ -27,8 +23,10 @@ pub(super) fn write_head(
     let mut writer = HeadWriter::response(out, response.status);
     let has_tried = answered.attempts > 1 && response.status >= 400;
     // The provider's limits are not the caller's where the caller has its own.
-    let has_rates = !rate_lines.is_empty();
-    let is_replaced = |name: &[u8]| has_rates && headers::is_of_rates(name);
+    let (has_rates, has_costs) = (!entry.rate_lines.is_empty(), entry.dress.is_some());
+    let is_replaced = |name: &[u8]| {
+        (has_rates && headers::is_of_rates(name)) || (has_costs && ledger::headers::is_one(name))
+    };
     let is_ours = |known: Known| match known {
         Known::XShouldRetry => has_tried,
         Known::ContentType => is_translated,
@@ -48,7 +46,12 @@ pub(super) fn write_head(
     if has_tried {
         writer.checked_header(b"x-should-retry", b"false");
     }
-    writer.ready_lines(rate_lines);
+    writer.ready_lines(&entry.rate_lines);
+    if call.is_instead {
+        let asked = format!("{}/{}", call.target.upstream.provider.name, call.target.model);
+        // A name that no header can hold is not told.
+        let _ = writer.header(b"x-ringway-instead", asked.as_bytes());
+    }
     if is_translated {
         let is_json =
             outward == Outward::LengthAtEnd || call.translation.as_ref().is_some_and(|t| t.as_array);
@@ -75,7 +78,7 @@ pub(super) fn write_head(
         _ => {}
     }
     writer.connection(request.version, request.keep_alive && outward != Outward::UntilClose);
-    if outward != Outward::LengthAtEnd {
+    if outward != Outward::LengthAtEnd && !passing.tells_cost {
         writer.finish();
     }
 }

@@ -290,3 +290,25 @@ fn keys_are_bounded_in_their_bytes_too_and_a_long_one_is_not_kept() {
         assert_eq!(capture.ended_well(), want.is_ok());
     }
 }
+
+#[test]
+fn a_text_is_found_wherever_it_stands_at_the_top_level() {
+    let check = |document: &str, want: Option<&str>| {
+        let found = first_text(document.as_bytes(), "model", &mut Vec::new());
+        assert_eq!(found.as_deref(), want, "{document}");
+    };
+    let fill = "x".repeat(FRONT_BYTES);
+    for (before, after) in [("", ""), (&*fill, ""), ("", &*fill), (&fill[..FRONT_BYTES - 20], &*fill)] {
+        let document = |text: &str| {
+            format!(r#"{{"a":[{{"model":"inner"}}],"b":"{before}","model":{text},"c":"{after}"}}"#)
+        };
+        check(&document(r#""m-1""#), Some("m-1"));
+        check(&document(r#""m\u00e9""#), Some("m\u{e9}"));
+        check(&document("7"), None);
+        check(&document("null"), None);
+        check(&document("{}"), None);
+    }
+    check(r#"{"mod\u0065l":"m"}"#, Some("m"));
+    check("{}", None);
+    check("no JSON", None);
+}
