@@ -564,6 +564,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/journal/map.rs",
     "src/net/driver.rs",
     "src/net/sys.rs",
+    "src/offload/trim.rs",
     "src/wire/json/block.rs",
     "tests/allocations/counter.rs",
 ];

@@ -195,6 +195,8 @@ pub const OFFLOAD_NICE: i32 = 5;
 /// How often the offload thread says that it lives, and after how long without that the gateway says that it is degraded.
 pub const OFFLOAD_BEAT_MS: u64 = 500;
 pub const OFFLOAD_STALL_MS: u64 = 5_000;
+/// When the code that only the start needed goes out of memory.
+pub const TRIM_AFTER_MS: u64 = 1_000;
 /// Threads beside the offload thread for what blocks: SQLite, syncs, look-ups of names.
 pub const BLOCKING_THREADS_MAX: usize = 8;
 

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::base::clock;
 use crate::base::limits::{
     BLOCKING_THREADS_MAX, INBOX_MESSAGES_MAX, OFFLOAD_BEAT_MS, OFFLOAD_NICE, RECORDS_STOP_MS_MAX,
+    TRIM_AFTER_MS,
 };
 use crate::config::Snapshot;
 use crate::journal::{Gauge, Instance};
@@ -38,6 +39,7 @@ mod shelf;
 pub mod state;
 pub mod store;
 mod tokens;
+mod trim;
 
 pub use catalogue::Catalogue;
 pub use log::Level;
@@ -248,6 +250,11 @@ async fn run(plan: Plan) {
         tokio::task::spawn_local(records::Keeper::new(records, own.clone(), shards.len()).run())
     });
     tokio::task::spawn_local(beat_forever(own.pulse.clone()));
+    tokio::task::spawn_local(async {
+        tokio::time::sleep(Duration::from_millis(TRIM_AFTER_MS)).await;
+        // Where that cannot be done, memory is what it was.
+        let _ = trim::code();
+    });
     let owners = Rc::new(Owners::new(shelf.clone(), records.clone()));
     let manager =
         Manager::new(own.clone(), shards.clone(), shelf, compiled.clone(), managed, left, records.clone());
