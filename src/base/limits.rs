@@ -162,7 +162,7 @@ pub const ATTEMPTS_RECORDED_MAX: usize = 32;
 pub const JOURNAL_AGAIN_MS: u64 = 200;
 /// What a shard has written to its journal goes out of its memory, not out of the file, whenever it is this much.
 pub const JOURNAL_RESIDENT_BYTES: usize = 64 * 1024;
-/// What is read of the journal at a time, and the records that go to the store as one batch: as rows they take 2 to 3 MiB.
+/// What is read of the journal at a time, and the records that go to the store as one batch.
 pub const JOURNAL_READ_BYTES: usize = 256 * 1024;
 pub const JOURNAL_BATCH_RECORDS_MAX: usize = 1024;
 const _: () = assert!(RECORD_BYTES_MAX * 2 <= JOURNAL_READ_BYTES, "a read brings at least one record");

@@ -2,13 +2,17 @@
 //! byte of the answer goes to the client. Values in, bytes out, and back; texts that came from outside are cut to stated
 //! lengths, so that no record outgrows its frame.
 
-use super::codec::{Take, put_cut, put_number, put_optional, put_text};
-use super::usage::{Mode, ToolCalls, Usage};
+use super::codec::{Take, put_cut, put_number, put_optional};
+use super::usage::Usage;
 use crate::base::Pico;
 use crate::base::limits::{
     ATTEMPTS_RECORDED_MAX, OBJECT_NAME_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LABELS_BYTES_MAX,
     RECORD_NAME_BYTES_MAX, RECORD_TEXT_BYTES_MAX, USER_PATH_BYTES_MAX,
 };
+
+mod counts;
+
+use counts::{put_money, put_usage, take_money, take_usage};
 
 /// Names one exchange for good: the store takes each id once. Of the same form as a UUID of version 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -318,97 +322,6 @@ fn take_attempt<'a>(take: &mut Take<'a>) -> Option<Attempt<'a>> {
     })
 }
 
-/// Most counts of most exchanges are unknown: one bit each says so, and only those that are known follow.
-fn put_usage(out: &mut Vec<u8>, usage: &Usage) {
-    let counts = counts(usage);
-    let known = counts.iter().enumerate().filter(|(_, count)| count.is_some());
-    let bits = known.fold(0, |bits, (at, _)| bits | 1 << at);
-    put_number(out, bits);
-    counts.into_iter().flatten().for_each(|count| put_number(out, count));
-    let used = usage.tools.0.iter().rposition(|&calls| calls > 0).map_or(0, |last| last + 1);
-    put_number(out, used as u64);
-    usage.tools.0[..used].iter().for_each(|&calls| put_number(out, calls.into()));
-    put_money(out, usage.stated_cost);
-    let mode = usage.mode.and_then(|mode| MODES.iter().position(|&known| known == mode));
-    put_optional(out, mode.map(|mode| mode as u64));
-    out.push(u8::from(usage.has_surcharge) | u8::from(usage.is_estimated) << 1);
-}
-
-fn counts(usage: &Usage) -> [Option<u64>; COUNTS] {
-    [
-        usage.input,
-        usage.output,
-        usage.cache_read,
-        usage.cache_write,
-        usage.cache_write_1h,
-        usage.input_audio,
-        usage.input_image,
-        usage.cache_read_audio,
-        usage.reasoning,
-        usage.output_audio,
-        usage.output_image,
-        usage.stated_total,
-    ]
-}
-
-fn take_usage(take: &mut Take<'_>) -> Option<Usage> {
-    let bits = take.number()?;
-    let mut counts = [None; COUNTS];
-    for (at, count) in counts.iter_mut().enumerate() {
-        if bits >> at & 1 == 1 {
-            *count = Some(take.number()?);
-        }
-    }
-    let [input, output, cache_read, cache_write, cache_write_1h, input_audio, input_image, ..] = counts;
-    let [.., cache_read_audio, reasoning, output_audio, output_image, stated_total] = counts;
-    let mut tools = ToolCalls::default();
-    let used = usize::try_from(take.number()?).ok()?;
-    for calls in tools.0.get_mut(..used)? {
-        *calls = u32::try_from(take.number()?).ok()?;
-    }
-    let stated_cost = take_money(take)?;
-    let mode = match take.optional()? {
-        Some(mode) => Some(*MODES.get(usize::try_from(mode).ok()?)?),
-        None => None,
-    };
-    let flags = take.byte()?;
-    Some(Usage {
-        input,
-        output,
-        cache_read,
-        cache_write,
-        cache_write_1h,
-        input_audio,
-        input_image,
-        cache_read_audio,
-        reasoning,
-        output_audio,
-        output_image,
-        tools,
-        stated_cost,
-        stated_total,
-        mode,
-        has_surcharge: flags & 1 != 0,
-        is_estimated: flags & 2 != 0,
-    })
-}
-
-/// Money is sixteen bytes behind its length, so that an unknown amount is one byte.
-fn put_money(out: &mut Vec<u8>, amount: Option<Pico>) {
-    match amount {
-        Some(amount) => put_text(out, &amount.0.to_le_bytes()),
-        None => put_text(out, b""),
-    }
-}
-
-fn take_money(take: &mut Take<'_>) -> Option<Option<Pico>> {
-    let bytes = take.raw()?;
-    if bytes.is_empty() {
-        return Some(None);
-    }
-    Some(Some(Pico(i128::from_le_bytes(bytes.try_into().ok()?))))
-}
-
 pub fn write_lost(out: &mut Vec<u8>, count: u64) {
     out.push(KIND_LOST);
     put_number(out, count);
@@ -450,10 +363,6 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     take.0.is_empty().then_some(record)
 }
 
-/// The counts of a usage, and its modes by their number in a record: new ones go to the end.
-const COUNTS: usize = 12;
-const MODES: [Mode; 5] = [Mode::Standard, Mode::Batch, Mode::Flex, Mode::Priority, Mode::Other];
-
 const KIND_BEGUN: u8 = 1;
 const KIND_ENDED: u8 = 2;
 const KIND_LOST: u8 = 3;
@@ -481,6 +390,7 @@ const _: () = assert!(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::usage::{Mode, ToolCalls};
 
     const ID: RecordId = RecordId(0x0190_0000_0000_7000_8000_0000_0000_0001);
 

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -119,19 +120,9 @@ pub async fn get_prices(
     question: &PriceQuestion,
 ) -> Result<(u16, Vec<u8>), FaultKind> {
     let PriceQuestion { source, addresses, .. } = question;
-    if addresses.is_empty() {
-        return Err(FaultKind::Dns);
-    }
-    let authority = authority(&source.origin);
-    let name = source.origin.tls.then(|| active::server_name(&source.origin.host));
-    let way = Way {
-        addresses,
-        tunnel: tunnel(source.proxy.as_ref(), &authority),
-        tls: name.as_ref().map(|name| (&active.compiled.client_tls, name)),
-        connect_timeout_ms: source.connect_timeout_ms,
-        tls_timeout_ms: source.tls_timeout_ms,
-    };
-    let mut conn = dial::dial(&way, &shard.alarms).await?;
+    let timeouts_ms = (source.connect_timeout_ms, source.tls_timeout_ms);
+    let mut conn =
+        dial_known(shard, active, &source.origin, source.proxy.as_ref(), addresses, timeouts_ms).await?;
     let mut out = Vec::new();
     let mut head = HeadWriter::request(&mut out, "GET", &[source.target.as_bytes()]);
     head.checked_header(b"host", source.origin.authority.as_bytes());
@@ -149,19 +140,9 @@ pub async fn post_form(
     question: &TokenQuestion,
 ) -> Result<(u16, Vec<u8>), FaultKind> {
     let TokenQuestion { source, addresses, body } = question;
-    if addresses.is_empty() {
-        return Err(FaultKind::Dns);
-    }
-    let authority = authority(&source.origin);
-    let name = source.origin.tls.then(|| active::server_name(&source.origin.host));
-    let way = Way {
-        addresses,
-        tunnel: tunnel(source.proxy.as_ref(), &authority),
-        tls: name.as_ref().map(|name| (&active.compiled.client_tls, name)),
-        connect_timeout_ms: source.limits.connect_timeout_ms,
-        tls_timeout_ms: source.limits.tls_timeout_ms,
-    };
-    let mut conn = dial::dial(&way, &shard.alarms).await?;
+    let timeouts_ms = (source.limits.connect_timeout_ms, source.limits.tls_timeout_ms);
+    let mut conn =
+        dial_known(shard, active, &source.origin, source.proxy.as_ref(), addresses, timeouts_ms).await?;
     let mut out = Vec::new();
     let mut head = HeadWriter::request(&mut out, "POST", &[source.target.as_bytes()]);
     head.checked_header(b"host", source.origin.authority.as_bytes());
@@ -172,6 +153,26 @@ pub async fn post_form(
     head.finish();
     out.extend_from_slice(body.reveal().as_bytes());
     ask(shard, &mut conn, &out, TOKEN_ANSWER_BYTES_MAX, OWN_QUESTION_MS_MAX).await
+}
+
+/// A connection to a server whose addresses were looked up already; the time for connecting and the one for TLS.
+async fn dial_known(
+    shard: &Shard,
+    active: &Active,
+    origin: &Origin,
+    proxy: Option<&Proxy>,
+    addresses: &[SocketAddr],
+    (connect_timeout_ms, tls_timeout_ms): (u64, u64),
+) -> Result<Conn, FaultKind> {
+    if addresses.is_empty() {
+        return Err(FaultKind::Dns);
+    }
+    let authority = authority(origin);
+    let name = origin.tls.then(|| active::server_name(&origin.host));
+    let tls = name.as_ref().map(|name| (&active.compiled.client_tls, name));
+    let tunnel = tunnel(proxy, &authority);
+    let way = Way { addresses, tunnel, tls, connect_timeout_ms, tls_timeout_ms };
+    dial::dial(&way, &shard.alarms).await
 }
 
 /// Sends a whole request and reads the whole answer, all of it within `ms_max`.

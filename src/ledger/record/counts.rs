@@ -1,0 +1,100 @@
+//! The usage and the amounts of money in a record, as bytes and back.
+
+use crate::base::Pico;
+use crate::ledger::codec::{Take, put_number, put_optional, put_text};
+use crate::ledger::usage::{Mode, ToolCalls, Usage};
+
+/// Most counts of most exchanges are unknown: one bit each says so, and only those that are known follow.
+pub(super) fn put_usage(out: &mut Vec<u8>, usage: &Usage) {
+    let counts = counts(usage);
+    let known = counts.iter().enumerate().filter(|(_, count)| count.is_some());
+    let bits = known.fold(0, |bits, (at, _)| bits | 1 << at);
+    put_number(out, bits);
+    counts.into_iter().flatten().for_each(|count| put_number(out, count));
+    let used = usage.tools.0.iter().rposition(|&calls| calls > 0).map_or(0, |last| last + 1);
+    put_number(out, used as u64);
+    usage.tools.0[..used].iter().for_each(|&calls| put_number(out, calls.into()));
+    put_money(out, usage.stated_cost);
+    let mode = usage.mode.and_then(|mode| MODES.iter().position(|&known| known == mode));
+    put_optional(out, mode.map(|mode| mode as u64));
+    out.push(u8::from(usage.has_surcharge) | u8::from(usage.is_estimated) << 1);
+}
+
+fn counts(usage: &Usage) -> [Option<u64>; COUNTS] {
+    [
+        usage.input,
+        usage.output,
+        usage.cache_read,
+        usage.cache_write,
+        usage.cache_write_1h,
+        usage.input_audio,
+        usage.input_image,
+        usage.cache_read_audio,
+        usage.reasoning,
+        usage.output_audio,
+        usage.output_image,
+        usage.stated_total,
+    ]
+}
+
+pub(super) fn take_usage(take: &mut Take<'_>) -> Option<Usage> {
+    let bits = take.number()?;
+    let mut counts = [None; COUNTS];
+    for (at, count) in counts.iter_mut().enumerate() {
+        if bits >> at & 1 == 1 {
+            *count = Some(take.number()?);
+        }
+    }
+    let [input, output, cache_read, cache_write, cache_write_1h, input_audio, input_image, ..] = counts;
+    let [.., cache_read_audio, reasoning, output_audio, output_image, stated_total] = counts;
+    let mut tools = ToolCalls::default();
+    let used = usize::try_from(take.number()?).ok()?;
+    for calls in tools.0.get_mut(..used)? {
+        *calls = u32::try_from(take.number()?).ok()?;
+    }
+    let stated_cost = take_money(take)?;
+    let mode = match take.optional()? {
+        Some(mode) => Some(*MODES.get(usize::try_from(mode).ok()?)?),
+        None => None,
+    };
+    let flags = take.byte()?;
+    Some(Usage {
+        input,
+        output,
+        cache_read,
+        cache_write,
+        cache_write_1h,
+        input_audio,
+        input_image,
+        cache_read_audio,
+        reasoning,
+        output_audio,
+        output_image,
+        tools,
+        stated_cost,
+        stated_total,
+        mode,
+        has_surcharge: flags & 1 != 0,
+        is_estimated: flags & 2 != 0,
+    })
+}
+
+/// Money is sixteen bytes behind its length, so that an unknown amount is one byte.
+pub(super) fn put_money(out: &mut Vec<u8>, amount: Option<Pico>) {
+    match amount {
+        Some(amount) => put_text(out, &amount.0.to_le_bytes()),
+        None => put_text(out, b""),
+    }
+}
+
+pub(super) fn take_money(take: &mut Take<'_>) -> Option<Option<Pico>> {
+    let bytes = take.raw()?;
+    if bytes.is_empty() {
+        return Some(None);
+    }
+    Some(Some(Pico(i128::from_le_bytes(bytes.try_into().ok()?))))
+}
+
+/// The counts of a usage, and its modes by their number in a record: new ones go to the end.
+const COUNTS: usize = 12;
+const MODES: [Mode; 5] = [Mode::Standard, Mode::Batch, Mode::Flex, Mode::Priority, Mode::Other];
