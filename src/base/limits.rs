@@ -158,6 +158,15 @@ pub const RECORD_TEXT_BYTES_MAX: usize = 1024;
 pub const RECORD_LABELS_BYTES_MAX: usize = 4 * 1024;
 /// Attempts that a record lists; it counts those beyond.
 pub const ATTEMPTS_RECORDED_MAX: usize = 32;
+/// A piece of a body in one record; a body is cut into as many as it needs.
+pub const PART_BYTES_MAX: usize = 60 * 1024;
+/// The most that settings may have kept of a body in the audit log. Two of them fit a document of MongoDB (16 MiB).
+pub const AUDIT_BODY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Memory of a shard for bodies on their way to the audit log; those beyond it are counted and not kept.
+pub const CAPTURES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A secret that is looked for by its text, and a word that may be taken for a key by its shape.
+pub const SECRET_BYTES_MIN: usize = 6;
+pub const KEY_SHAPE_BYTES_MIN: usize = 20;
 /// How long the journal waits after a file could not be made before it tries again.
 pub const JOURNAL_AGAIN_MS: u64 = 200;
 /// What a shard has written to its journal goes out of its memory, not out of the file, whenever it is this much.

@@ -149,10 +149,45 @@ pub struct Journal {
     pub sync_interval_ms: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     pub enabled: bool,
+    /// Headers are kept, with the values of those that may be shown.
+    pub headers: bool,
+    pub bodies: bool,
+    /// What is kept of one body.
+    pub body_bytes_max: usize,
+    /// Names in lower case, beside the usual ones; a star at the end stands for whatever follows.
+    pub headers_shown: Vec<String>,
 }
+
+impl Audit {
+    /// Whether the value of a header, by its name in lower case, may be shown.
+    pub fn shows(&self, name: &str) -> bool {
+        let is_meant = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == pattern,
+        };
+        !NEVER_SHOWN.contains(&name)
+            && (USUALLY_SHOWN.iter().any(|pattern| is_meant(pattern))
+                || self.headers_shown.iter().any(|pattern| is_meant(pattern)))
+    }
+}
+
+/// Headers whose values are no secret of anybody.
+const USUALLY_SHOWN: &[&str] = &[
+    "accept*", "anthropic-beta", "anthropic-organization-id", "anthropic-ratelimit-*", "anthropic-version", "cache-control",
+    "connection", "content-encoding", "content-length", "content-type", "date", "expect", "host", "http-referer",
+    "idempotency-key", "openai-model", "openai-organization", "openai-processing-ms", "openai-project", "openai-version",
+    "request-id", "retry-after", "server", "traceparent", "transfer-encoding", "user-agent", "via", "x-cache",
+    "x-ratelimit-*", "x-request-id", "x-ringway-*", "x-should-retry", "x-stainless-*", "x-title", "x-upstream-request-id",
+];
+
+/// Headers that carry keys under the names that clients and providers use: no setting shows them.
+const NEVER_SHOWN: &[&str] = &[
+    "api-key", "authorization", "cookie", "proxy-authorization", "set-cookie", "x-access-token", "x-amz-security-token",
+    "x-api-key", "x-auth-token", "x-goog-api-key",
+];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {

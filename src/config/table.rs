@@ -137,6 +137,10 @@ pub const SETTINGS: &[Setting] = settings! {
     "journal.when_full" Kind::Choice(&["fail_open", "fail_closed"]), "fail_open", [], "What becomes of requests when a journal is full or its disk is: served without a record, each of them counted, or refused with 503.";
     "journal.sync_interval" Kind::Millis(0), "1s", [], "How often the journal is made safe from a loss of power, which costs what was written since; 0 is never. The end of the process costs nothing.";
     "audit.enabled" Kind::Bool, "true", ["LOGGING_ENABLED"], "Keeps the audit log: the circumstances of every exchange, and every attempt at a provider.";
+    "audit.headers" Kind::Bool, "false", ["LOGGING_LOG_HEADERS"], "Keeps the headers of requests and answers in the audit log. Values are shown of those that hold no secret; of all others the name is.";
+    "audit.headers_shown" Kind::NameList, "", [], "Further headers whose values the audit log may show; a star at the end of a name stands for whatever follows.";
+    "audit.bodies" Kind::Bool, "false", ["LOGGING_LOG_BODIES"], "Keeps the bodies of requests and answers in the audit log, streams as the whole answer that they come to. Keys in them are replaced; whatever else stands in them is kept.";
+    "audit.body_max" Kind::Bytes, "1M", [], "What is kept of one body, 4M at most; of a longer one the beginning is, and the row says so.";
     "usage.retention_days" Kind::Count(0), "90", ["USAGE_RETENTION_DAYS"], "How long rows of usage are kept; 0 is for ever.";
     "audit.retention_days" Kind::Count(0), "30", ["LOGGING_RETENTION_DAYS"], "How long the audit log is kept; 0 is for ever.";
     "audit.changes_retention_days" Kind::Count(0), "365", [], "How long it is kept who changed what through the admin API; 0 is for ever.";

@@ -15,6 +15,7 @@ use super::active::Active;
 use super::body::Body;
 use super::call::Call;
 use super::caller::Caller;
+use super::capture::Capture;
 use super::client::Client;
 use super::tally::Tally;
 use super::work::Work;
@@ -49,6 +50,8 @@ pub struct Entry {
     pub dress: Option<Dress>,
     /// What the exchange costs, where a header has told it.
     told: Option<Result<Cost, Unpriced>>,
+    /// Headers and bodies, where the audit log keeps them.
+    pub capture: Option<Box<Capture>>,
 }
 
 type ByModel = HashMap<Box<str>, Option<Rc<Price>>, RandomState>;
@@ -135,7 +138,12 @@ pub fn open(
         skips_usage: !features.usage,
         skips_audit: !features.audit,
     };
-    Ok(tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)?)
+    tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)?;
+    let audit = &active.snapshot().audit;
+    if features.audit && audit.enabled && tally.entry.id.is_some() {
+        tally.entry.capture = Capture::begin(shard, audit, client, work, head_len, body);
+    }
+    Ok(())
 }
 
 /// What the body says of its own size.
@@ -226,7 +234,14 @@ impl Entry {
     }
 
     /// Settles the accounts and writes the end, once; later calls change nothing. Usage and cost are put into `ended`.
-    pub fn end(&mut self, shard: &Shard, model: &str, usage: Usage, ended: Ended<'_>) {
+    pub fn end(
+        &mut self,
+        shard: &Shard,
+        provider: Option<&Provider>,
+        model: &str,
+        usage: Usage,
+        ended: Ended<'_>,
+    ) {
         if std::mem::replace(&mut self.is_ended, true) {
             return;
         }
@@ -247,6 +262,9 @@ impl Entry {
             shard.observed.borrow_mut().observe(model, self.size, Tokens { input, output });
         }
         let Some(id) = self.id else { return };
+        if let Some(capture) = self.capture.take() {
+            capture.write(shard, id, provider);
+        }
         let caveat = match &cost {
             Ok(cost) => cost.remark.map(|remark| remark.sentence().to_owned()),
             Err(unpriced) => usage.is_known().then(|| unpriced.to_string()),

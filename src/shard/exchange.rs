@@ -81,7 +81,7 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
     let mut tally = Tally::begin(client.bytes_out);
     let result = straight(shard, &active, client, &mut work, &mut tally, head_len).await;
     if let Err(Stop::Refuse { refusal, .. }) = &result {
-        tally.is_refused(shard, refusal);
+        tally.is_refused(shard, &work, refusal);
     }
     let next = match result {
         Ok(next) => next,

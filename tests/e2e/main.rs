@@ -12,6 +12,7 @@ mod admin_edges;
 mod agents;
 mod answered;
 mod api;
+mod audit_bodies;
 mod batches;
 mod beginnings;
 mod commands;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::fields::{Asked, not_found};
 use super::usage::{page, range, rows_page};
@@ -11,7 +11,7 @@ use super::{Desk, Reply};
 use crate::base::{Refusal, clock};
 use crate::identity::UserPath;
 use crate::offload::manage::load::select_one;
-use crate::offload::store::{By, Direction, Filter, Select, Summary, Table, Value, tables};
+use crate::offload::store::{By, Direction, Filter, Row, Select, Summary, Table, Value, tables};
 use crate::policy::grant::AdminAccess;
 
 type Answer = Result<Reply, Refusal>;
@@ -35,15 +35,30 @@ pub async fn detail(desk: Rc<Desk>, asked: Asked) -> Answer {
     let filter = Filter::all().equal("audit_id", Value::text(id));
     let attempts = store.select(Select::new(&tables::AUDIT_LOG_ATTEMPTS, filter, ATTEMPTS_MAX)).await;
     let attempts = attempts.map_err(|error| of_store(&error))?;
-    let mut members = view::row(&row, &[]);
+    let mut members = with_bodies(&row);
     let attempts = attempts.iter().map(|row| Json::Object(view::row(row, &["audit_id"])));
     let attempts: Vec<Json> = only_attempt(&members).into_iter().chain(attempts).collect();
     members.insert("attempts".to_owned(), attempts.into());
     Reply::ok(Json::Object(members))
 }
 
+/// An exchange with its headers and bodies among its data: those that are JSON as JSON.
+fn with_bodies(row: &Row) -> Map<String, Json> {
+    let mut members = view::row(row, &BODIES);
+    let Some(Json::Object(data)) = members.get_mut("data") else { return members };
+    for name in BODIES {
+        let shown = match row.get(name) {
+            Value::Null => continue,
+            Value::Text(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
+            value => view::value(value),
+        };
+        data.insert(name.to_owned(), shown);
+    }
+    members
+}
+
 /// The one attempt of an exchange that nothing happened to, which has no row of its own: the exchange's tells all of it.
-fn only_attempt(exchange: &serde_json::Map<String, Json>) -> Option<Json> {
+fn only_attempt(exchange: &Map<String, Json>) -> Option<Json> {
     let duration_us = exchange.get("data")?.get("attempt_us").filter(|us| us.is_u64())?;
     let of = |name: &str| exchange.get(name).cloned().unwrap_or_default();
     Some(json!({

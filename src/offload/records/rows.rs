@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::Pico;
 use crate::base::limits::RESPONSES_OWNED_MS;
-use crate::ledger::record::{Attempt, AttemptKind, Begun, Ended, Outcome, Owned, RecordId};
+use crate::ledger::record::{Attempt, AttemptKind, Begun, Ended, Outcome, Owned, Part, PartKind, RecordId, Remarks};
 use crate::ledger::usage::{KnownBy, ServerTool, Usage};
 use crate::offload::store::{ErrorKind, Row, Store, StoreError, Table, Value, tables};
 
@@ -17,6 +17,37 @@ pub struct Rows {
     owned: Vec<Row>,
 }
 
+/// The headers and bodies of an exchange, joined from their pieces.
+#[derive(Default)]
+pub struct Bodies {
+    texts: [Option<Vec<u8>>; 4],
+    remarks: Remarks,
+}
+
+impl Bodies {
+    pub fn of<'p>(parts: impl Iterator<Item = Part<'p>>) -> Bodies {
+        let mut bodies = Bodies::default();
+        for part in parts {
+            match part.kind {
+                PartKind::Remarks => bodies.remarks = Remarks::of_bytes(part.bytes),
+                kind => {
+                    bodies.texts[kind as usize].get_or_insert_default().extend_from_slice(part.bytes);
+                }
+            }
+        }
+        bodies
+    }
+
+    fn text(&mut self, kind: PartKind) -> Option<String> {
+        let bytes = self.texts[kind as usize].take()?;
+        // Only a body that was cut within a character is none.
+        Some(String::from_utf8(bytes).unwrap_or_else(|wrong| {
+            let end = wrong.utf8_error().valid_up_to();
+            String::from_utf8_lossy(&wrong.as_bytes()[..end]).into_owned()
+        }))
+    }
+}
+
 impl Rows {
     /// No rows yet; those of the audit log come only where it is kept.
     pub fn new(audits: bool) -> Rows {
@@ -24,7 +55,7 @@ impl Rows {
     }
 
     /// Adds an exchange. Without its beginning, which is the case when that could not be read, what is known goes in.
-    pub fn add(&mut self, id: RecordId, begun: Option<&Begun<'_>>, ended: &Ended<'_>) {
+    pub fn add(&mut self, id: RecordId, begun: Option<&Begun<'_>>, ended: &Ended<'_>, bodies: Bodies) {
         let id = uuid(id);
         let nothing = Begun::default();
         let begun = begun.unwrap_or(&nothing);
@@ -34,7 +65,7 @@ impl Rows {
         if begun.skips_audit || !self.audits {
             return;
         }
-        self.audit.push(audit_row(&id, begun, ended));
+        self.audit.push(audit_row(&id, begun, ended, bodies));
         if only_attempt(begun, ended).is_some() {
             return;
         }
@@ -198,9 +229,10 @@ fn tools(usage: &Usage) -> Value {
     Value::Json(serde_json::Value::Object(object).to_string())
 }
 
-fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
+fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>, mut bodies: Bodies) -> Row {
     let is_unknown = ended.outcome == Outcome::Unknown;
-    Row::new(&tables::AUDIT_LOGS)
+    let data = data(begun, ended, bodies.remarks);
+    let row = Row::new(&tables::AUDIT_LOGS)
         .with("id", Value::text(id))
         .with("at_ms", Value::time_ms(begun.at_ms))
         .with("duration_us", if is_unknown { Value::Null } else { Value::count(ended.duration_us) })
@@ -220,7 +252,14 @@ fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
         .with("labels", labels(begun.labels))
         .with("is_stream", Value::Flag(begun.is_stream))
         .with("error_code", text(ended.error))
-        .with("data", Value::Json(data(begun, ended)))
+        .with("data", Value::Json(data));
+    if bodies.texts.iter().all(Option::is_none) {
+        return row;
+    }
+    row.with("request_headers", Value::maybe(bodies.text(PartKind::RequestHeaders), Value::Json))
+        .with("request_body", Value::maybe(bodies.text(PartKind::RequestBody), Value::Text))
+        .with("response_headers", Value::maybe(bodies.text(PartKind::ResponseHeaders), Value::Json))
+        .with("response_body", Value::maybe(bodies.text(PartKind::ResponseBody), Value::Text))
 }
 
 /// The one attempt of an exchange that nothing happened to: the exchange's own row tells all of it, and a second row would
@@ -235,10 +274,10 @@ fn only_attempt<'r, 'a>(begun: &Begun<'_>, ended: &'r Ended<'a>) -> Option<&'r A
 }
 
 /// What has no column of its own. Names and numbers only, so that nothing has to be escaped.
-fn data(begun: &Begun<'_>, ended: &Ended<'_>) -> String {
+fn data(begun: &Begun<'_>, ended: &Ended<'_>, remarks: Remarks) -> String {
     let us = |us: Option<u64>| us.map_or_else(|| "null".to_owned(), |us| us.to_string());
     format!(
-        r#"{{"outcome":"{}","first_byte_us":{},"first_token_us":{},"bytes_in":{},"bytes_out":{},"attempts":{},"attempt_us":{}}}"#,
+        r#"{{"outcome":"{}","first_byte_us":{},"first_token_us":{},"bytes_in":{},"bytes_out":{},"attempts":{},"attempt_us":{}{}}}"#,
         ended.outcome.name(),
         us(ended.first_byte_us),
         us(ended.first_token_us),
@@ -246,7 +285,22 @@ fn data(begun: &Begun<'_>, ended: &Ended<'_>) -> String {
         ended.bytes_out,
         ended.attempts.len() as u64 + ended.attempts_unlisted,
         us(only_attempt(begun, ended).map(|attempt| attempt.duration_us)),
+        told(remarks),
     )
+}
+
+/// What should be known of the bodies, as further members.
+fn told(remarks: Remarks) -> String {
+    let all = [
+        ("request_body_too_big_to_handle", remarks.request_too_big),
+        ("response_body_too_big_to_handle", remarks.response_too_big),
+        ("request_not_kept", remarks.request_unkept),
+        ("response_not_kept", remarks.response_unkept),
+        ("request_body_is_binary", remarks.request_is_binary),
+        ("response_body_is_binary", remarks.response_is_binary),
+        ("response_body_incomplete", remarks.response_incomplete),
+    ];
+    all.into_iter().filter(|(_, is_so)| *is_so).map(|(name, _)| format!(r#","{name}":true"#)).collect()
 }
 
 fn attempt_row(id: &str, at: usize, begun: &Begun<'_>, attempt: &Attempt<'_>) -> Row {
