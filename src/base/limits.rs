@@ -253,6 +253,15 @@ pub const ADMIN_LIST_COUNT_MAX: usize = 256;
 /// Rows on one page of an answer of the admin API, and the usual count.
 pub const ADMIN_PAGE_ROWS_MAX: usize = 1_000;
 pub const ADMIN_PAGE_ROWS_USUAL: usize = 100;
+/// Events of the live stream that are kept for readers that come back, and that wait for one reader.
+pub const LIVE_EVENTS_KEPT_MAX: usize = 1_000;
+pub const LIVE_EVENTS_WAITING_MAX: usize = 256;
+/// Readers of the live stream at a time.
+pub const LIVE_READERS_MAX: usize = 16;
+/// How often a silent live stream says that it is there, and how long events are kept after the last reader left.
+pub const LIVE_HEARTBEAT_MS: u64 = 15_000;
+pub const LIVE_LINGER_MS: u64 = 60_000;
+const _: () = assert!(LIVE_READERS_MAX < ADMIN_VISITS_MAX, "who watches leaves room for who works");
 /// How long a request with a key that is not known yet waits for the keys to be read after a start.
 pub const MANAGED_WAIT_MS_MAX: u64 = 3_000;
 /// How long the head of a stream waits for the stream's first byte: what is cut in that time can be tried again, or told as

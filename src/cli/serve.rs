@@ -310,6 +310,8 @@ impl Running {
     fn drain(&self) {
         self.offload.log(Level::Info, "draining: running exchanges finish, no new ones begin".to_owned());
         self.tell_all(|| ToShard::Drain);
+        // A queue that is full empties again, or the gateway has other worries than who watches it.
+        self.offload.tell(ToOffload::Drain);
         if let Some(ms) = self.compiled.snapshot.server.drain_timeout_ms {
             end_after(Duration::from_millis(ms));
         }

@@ -41,6 +41,8 @@ pub struct Begun<'a> {
     pub workflow: &'a str,
     pub client_ip: &'a str,
     pub user_agent: &'a str,
+    /// What the client calls the conversation that it belongs to; empty for nothing.
+    pub session: &'a str,
     pub is_stream: bool,
     /// Its workflow leaves it out of the rows of usage.
     pub skips_usage: bool,
@@ -243,7 +245,8 @@ pub struct Owned<'a> {
 }
 
 pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
-    out.push(KIND_BEGUN);
+    let has_session = !begun.session.is_empty();
+    out.push(if has_session { KIND_BEGUN_IN_SESSION } else { KIND_BEGUN });
     out.extend_from_slice(&id.0.to_le_bytes());
     put_number(out, begun.at_ms);
     out.push(begun.auth as u8);
@@ -265,6 +268,9 @@ pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
         (begun.user_agent, RECORD_NAME_BYTES_MAX),
     ] {
         put_cut(out, text, bytes_max);
+    }
+    if has_session {
+        put_cut(out, begun.session, RECORD_NAME_BYTES_MAX);
     }
 }
 
@@ -297,6 +303,7 @@ fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
         workflow: take.text()?,
         client_ip: take.text()?,
         user_agent: take.text()?,
+        session: "",
     })
 }
 
@@ -434,6 +441,12 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     let id = RecordId(u128::from_le_bytes(take.bytes(16)?.try_into().ok()?));
     let record = match kind {
         KIND_BEGUN => Record::Begun(id, Box::new(take_begun(&mut take)?)),
+        KIND_BEGUN_IN_SESSION => {
+            let begun = take_begun(&mut take)?;
+            // An empty name has the other kind.
+            let session = take.text().filter(|session| !session.is_empty())?;
+            Record::Begun(id, Box::new(Begun { session, ..begun }))
+        }
         KIND_ENDED => Record::Ended(id, Box::new(take_ended(&mut take)?)),
         KIND_PART => Record::Part(id, take_part(&mut take)?),
         KIND_ENDED_BY => {
@@ -454,6 +467,8 @@ const KIND_OWNED: u8 = 4;
 /// An end whose answer names another model, which stands behind all the rest.
 const KIND_ENDED_BY: u8 = 5;
 const KIND_PART: u8 = 6;
+/// A beginning with the name of its session, which stands behind all the rest.
+const KIND_BEGUN_IN_SESSION: u8 = 7;
 
 const _: () = assert!(PART_BYTES_MAX + 18 <= RECORD_BYTES_MAX, "a piece of a body fits its frame");
 
@@ -464,7 +479,7 @@ const _: () = assert!(
 
 /// The longest record there can be: kinds, id and numbers of at most ten bytes each beside the texts.
 const _: () = assert!(
-    17 + 20 * 10 + 10 * RECORD_NAME_BYTES_MAX + 3 * RECORD_TEXT_BYTES_MAX + RECORD_LABELS_BYTES_MAX
+    17 + 20 * 10 + 11 * RECORD_NAME_BYTES_MAX + 3 * RECORD_TEXT_BYTES_MAX + RECORD_LABELS_BYTES_MAX
         < RECORD_BYTES_MAX,
     "a record of what began fits its frame"
 );
@@ -498,6 +513,7 @@ mod tests {
             workflow: "",
             client_ip: "127.0.0.1",
             user_agent: "curl/8",
+            session: "",
             is_stream: true,
             skips_usage: false,
             skips_audit: true,
@@ -562,8 +578,10 @@ mod tests {
     fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
         let by_other = Ended { answered_model: "gpt-4o-2024-08-06", ..ended() };
         let owned = Owned { at_ms: 1_764_000_000_000, object: "file-1~openai", tenant: "/team/alpha" };
+        let in_session = Begun { session: "sess-1", ..begun() };
         for record in [
             Record::Begun(ID, Box::new(begun())),
+            Record::Begun(ID, Box::new(in_session)),
             Record::Ended(ID, Box::new(ended())),
             Record::Ended(ID, Box::new(by_other)),
             Record::Lost(300),
@@ -611,6 +629,7 @@ mod tests {
             provider: &long,
             model: &long,
             workflow: &long,
+            session: &long,
             client_ip: &long,
             user_agent: &long,
             ..begun()

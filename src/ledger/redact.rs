@@ -61,8 +61,9 @@ impl Redactor {
     fn without_a_half<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         let mut end = text.len();
         for needle in &self.needles {
-            let halves = (1..needle.len().min(text.len() + 1)).rev();
-            if let Some(half) = halves.into_iter().find(|&half| text.ends_with(&needle[..half])) {
+            // All of it counts too: the word that goes may be the end of it.
+            let mut halves = (1..=needle.len().min(text.len())).rev();
+            if let Some(half) = halves.find(|&half| text.ends_with(&needle[..half])) {
                 end = end.min(text.len() - half);
             }
         }

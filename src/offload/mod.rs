@@ -26,6 +26,7 @@ use crate::provider::SourceId;
 pub mod admin;
 pub mod catalogue;
 mod dns;
+pub mod live;
 mod log;
 pub mod manage;
 mod managed;
@@ -152,6 +153,8 @@ pub enum ToOffload {
     Scraped(String),
     Settings(Arc<Compiled>),
     Log(Level, String),
+    /// The shards finish what is running: streams of the gateway's own end.
+    Drain,
     /// Ends the thread.
     Stop,
 }
@@ -410,6 +413,11 @@ impl State {
                 self.publish_catalogue();
             }
             ToOffload::Log(level, line) => log::write(&self.compiled.snapshot.log, level, &line),
+            ToOffload::Drain => {
+                if let Some(records) = &self.records {
+                    records.live.close();
+                }
+            }
             ToOffload::Stop => return false,
         }
         true

@@ -11,6 +11,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
+use super::live::Live;
 use super::log::Level;
 use super::shelf::Shelf;
 use super::store::{Store, StoreError, tables};
@@ -37,6 +38,8 @@ pub struct Records {
     is_drained: Cell<bool>,
     wake: Notify,
     pub counts: Counts,
+    /// Who watches what is stored.
+    pub live: Rc<Live>,
 }
 
 /// Counts for the metrics.
@@ -82,6 +85,7 @@ impl Records {
             is_drained: Cell::new(false),
             wake: Notify::new(),
             counts: Counts::default(),
+            live: Rc::default(),
         }
     }
 
@@ -344,7 +348,9 @@ async fn store_batch(
             None => records.counts.unreadable.set(records.counts.unreadable.get() + 1),
         }
     }
+    let told = if records.live.is_heard() { rows.told() } else { Vec::new() };
     let unfit = rows.store(store).await? as u64;
+    told.into_iter().for_each(|told| told.tell(&records.live));
     records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     records.counts.stored.set(records.counts.stored.get() + ended.len() as u64);
     for id in &ended {

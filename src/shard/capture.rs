@@ -43,6 +43,7 @@ impl Capture {
         work: &Work,
         head_len: usize,
         body: &Body,
+        sent: Option<Sent>,
     ) -> Option<Box<Capture>> {
         if !audit.headers && !audit.bodies {
             return None;
@@ -65,11 +66,13 @@ impl Capture {
             capture.request_headers = of_request(audit, head, headers);
         }
         if audit.bodies {
-            let document = body.held(&client.input);
-            let kept = document.len().min(capture.body_bytes_max);
-            if capture.take_room(shard, kept) {
-                capture.request_body.extend_from_slice(&document[..kept]);
-                capture.remarks.request_too_big = kept < document.len() || matches!(body, Body::Streaming(_));
+            // What goes to the provider may stand in its place by now: the client's own bytes are behind its head.
+            let behind_head = &client.input.filled()[head_len..work.request_len.max(head_len)];
+            let own = if behind_head.is_empty() { body.held(&client.input) } else { behind_head };
+            let sent = sent.unwrap_or_else(|| Sent::of(own, capture.body_bytes_max));
+            if capture.take_room(shard, sent.kept.len()) {
+                capture.remarks.request_too_big = sent.is_cut || matches!(body, Body::Streaming(_));
+                capture.request_body = sent.kept;
             } else {
                 capture.remarks.request_unkept = true;
             }
@@ -163,6 +166,19 @@ impl Capture {
         self.held = held;
         self.held_bytes = if has_room { self.held_bytes + bytes } else { 0 };
         has_room
+    }
+}
+
+/// A body as the client sent it, as far as it is kept.
+pub struct Sent {
+    kept: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Sent {
+    pub fn of(body: &[u8], bytes_max: usize) -> Sent {
+        let kept = &body[..body.len().min(bytes_max)];
+        Sent { kept: kept.to_vec(), is_cut: kept.len() < body.len() }
     }
 }
 

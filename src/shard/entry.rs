@@ -15,7 +15,7 @@ use super::active::Active;
 use super::body::Body;
 use super::call::Call;
 use super::caller::Caller;
-use super::capture::Capture;
+use super::capture::{Capture, Sent};
 use super::client::Client;
 use super::tally::Tally;
 use super::work::Work;
@@ -30,6 +30,7 @@ use crate::policy::access::Asked;
 use crate::policy::hold::{Ask, Budgets, Hold, Used};
 use crate::policy::reserve::{Size, Strictness, Tokens};
 use crate::provider::Provider;
+use crate::wire::head::{Headers, Known};
 use crate::wire::json::{self, Kind, Node};
 
 /// The part of one exchange that outlives it.
@@ -52,6 +53,8 @@ pub struct Entry {
     told: Option<Result<Cost, Unpriced>>,
     /// Headers and bodies, where the audit log keeps them.
     pub capture: Option<Box<Capture>>,
+    /// The body as the client sent it, where that is nowhere else and the audit log keeps it.
+    pub sent: Option<Sent>,
 }
 
 type ByModel = HashMap<Box<str>, Option<Rc<Price>>, RandomState>;
@@ -134,6 +137,7 @@ pub fn open(
         workflow: &workflow.id,
         client_ip: &client.address,
         user_agent: text(user_agent.of(head)),
+        session: text(session(&work.request.headers, head)),
         is_stream: call.wants_stream,
         skips_usage: !features.usage,
         skips_audit: !features.audit,
@@ -141,10 +145,25 @@ pub fn open(
     tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)?;
     let audit = &active.snapshot().audit;
     if features.audit && audit.enabled && tally.entry.id.is_some() {
-        tally.entry.capture = Capture::begin(shard, audit, client, work, head_len, body);
+        tally.entry.capture = Capture::begin(shard, audit, client, work, head_len, body, tally.entry.sent.take());
     }
     Ok(())
 }
+
+/// The name of the conversation that a request belongs to, by the headers in which clients tell it: `X-Session-Id`,
+/// `X-Claude-Code-Session-Id`, `Session_id`, `Helicone-Session-Id` and whatever else ends like them.
+fn session<'h>(headers: &Headers, head: &'h [u8]) -> &'h [u8] {
+    let is_session = |name: &[u8]| {
+        let end = name.len().checked_sub(SESSION_ID.len()).map(|at| &name[at..]);
+        end.is_some_and(|end| {
+            end.iter().zip(SESSION_ID).all(|(&byte, &of)| byte | 0x20 == of || (of == b'-' && byte == b'_'))
+        })
+    };
+    let mut others = headers.fields.iter().filter(|field| field.known == Known::Other);
+    others.find(|field| is_session(field.name.of(head))).map_or(b"", |field| field.value.of(head))
+}
+
+const SESSION_ID: &[u8] = b"session-id";
 
 /// What the body says of its own size.
 fn size(client: &Client, work: &Work, body: &Body) -> Size {

@@ -41,15 +41,22 @@ const ANSWERED: &str = concat!(
 
 #[test]
 fn a_stream_is_kept_as_the_whole_answer_of_the_callers_dialect() {
-    let data = TempFolder::new();
     let upstream = Upstream::answering(stream_answer(ANSWERED.as_bytes(), &[7]), After::KeepAlive);
     let config = format!(
-        "providers:\n  up: {{type: anthropic, base_url: 'http://127.0.0.1:{}/v1', api_key: sk-up}}\ndata_dir: {}\n{BOTH}",
-        upstream.port,
-        data.0.display()
+        "providers:\n  up: {{type: anthropic, base_url: 'http://127.0.0.1:{}/v1', api_key: sk-up}}\n{BOTH}",
+        upstream.port
     );
-    let gateway = Gateway::start_with(&config, &[("RINGWAY_MASTER_KEY", KEY)]);
+    let gateway = Gateway::start_with(&config, &[]);
     let body = r#"{"model":"up/m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
+    // Without a length, the same in chunks.
+    let chunked = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\nx-request-id: chunked\r\n\
+         transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    );
+    assert_eq!(gateway.call(chunked.as_bytes()).status, 200);
+    let kept = &detail(&gateway, "chunked")["data"]["request_body"];
+    assert_eq!(*kept, serde_json::from_str::<Json>(body).unwrap(), "what the client sent, not what was made of it");
     for path in ["/v1/messages", "/v1/chat/completions", "/v1/responses"] {
         let id = path.rsplit('/').next().unwrap();
         let body = if id == "responses" { r#"{"model":"up/m","stream":true,"input":"hi"}"# } else { body };
@@ -82,7 +89,7 @@ fn what_was_cut_or_too_long_or_refused_says_so() {
     let answer = CHAT.replace(r#""content":"hi""#, &format!(r#""content":"{long}""#));
     let upstream = Upstream::start(move |_, seen, stream| {
         let is_stream = find(&seen.body, b"\"stream\":true").is_some();
-        let bytes = if is_stream { stream_answer(STREAM.as_bytes(), &[9]) } else { json_answer(200, "", &answer) };
+        let bytes = if is_stream { stream_answer(STREAM.as_bytes(), &[1000]) } else { json_answer(200, "", &answer) };
         let end = if is_stream { find(&bytes, b"[DONE]").unwrap_or(bytes.len()) } else { bytes.len() };
         let _ = stream.write_all(&bytes[..end]);
         After::Close
@@ -100,8 +107,6 @@ fn what_was_cut_or_too_long_or_refused_says_so() {
     let kept = detail(&gateway, "cut")["data"].clone();
     assert_eq!(kept["response_body_incomplete"], true, "{kept}");
     assert!(kept["response_body"].to_string().contains('h'), "what came is kept: {kept}");
-    // The gateway's own answer in the place of a provider's.
-    drop(upstream);
     let headers = &kept["request_headers"];
     assert_eq!((&headers["authorization"], &headers["x-team"]), (&json!("[REDACTED]"), &json!("[REDACTED]")));
     assert_eq!((&headers["host"], &headers["x-request-id"]), (&json!("x"), &json!("cut")));
@@ -164,11 +169,11 @@ fn canaries_in_keys_are_told_nowhere_and_those_in_bodies_only_where_bodies_are_k
         });
         let config = format!(
             "providers:\n  up: {{type: openai, base_url: 'http://127.0.0.1:{}/v1', api_key: '{PROVIDER_CANARY}'}}\n\
-             data_dir: {}\nlog: {{level: debug}}\nretry: {{max_retries: 0}}\n{settings}\n",
-            upstream.port,
-            data.0.display()
+             log: {{level: debug}}\nretry: {{max_retries: 0}}\n{settings}\n",
+            upstream.port
         );
-        let env = [("RINGWAY_MASTER_KEY", KEY), ("RINGWAY_AUTH_KEYS", CLIENT_CANARY)];
+        let folder = data.0.to_str().expect("UTF-8");
+        let env = [("RINGWAY_DATA_DIR", folder), ("RINGWAY_AUTH_KEYS", CLIENT_CANARY)];
         let gateway = Gateway::start_with(&config, &env);
         let body = ASK.replace("hi", BODY_CANARY);
         for round in 0..12 {

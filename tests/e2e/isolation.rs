@@ -45,6 +45,8 @@ fn answer_to(kept: &Kept, method: &str, parts: &[&str], query: &str, body: &[u8]
             "id": format!("resp_{number}"), "object": "response", "status": "completed",
             "output": [{"type": "message", "id": format!("msg_{number}"), "role": "assistant", "content": []}],
         }),
+        ("POST", ["vector_stores"]) => json!({"id": format!("vs_{number}"), "object": "vector_store"}),
+        ("POST", ["containers"]) => json!({"id": format!("cntr_{number}"), "object": "container"}),
         ("POST", ["conversations"]) => json!({"id": format!("conv_{number}"), "object": "conversation"}),
         ("GET", ["files" | "batches"]) => return json_answer(200, "", &page(&kept, parts[0], query)),
         ("POST", ["chat", "completions"]) => return json_answer(200, "", CHAT),
@@ -347,7 +349,9 @@ fn paths_that_show_everybodys_objects_take_a_key_that_is_trusted_with_them() {
         ("GET", "/p/up/files"),
         ("POST", "/p/up/chat/completions"),
         ("GET", "/v1/fine_tuning/jobs"),
-        ("POST", "/v1/vector_stores"),
+        ("POST", "/v1/assistants"),
+        ("GET", "/v1/vector_stores"),
+        ("GET", "/v1/containers"),
         ("GET", "/v1//files"),
     ] {
         let (status, answer) = send(&gateway, &usual, method, target, &json!({}));
@@ -358,6 +362,50 @@ fn paths_that_show_everybodys_objects_take_a_key_that_is_trusted_with_them() {
     }
     let (status, answer) = send(&gateway, &usual, "GET", "/v1/conversations", &Value::Null);
     assert_eq!((status, code(&answer)), (404, "unknown_url"), "{answer}");
+}
+
+#[test]
+fn vector_stores_containers_and_prompts_are_their_makers_in_paths_and_bodies() {
+    let (data, upstream) = (TempFolder::new(), provider());
+    let gateway = start(&data.0, &upstream, "");
+    let usual = |name: &str| make_key(&gateway, json!({"name": name})).1;
+    let (one, two) = (usual("one"), usual("two"));
+    let trusted = make_key(&gateway, json!({"name": "trusted", "endpoints": ["other", "responses"]})).1;
+    let store = made(send(&gateway, &one, "POST", "/v1/vector_stores", &json!({"name": "mine"})));
+    let container = made(send(&gateway, &one, "POST", "/v1/containers", &json!({"name": "mine"})));
+    for path in [
+        format!("/v1/vector_stores/{store}"),
+        format!("/v1/vector_stores/{store}/files"),
+        format!("/v1/containers/{container}"),
+        format!("/v1/containers/{container}/files/x/content"),
+    ] {
+        for method in ["GET", "POST", "DELETE"] {
+            let asked = |key: &str| send(&gateway, key, method, &path, &Value::Null);
+            assert_eq!(asked(&one).0, 200, "{method} {path}");
+            for key in [&two, &trusted] {
+                let (status, answer) = asked(key);
+                assert_eq!((status, code(&answer)), (404, "not_found"), "{method} {path}: {answer}");
+            }
+        }
+    }
+    let before = upstream.requests().len();
+    for (members, owner, want_trusted) in [
+        (json!({"tools": [{"type": "file_search", "vector_store_ids": [store]}]}), Some(&one), 404),
+        (json!({"tools": [{"type": "code_interpreter", "container": container}]}), Some(&one), 404),
+        // What the operator has made at the provider.
+        (json!({"tools": [{"type": "file_search", "vector_store_ids": ["vs_operator"]}]}), None, 200),
+        (json!({"prompt": {"id": "pmpt_1"}}), None, 200),
+    ] {
+        let mut body = json!({"model": "up/m", "input": "x"});
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let asked = |key: &str| send(&gateway, key, "POST", "/v1/responses", &body).0;
+        for key in [&one, &two] {
+            assert_eq!(asked(key), if owner == Some(key) { 200 } else { 404 }, "{members}");
+        }
+        assert_eq!((asked(&trusted), asked(KEY)), (want_trusted, 200), "{members}");
+    }
+    let asked_for = upstream.requests().len() - before;
+    assert_eq!(asked_for, 8, "nothing of another's reaches the provider");
 }
 
 #[test]

@@ -50,6 +50,10 @@ impl Manager {
             self.publish(current.with_keys(current.keyring.with([change])));
             return Ok(());
         }
+        if part == Part::Usage {
+            self.forget_sums();
+            return Ok(());
+        }
         if part == Part::Resets {
             let known = self.resets.borrow().clone();
             self.read_resets(store).await?;
@@ -146,7 +150,7 @@ impl Manager {
                 let made = self.read(store, &tables::WORKFLOW_VERSIONS, workflows::in_force).await?;
                 self.stored.borrow_mut().workflows = made.into_iter().flatten().map(Arc::new).collect();
             }
-            Part::Key(_) | Part::Resets | Part::All => {}
+            Part::Key(_) | Part::Resets | Part::Usage | Part::All => {}
         }
         Ok(())
     }

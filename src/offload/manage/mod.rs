@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::log::Level;
 use super::managed::Stored;
 use super::records::Records;
+use super::live::Live;
 use super::shelf::Shelf;
 use super::store::{Row, Store, StoreError};
 use super::{Catalogue, Compiled, Managed, Offload, ToShard};
@@ -305,6 +306,11 @@ impl Manager {
         }
         counters.sort_by(|a, b| a.id.cmp(&b.id));
         (counters != *self.saved.borrow()).then_some(counters)
+    }
+
+    /// Where what is stored can be watched; `None` where no records are kept.
+    pub fn live(&self) -> Option<Rc<Live>> {
+        self.records.as_ref().map(|records| records.live.clone())
     }
 
     /// The store for a change or a question.

@@ -6,6 +6,9 @@ use crate::base::Pico;
 use crate::base::limits::RESPONSES_OWNED_MS;
 use crate::ledger::record::{Attempt, AttemptKind, Begun, Ended, Outcome, Owned, Part, PartKind, RecordId, Remarks};
 use crate::ledger::usage::{KnownBy, ServerTool, Usage};
+use crate::identity::UserPath;
+use crate::offload::admin::view;
+use crate::offload::live::{Live, LiveKind};
 use crate::offload::store::{ErrorKind, Row, Store, StoreError, Table, Value, tables};
 
 /// Rows that go to the store together.
@@ -79,6 +82,14 @@ impl Rows {
         self.owned.push(owned_row(owned));
     }
 
+    /// The rows as those who watch get them, without bodies, in the order in which the exchanges ended.
+    pub fn told(&self) -> Vec<Told> {
+        let of = |kind: LiveKind, rows: &[Row]| rows.iter().map(|row| Told::of(kind, row)).collect::<Vec<_>>();
+        let mut told = of(LiveKind::Audit, &self.audit);
+        told.extend(of(LiveKind::Usage, &self.usage));
+        told
+    }
+
     /// Stores them, and says how many rows the store can never take. Each id is taken once, so that doing it again does no
     /// harm; the audit log comes first, because what is in `usage` is taken to be complete.
     pub async fn store(self, store: &Store) -> Result<usize, StoreError> {
@@ -86,6 +97,29 @@ impl Rows {
         unfit += insert(store, &tables::AUDIT_LOG_ATTEMPTS, self.attempts).await?;
         unfit += insert(store, &tables::AUDIT_LOGS, self.audit).await?;
         Ok(unfit + insert(store, &tables::USAGE, self.usage).await?)
+    }
+}
+
+/// A row for those who watch.
+pub struct Told {
+    kind: LiveKind,
+    request_id: String,
+    at_ms: u64,
+    place: UserPath,
+    data: String,
+}
+
+impl Told {
+    fn of(kind: LiveKind, row: &Row) -> Told {
+        let text = |column: &str| row.get(column).as_text().unwrap_or_default().to_owned();
+        let at_ms = row.get("at_ms").as_integer().and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default();
+        let place = UserPath::new(&text("user_path")).unwrap_or_else(|_| UserPath::root());
+        let data = serde_json::Value::Object(view::row(row, &view::BODIES)).to_string();
+        Told { kind, request_id: text("request_id"), at_ms, place, data }
+    }
+
+    pub fn tell(self, live: &Live) {
+        live.tell(self.kind, self.request_id, self.at_ms, self.place, self.data);
     }
 }
 
@@ -143,6 +177,10 @@ fn place(user_path: &str) -> Value {
     Value::short_text(if user_path.is_empty() { "/" } else { user_path })
 }
 
+fn session(session: &str) -> Value {
+    if session.is_empty() { Value::Null } else { Value::short_text(session) }
+}
+
 fn count(count: Option<u64>) -> Value {
     Value::maybe(count, Value::count)
 }
@@ -169,6 +207,7 @@ fn usage_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
         .with("endpoint", Value::text(begun.endpoint))
         .with("user_path", place(begun.user_path))
         .with("auth_key_id", text(begun.key_id))
+        .with("session_id", session(begun.session))
         .with("labels", labels(begun.labels))
         .with("requested_model", text(begun.requested_model))
         .with("model", text(begun.model))
@@ -249,6 +288,7 @@ fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>, mut bodies: Bodies)
         .with("auth_method", Value::text(begun.auth.name()))
         .with("client_ip", text(begun.client_ip))
         .with("user_agent", text(begun.user_agent))
+        .with("session_id", session(begun.session))
         .with("labels", labels(begun.labels))
         .with("is_stream", Value::Flag(begun.is_stream))
         .with("error_code", text(ended.error))
