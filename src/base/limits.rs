@@ -253,6 +253,8 @@ pub const ADMIN_LIST_COUNT_MAX: usize = 256;
 /// Rows on one page of an answer of the admin API, and the usual count.
 pub const ADMIN_PAGE_ROWS_MAX: usize = 1_000;
 pub const ADMIN_PAGE_ROWS_USUAL: usize = 100;
+/// How long a change of a setting through the admin API waits to be in force.
+pub const SETTINGS_MS_MAX: u64 = 10_000;
 /// Events of the live stream that are kept for readers that come back, and that wait for one reader.
 pub const LIVE_EVENTS_KEPT_MAX: usize = 1_000;
 pub const LIVE_EVENTS_WAITING_MAX: usize = 256;

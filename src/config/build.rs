@@ -231,7 +231,7 @@ fn refuse_unknown_variables(env: &BTreeMap<String, String>, mistakes: &mut Mista
     let known: Vec<String> = SETTINGS
         .iter()
         .flat_map(env_names)
-        .chain(["RINGWAY_CONFIG", OF_CLIENTS].map(str::to_owned))
+        .chain(["RINGWAY_CONFIG"].into_iter().chain(OF_CLIENTS).map(str::to_owned))
         .collect();
     for name in env.keys().filter(|name| name.starts_with("RINGWAY_") && !known.contains(name)) {
         let hint =
@@ -240,8 +240,8 @@ fn refuse_unknown_variables(env: &BTreeMap<String, String>, mistakes: &mut Mista
     }
 }
 
-/// The variable that the commands read that ask a running gateway.
-const OF_CLIENTS: &str = "RINGWAY_URL";
+/// The variables that the commands read that ask a running gateway.
+const OF_CLIENTS: [&str; 2] = ["RINGWAY_URL", "RINGWAY_CA_FILE"];
 
 /// The file's providers in its order, then those that only the environment knows.
 fn providers(

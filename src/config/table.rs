@@ -176,6 +176,30 @@ pub const SETTINGS: &[Setting] = settings! {
     "log.format" Kind::Choice(&["text", "json"]), "text", [], "How it is logged.";
 };
 
+/// Settings that the admin API may change while the gateway runs. None of them opens the gateway, moves its data, or takes a
+/// restart.
+pub const CHANGEABLE: &[&str] = &[
+    "audit.bodies",
+    "audit.body_max",
+    "audit.changes_retention_days",
+    "audit.enabled",
+    "audit.headers",
+    "audit.headers_shown",
+    "audit.retention_days",
+    "budgets.enabled",
+    "log.format",
+    "log.level",
+    "metrics.enabled",
+    "models.only_aliases",
+    "rate_limits.enabled",
+    "responses.memory_max",
+    "retry.max_retries",
+    "translation.on_unsupported",
+    "usage.ask_in_streams",
+    "usage.headers",
+    "usage.retention_days",
+];
+
 /// The settings of one provider, below `providers.<name>`.
 pub const PROVIDER_SETTINGS: &[Setting] = settings! {
     "type" Kind::Text, "", [], "The provider file that it follows; its own name when left out.";
@@ -199,6 +223,11 @@ pub const PROVIDER_SETTINGS: &[Setting] = settings! {
     "idle_timeout" Kind::Seconds(1), "", [], "As `upstream.idle_timeout`.";
     "max_retries" Kind::Count(0), "", [], "As `retry.max_retries`.";
 };
+
+/// The setting of this path.
+pub fn setting(path: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.path == path)
+}
 
 impl Setting {
     /// The setting's own name in the environment.
@@ -224,4 +253,18 @@ pub fn markdown(settings: &[Setting]) -> String {
         out.push_str(&line);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_changed_is_a_setting_and_no_secret() {
+        for path in CHANGEABLE {
+            let setting = setting(path).unwrap_or_else(|| panic!("{path} is no setting"));
+            let is_secret = matches!(setting.kind, Kind::Secret | Kind::SecretList | Kind::Document | Kind::File);
+            assert!(!is_secret, "{path}");
+        }
+    }
 }

@@ -204,7 +204,7 @@ pub struct Remarks {
     /// The body is no text.
     pub request_is_binary: bool,
     pub response_is_binary: bool,
-    /// The stream that the body was put together from had no end.
+    /// The answer broke off, or the stream that the body was put together from had no end.
     pub response_incomplete: bool,
 }
 

@@ -223,8 +223,7 @@ async fn make(
         }
     }
     if let Some(tenant) = owners::tenant(work) {
-        let unowned = owners::unowned(work);
-        owners::check_mentions(shard, tenant, &wish.provider.name, &mentions, unowned).await?;
+        owners::check_mentions(shard, tenant, &wish.provider.name, &mentions).await?;
     }
     let form = making.form.ok_or_else(|| Refusal::invalid("invalid_value", "The batch has no requests."))?;
     if let Some(endpoint) = document.get("endpoint").and_then(Node::text)

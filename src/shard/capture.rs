@@ -11,7 +11,7 @@ use crate::base::limits::{CAPTURES_BYTES_MAX, PART_BYTES_MAX};
 use crate::config::Audit;
 use crate::dialect::translate::Assembly;
 use crate::journal::Need;
-use crate::ledger::record::{self, Part, PartKind, RecordId, Remarks};
+use crate::ledger::record::{self, Outcome, Part, PartKind, RecordId, Remarks};
 use crate::ledger::redact::{Extent, REDACTED, Redactor};
 use crate::policy::admit;
 use crate::provider::{Proof, Provider};
@@ -122,7 +122,7 @@ impl Capture {
     }
 
     /// Writes it all to the journal, in front of the record of the end.
-    pub fn write(mut self, shard: &Shard, id: RecordId, provider: Option<&Provider>) {
+    pub fn write(mut self, shard: &Shard, id: RecordId, provider: Option<&Provider>, outcome: Outcome) {
         let mut redactor = Redactor::default();
         redactor.add(&self.presented);
         provider.into_iter().for_each(|provider| add_secrets(shard, provider, &mut redactor));
@@ -131,6 +131,8 @@ impl Capture {
             self.remarks.response_too_big |= assembled.is_cut;
             self.remarks.response_incomplete = !assembled.has_ended;
         }
+        let is_broken_off = matches!(outcome, Outcome::Cut | Outcome::ClientGone);
+        self.remarks.response_incomplete |= is_broken_off && !self.response_body.is_empty();
         let Capture { request_headers, request_body, response_headers, response_body, .. } = &self;
         let mut remarks = self.remarks;
         let of = |is_cut: bool| if is_cut { Extent::Cut } else { Extent::Whole };

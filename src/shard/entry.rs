@@ -282,7 +282,7 @@ impl Entry {
         }
         let Some(id) = self.id else { return };
         if let Some(capture) = self.capture.take() {
-            capture.write(shard, id, provider);
+            capture.write(shard, id, provider, ended.outcome);
         }
         let caveat = match &cost {
             Ok(cost) => cost.remark.map(|remark| remark.sentence().to_owned()),

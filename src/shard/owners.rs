@@ -53,16 +53,13 @@ impl Near {
 pub struct Owner {
     tenant: Box<str>,
     provider: Box<str>,
-    /// What becomes of its requests for what nobody owns.
-    pub unowned: Unowned,
 }
 
 impl Owner {
     /// The caller's tenant as the owner of what this provider makes; `None` for the operator.
     pub fn of(work: &Work, provider: &Provider) -> Option<Box<Owner>> {
         let tenant = tenant(work)?.into();
-        let provider = provider.name.as_str().into();
-        Some(Box::new(Owner { tenant, provider, unowned: unowned(work) }))
+        Some(Box::new(Owner { tenant, provider: provider.name.as_str().into() }))
     }
 
     pub fn tenant(&self) -> &str {
@@ -138,7 +135,9 @@ pub async fn check(
     let document = Node::scanned(body.held(&client.input));
     let mut mentions = Vec::new();
     belongings::files(document, &mut mentions);
-    belongings::stores(document, &mut mentions);
+    if matches!(endpoint, Endpoint::Responses | Endpoint::Messages | Endpoint::Other) {
+        belongings::stores(document, &mut mentions);
+    }
     // What the gateway keeps itself is looked for under the caller's own name.
     if matches!((endpoint, egress), (Endpoint::Responses, Endpoint::Responses) | (Endpoint::Other, _)) {
         belongings::responses(document, &mut mentions);
@@ -149,7 +148,7 @@ pub async fn check(
     if endpoint != egress && endpoint.is_collection() {
         mentions.retain(|mention| !is_kept_here(mention));
     }
-    check_mentions(shard, tenant, &provider.name, &mentions, unowned(work)).await
+    check_mentions(shard, tenant, &provider.name, &mentions).await
 }
 
 /// Whether the gateway sees to it that a caller meets only its own vector stores and containers there. A list of them all
@@ -171,35 +170,13 @@ pub async fn check_path(shard: &Shard, work: &Work, path: &str) -> Result<bool, 
         InPath::Collection => return Ok(work.request.method == Method::Post),
         InPath::Object(id) => id,
     };
-    let whose = shard.whose(tenant, vec![object_name(id)]).await?;
-    let is_good = whose.iter().all(|whose| unowned(work).allows(*whose));
-    if is_good { Ok(false) } else { Err(no_object(id).into()) }
-}
-
-/// What becomes of a request for a vector store, container or prompt that nobody is known to own: one that the operator has
-/// made, mostly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unowned {
-    Refused,
-    Allowed,
-}
-
-impl Unowned {
-    fn allows(self, whose: Whose) -> bool {
-        match whose {
-            Whose::Own => true,
-            Whose::Others => false,
-            Whose::Nobodys => self == Unowned::Allowed,
-        }
-    }
-}
-
-/// A key that is trusted where tenants are not told apart may use what nobody owns.
-pub fn unowned(work: &Work) -> Unowned {
+    // What nobody is known to own is the operator's: to be used by all, and changed by those who are trusted with it.
     let is_trusted = |key: &Key| key.check_trust(Endpoint::Other.name()).is_ok();
-    match work.caller.key.as_deref().is_none_or(is_trusted) {
-        true => Unowned::Allowed,
-        false => Unowned::Refused,
+    let is_trusted = work.caller.key.as_deref().is_none_or(is_trusted);
+    match shard.whose(tenant, vec![object_name(id)]).await?.first() {
+        Some(Whose::Own) => Ok(false),
+        Some(Whose::Nobodys) if is_trusted => Ok(false),
+        _ => Err(no_object(id).into()),
     }
 }
 
@@ -222,7 +199,6 @@ pub async fn check_mentions(
     tenant: &str,
     provider: &str,
     mentions: &[Mention],
-    unowned: Unowned,
 ) -> Result<(), Stop> {
     if mentions.is_empty() {
         return Ok(());
@@ -234,7 +210,8 @@ pub async fn check_mentions(
     };
     let whose = shard.whose(tenant, mentions.iter().map(name).collect()).await?;
     let is_refused = |(mention, whose): &(&Mention, Whose)| match mention {
-        Mention::VectorStore(_) | Mention::Container(_) | Mention::Prompt(_) => !unowned.allows(*whose),
+        // What nobody is known to own, the operator has made for all.
+        Mention::VectorStore(_) | Mention::Container(_) | Mention::Prompt(_) => *whose == Whose::Others,
         _ => *whose != Whose::Own,
     };
     match mentions.iter().zip(whose).find(is_refused) {

@@ -76,7 +76,7 @@ fn first_model(file: &[u8], is_complete: bool) -> Option<String> {
 pub async fn check_lines(shard: &Shard, owner: &Owner, inflow: &mut Inflow) -> Result<(), Stop> {
     let Some(lines) = &mut inflow.lines else { return Ok(()) };
     let mentions = std::mem::take(&mut lines.mentions);
-    owners::check_mentions(shard, owner.tenant(), &lines.provider, &mentions, owner.unowned).await
+    owners::check_mentions(shard, owner.tenant(), &lines.provider, &mentions).await
 }
 
 /// The lines of a batch's input as they pass.

@@ -95,7 +95,7 @@ fn rows(disk: &Disk) -> usize {
 
 #[test]
 fn a_full_disk_that_fails_closed_refuses_loses_nothing_and_recovers_without_a_restart() {
-    let Some(disk) = Disk::mount(24) else { return };
+    let Some(disk) = Disk::mount(64) else { return };
     let (mut gateway, ballast, served, last) = fill(&disk, "when_full: fail_closed");
     assert_eq!(last, 503, "after {served} answers");
     assert_eq!(gateway.metric("ringway_records_dropped_total"), 0.0);
@@ -108,7 +108,7 @@ fn a_full_disk_that_fails_closed_refuses_loses_nothing_and_recovers_without_a_re
 
 #[test]
 fn a_full_disk_that_fails_open_serves_and_counts_what_it_has_no_record_of() {
-    let Some(disk) = Disk::mount(24) else { return };
+    let Some(disk) = Disk::mount(64) else { return };
     let (mut gateway, ballast, served, last) = fill(&disk, "when_full: fail_open");
     assert_eq!(last, 200, "after {served} answers");
     let dropped = |gateway: &Gateway| gateway.metric("ringway_records_dropped_total");
@@ -131,7 +131,7 @@ fn a_full_disk_that_fails_open_serves_and_counts_what_it_has_no_record_of() {
 
 #[test]
 fn a_store_that_takes_no_writing_is_waited_for_and_gets_everything_once() {
-    let (Some(disk), data) = (Disk::mount(24), TempFolder::new()) else { return };
+    let (Some(disk), data) = (Disk::mount(64), TempFolder::new()) else { return };
     disk.remount("ro");
     let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
     let storage = format!("storage: {{sqlite: {{path: '{}'}}}}", disk.path().join("ringway.db").display());

@@ -216,6 +216,16 @@ fn each_answer_of_a_batch_has_one_record_however_often_its_results_are_fetched()
     let (model, input, output, tier, cost, caveat) = &rows[1];
     assert_eq!((&**model, *input, *output, tier.as_deref()), ("other", Some(5), Some(6), Some("batch")));
     assert!(matches!(cost, rusqlite::types::Value::Null), "a price is never guessed: {cost:?} {caveat:?}");
+
+    // The workflow of one model leaves its answers out.
+    let data = TempFolder::new();
+    let workflow = "{name: quiet, provider: up, model: other, features: {usage: false}}";
+    let gateway = start(&data.0, &provider_at(upstream.port), &format!("workflows: [{workflow}]\n"));
+    assert_eq!(gateway.call(&get("/v1/files/file-1~up/content")).status, 200);
+    eventually("the answer of the other model", || {
+        stored(&data.0).values().flatten().any(|row| row.model == "m")
+    });
+    assert!(!stored(&data.0).values().flatten().any(|row| row.model == "other"));
 }
 
 #[test]

@@ -147,6 +147,8 @@ pub static ROUTES: &[Route] = routes! {
     GET "/budgets/settings" Read settings::of_budgets, "When the windows of budgets begin.", [];
     GET "/tagging/settings" Read settings::of_tagging, "The headers that carry labels.", [];
     GET "/runtime/settings" Read settings::all, "Every setting, its value and where it comes from, secrets masked.", [];
+    PUT "/runtime/settings/{key}" Write settings::put, "Sets one of those that are `changeable`, above the file and the environment.", ["value*"];
+    DELETE "/runtime/settings/{key}" Write settings::delete, "Takes it back to what file and environment say.", [];
     GET "/runtime/config" Read runtime::config, "What the settings came to, secrets masked.", [];
     POST "/runtime/refresh" Write runtime::refresh, "Has the store read again, and the price list of `prices.url` fetched.", [];
     GET "/v1/usage" Caller usage::own, "What the caller itself has used, and what it may still use.", ["from", "to"];
