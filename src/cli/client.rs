@@ -48,7 +48,8 @@ pub fn ask(
         Scheme::Http => exchange(connect(authority, 80).map_err(|error| failed(&error))?, &out),
         Scheme::Https => {
             let config = tls::client_config(gateway.ca_file.as_deref()).map_err(|error| error.to_string())?;
-            let name = tls::server_name(host(authority)).ok_or_else(|| failed(&"no certificate has such a name"))?;
+            let name =
+                tls::server_name(host(authority)).ok_or_else(|| failed(&"no certificate has such a name"))?;
             let session = rustls::ClientConnection::new(config, name).map_err(|error| failed(&error))?;
             let stream = connect(authority, 443).map_err(|error| failed(&error))?;
             exchange(rustls::StreamOwned::new(session, stream), &out)
@@ -75,11 +76,16 @@ enum Scheme {
 fn place(url: &str) -> Result<(Scheme, &str), String> {
     let plain = url.strip_prefix("http://").map(|rest| (Scheme::Http, rest));
     let found = plain.or_else(|| url.strip_prefix("https://").map(|rest| (Scheme::Https, rest)));
-    let (scheme, rest) = found
-        .ok_or_else(|| format!("`{url}` is no URL such as http://127.0.0.1:8080 or https://gateway.example"))?;
+    let (scheme, rest) = found.ok_or_else(|| {
+        format!("`{url}` is no URL such as http://127.0.0.1:8080 or https://gateway.example")
+    })?;
     let authority = rest.trim_end_matches('/');
     let is_good = !authority.is_empty() && !authority.contains(['/', '@', '?', '#', ' ']);
-    if is_good { Ok((scheme, authority)) } else { Err(format!("`{url}` is more or less than a host and a port")) }
+    if is_good {
+        Ok((scheme, authority))
+    } else {
+        Err(format!("`{url}` is more or less than a host and a port"))
+    }
 }
 
 /// The host without its port.

@@ -454,7 +454,11 @@ fn audit(values: &Values, mistakes: &mut Mistakes) -> Audit {
         headers: values.bool("audit.headers"),
         bodies: values.bool("audit.bodies"),
         body_bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
-        headers_shown: values.list("audit.headers_shown").iter().map(|name| name.to_ascii_lowercase()).collect(),
+        headers_shown: values
+            .list("audit.headers_shown")
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect(),
     }
 }
 

@@ -169,24 +169,27 @@ impl Audit {
             None => name == pattern,
         };
         !NEVER_SHOWN.contains(&name)
-            && (USUALLY_SHOWN.iter().any(|pattern| is_meant(pattern))
-                || self.headers_shown.iter().any(|pattern| is_meant(pattern)))
+            && (usually_shown().any(is_meant) || self.headers_shown.iter().any(|pattern| is_meant(pattern)))
     }
 }
 
-/// Headers whose values are no secret of anybody.
-const USUALLY_SHOWN: &[&str] = &[
-    "accept*", "anthropic-beta", "anthropic-organization-id", "anthropic-ratelimit-*", "anthropic-version", "cache-control",
-    "connection", "content-encoding", "content-length", "content-type", "date", "expect", "host", "http-referer",
-    "idempotency-key", "openai-model", "openai-organization", "openai-processing-ms", "openai-project", "openai-version",
-    "request-id", "retry-after", "server", "traceparent", "transfer-encoding", "user-agent", "via", "x-cache",
-    "x-ratelimit-*", "x-request-id", "x-ringway-*", "x-should-retry", "x-stainless-*", "x-title", "x-upstream-request-id",
-];
+/// Headers whose values are no secret of anybody: data.
+fn usually_shown() -> impl Iterator<Item = &'static str> {
+    include_str!("../../config/headers-shown.txt").lines().filter(|line| !line.starts_with('#'))
+}
 
 /// Headers that carry keys under the names that clients and providers use: no setting shows them.
 const NEVER_SHOWN: &[&str] = &[
-    "api-key", "authorization", "cookie", "proxy-authorization", "set-cookie", "x-access-token", "x-amz-security-token",
-    "x-api-key", "x-auth-token", "x-goog-api-key",
+    "api-key",
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "set-cookie",
+    "x-access-token",
+    "x-amz-security-token",
+    "x-api-key",
+    "x-auth-token",
+    "x-goog-api-key",
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq)]

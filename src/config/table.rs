@@ -263,7 +263,8 @@ mod tests {
     fn what_can_be_changed_is_a_setting_and_no_secret() {
         for path in CHANGEABLE {
             let setting = setting(path).unwrap_or_else(|| panic!("{path} is no setting"));
-            let is_secret = matches!(setting.kind, Kind::Secret | Kind::SecretList | Kind::Document | Kind::File);
+            let is_secret =
+                matches!(setting.kind, Kind::Secret | Kind::SecretList | Kind::Document | Kind::File);
             assert!(!is_secret, "{path}");
         }
     }

@@ -66,7 +66,9 @@ fn walk_stores(value: Node<'_>, found: &mut Vec<Mention>) {
         let own = || texts_of(member, b"id").into_iter().chain(member.text().map(|id| id.into_owned()));
         match (&*key, member.kind()) {
             (b"vector_store_ids", Kind::Array) => {
-                found.extend(member.items().filter_map(Node::text).map(|id| Mention::VectorStore(id.into_owned())));
+                found.extend(
+                    member.items().filter_map(Node::text).map(|id| Mention::VectorStore(id.into_owned())),
+                );
             }
             (b"vector_store_id", Kind::String) => found.extend(own().map(Mention::VectorStore)),
             (b"container" | b"container_id", Kind::String) => found.extend(own().map(Mention::Container)),
@@ -77,7 +79,9 @@ fn walk_stores(value: Node<'_>, found: &mut Vec<Mention>) {
             (b"prompt", Kind::Object) => found.extend(own().map(Mention::Prompt)),
             // What a tool was called with, and what it takes.
             (b"input", Kind::Object) => {}
-            (key, Kind::Object | Kind::Array) if !collection::is_callers_own(key) => walk_stores(member, found),
+            (key, Kind::Object | Kind::Array) if !collection::is_callers_own(key) => {
+                walk_stores(member, found)
+            }
             _ => {}
         }
     }
@@ -148,7 +152,12 @@ pub fn of_response(event: Node<'_>) -> Vec<String> {
     let items = output().filter_map(|item| item.get("id"));
     // Code that the model ran has made a container, which later requests may go on with.
     let containers = output().chain(event.get("item")).filter_map(|item| item.get("container_id"));
-    own.into_iter().chain(items).chain(containers).filter_map(Node::text).map(|text| text.into_owned()).collect()
+    own.into_iter()
+        .chain(items)
+        .chain(containers)
+        .filter_map(Node::text)
+        .map(|text| text.into_owned())
+        .collect()
 }
 
 fn is_response(object: Node<'_>) -> bool {
@@ -203,7 +212,8 @@ mod tests {
     fn vector_stores_containers_and_prompts_are_found_where_the_apis_have_them() {
         let store = |id: &str| Mention::VectorStore(id.to_owned());
         let container = |id: &str| Mention::Container(id.to_owned());
-        let check = |document: &str, want: &[Mention]| assert_eq!(mentions(document, stores), want, "{document}");
+        let check =
+            |document: &str, want: &[Mention]| assert_eq!(mentions(document, stores), want, "{document}");
         check(
             r#"{"tools":[{"type":"file_search","vector_store_ids":["a","b"]}]}"#,
             &[store("a"), store("b")],

@@ -125,7 +125,10 @@ impl Keeper {
         });
         match read.await.unwrap_or_else(|_| Err("it cannot be read".to_owned())) {
             Ok(Some((catalogue, fetched_ms))) => {
-                let line = format!("prices of {} are in force, kept since the last start: {}", catalogue.date, source.url);
+                let line = format!(
+                    "prices of {} are in force, kept since the last start: {}",
+                    catalogue.date, source.url
+                );
                 self.manager.set_prices(&source.url, catalogue, fetched_ms, Origin::Kept);
                 self.manager.log(Level::Info, line);
             }

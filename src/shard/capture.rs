@@ -141,9 +141,12 @@ impl Capture {
             headers.is_empty() || write_part(shard, id, kind, text.as_bytes())
         };
         let write_body = |kind, body: &[u8], extent| {
+            if !is_text(body, extent) {
+                return None;
+            }
             let mut text = Vec::with_capacity(body.len());
             redactor.write(body, extent, &mut text);
-            is_text(&text, extent).then(|| text.is_empty() || write_part(shard, id, kind, &text))
+            Some(text.is_empty() || write_part(shard, id, kind, &text))
         };
         remarks.request_unkept |= !write_headers(PartKind::RequestHeaders, request_headers);
         match write_body(PartKind::RequestBody, request_body, of(remarks.request_too_big)) {

@@ -145,7 +145,8 @@ pub fn open(
     tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)?;
     let audit = &active.snapshot().audit;
     if features.audit && audit.enabled && tally.entry.id.is_some() {
-        tally.entry.capture = Capture::begin(shard, audit, client, work, head_len, body, tally.entry.sent.take());
+        tally.entry.capture =
+            Capture::begin(shard, audit, client, work, head_len, body, tally.entry.sent.take());
     }
     Ok(())
 }

@@ -56,7 +56,11 @@ fn a_stream_is_kept_as_the_whole_answer_of_the_callers_dialect() {
     );
     assert_eq!(gateway.call(chunked.as_bytes()).status, 200);
     let kept = &detail(&gateway, "chunked")["data"]["request_body"];
-    assert_eq!(*kept, serde_json::from_str::<Json>(body).unwrap(), "what the client sent, not what was made of it");
+    assert_eq!(
+        *kept,
+        serde_json::from_str::<Json>(body).unwrap(),
+        "what the client sent, not what was made of it"
+    );
     for path in ["/v1/messages", "/v1/chat/completions", "/v1/responses"] {
         let id = path.rsplit('/').next().unwrap();
         let body = if id == "responses" { r#"{"model":"up/m","stream":true,"input":"hi"}"# } else { body };
@@ -89,7 +93,8 @@ fn what_was_cut_or_too_long_or_refused_says_so() {
     let answer = CHAT.replace(r#""content":"hi""#, &format!(r#""content":"{long}""#));
     let upstream = Upstream::start(move |_, seen, stream| {
         let is_stream = find(&seen.body, b"\"stream\":true").is_some();
-        let bytes = if is_stream { stream_answer(STREAM.as_bytes(), &[1000]) } else { json_answer(200, "", &answer) };
+        let bytes =
+            if is_stream { stream_answer(STREAM.as_bytes(), &[1000]) } else { json_answer(200, "", &answer) };
         let end = if is_stream { find(&bytes, b"[DONE]").unwrap_or(bytes.len()) } else { bytes.len() };
         let _ = stream.write_all(&bytes[..end]);
         After::Close
@@ -115,7 +120,8 @@ fn what_was_cut_or_too_long_or_refused_says_so() {
 #[test]
 fn nothing_is_kept_that_was_not_asked_for() {
     let (data, upstream) = (TempFolder::new(), crate::admin::upstream());
-    let gateway = start(&data.0, &upstream, "audit: {headers: false, bodies: false, headers_shown: [x-team]}\n");
+    let gateway =
+        start(&data.0, &upstream, "audit: {headers: false, bodies: false, headers_shown: [x-team]}\n");
     ask(&gateway, "/v1/chat/completions", "off", ASK);
     let kept = detail(&gateway, "off");
     for name in ["request_headers", "request_body", "response_headers", "response_body"] {
@@ -144,10 +150,13 @@ fn echo(seen: &Seen, number: usize) -> Vec<u8> {
     let key = seen.header("authorization").unwrap_or_default();
     let said = String::from_utf8_lossy(&seen.body).replace('"', "'");
     let told = format!("you sent {key} and {CLIENT_CANARY} and {said}");
-    let content = format!(r#"{{"choices":[{{"index":0,"message":{{"role":"assistant","content":"{told}"}}}}]}}"#);
+    let content =
+        format!(r#"{{"choices":[{{"index":0,"message":{{"role":"assistant","content":"{told}"}}}}]}}"#);
     let error = format!(r#"{{"error":{{"message":"{told}"}}}}"#);
     let half = PROVIDER_CANARY.len() / 2;
-    let delta = |text: &str| format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+    let delta = |text: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+    };
     let stream = [delta(&told), delta(&PROVIDER_CANARY[..half]), delta(&PROVIDER_CANARY[half..])].concat();
     match number % 6 {
         0 => json_answer(200, &format!("x-echo: {key}\r\n"), &content),
@@ -161,7 +170,9 @@ fn echo(seen: &Seen, number: usize) -> Vec<u8> {
 
 #[test]
 fn canaries_in_keys_are_told_nowhere_and_those_in_bodies_only_where_bodies_are_kept() {
-    for (settings, keeps_bodies) in [("audit: {headers: false}", false), ("audit: {headers: true, bodies: true}", true)] {
+    for (settings, keeps_bodies) in
+        [("audit: {headers: false}", false), ("audit: {headers: true, bodies: true}", true)]
+    {
         let data = TempFolder::new();
         let upstream = Upstream::start(|number, seen, stream| {
             let _ = stream.write_all(&echo(seen, number));
@@ -193,7 +204,10 @@ fn canaries_in_keys_are_told_nowhere_and_those_in_bodies_only_where_bodies_are_k
         told += &gateway.stderr();
         let mut files = Vec::new();
         everything_in(&data.0, &mut files);
-        assert!(find(&files, b"/v1/chat/completions").is_some(), "the journal or the store is among the files");
+        assert!(
+            find(&files, b"/v1/chat/completions").is_some(),
+            "the journal or the store is among the files"
+        );
         for canary in [PROVIDER_CANARY, CLIENT_CANARY] {
             assert!(!told.contains(canary), "{canary} is told: {told}");
             assert!(find(&files, canary.as_bytes()).is_none(), "{canary} stands in a file");

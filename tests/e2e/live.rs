@@ -74,7 +74,10 @@ fn only_so_many_watch_and_others_still_get_their_work_done() {
     drop(watching);
     eventually("one that left makes room", || {
         let mut link = gateway.connect();
-        link.send(format!("GET /admin/live/logs HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n").as_bytes());
+        link.send(
+            format!("GET /admin/live/logs HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n")
+                .as_bytes(),
+        );
         link.read_until("\r\n").contains("200")
     });
 }

@@ -30,6 +30,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod live;
+mod many_keys;
 mod matrix;
 mod mixup;
 mod names;

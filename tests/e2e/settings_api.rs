@@ -93,5 +93,5 @@ fn a_setting_is_changed_while_running_kept_over_a_restart_and_taken_back() {
     let (_, lower) = make_key(&gateway, json!({"name": "l", "user_path": "/l", "dashboard_access": "write"}));
     let (status, denied) =
         call(&gateway, &lower, "PUT", "/runtime/settings/audit.bodies", Some(json!({"value": true})));
-    assert_eq!((status, code(&denied)), (403, "admin_scope_denied"));
+    assert_eq!((status, code(&denied)), (403, "user_path_out_of_scope"));
 }

@@ -241,7 +241,10 @@ fn the_command_line_asks_a_gateway_under_tls_and_trusts_only_what_it_is_told_to(
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ringway"));
         command.args(["budgets", "--url", url, "--key", KEY]).args(more).arg("list");
         let output = command.env_remove("RINGWAY_CA_FILE").output().expect("the binary runs");
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+        )
     };
     let ca = ["--ca-file", ca_file.to_str().expect("UTF-8")];
     let url = format!("https://localhost:{}", gateway.port);

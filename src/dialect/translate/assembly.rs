@@ -117,11 +117,14 @@ pub struct Assembled {
 /// Bytes that an event adds to the answer, about.
 fn length(event: &Event<'_>) -> usize {
     match event {
-        Event::Open { block, .. } => EVENT_BYTES + match block {
-            Block::Media { base64, .. } => base64.as_escaped().len(),
-            Block::Foreign { raw } => raw.len(),
-            _ => 0,
-        },
+        Event::Open { block, .. } => {
+            EVENT_BYTES
+                + match block {
+                    Block::Media { base64, .. } => base64.as_escaped().len(),
+                    Block::Foreign { raw } => raw.len(),
+                    _ => 0,
+                }
+        }
         Event::Delta { delta, .. } => match delta {
             Delta::Text(text) | Delta::Arguments(Arguments::Piece(text)) => text.as_escaped().len(),
             Delta::Arguments(Arguments::Whole(raw)) | Delta::Logprobs(raw) => raw.len(),

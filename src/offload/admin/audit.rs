@@ -81,7 +81,8 @@ pub async fn sessions(desk: Rc<Desk>, asked: Asked) -> Answer {
     let filter = within(&asked, filter);
     let store = desk.manager.store().await.map_err(|error| of_store(&error))?;
     // The time of the last exchange is not summed up: the newest of them all are looked at for it.
-    let summary = Summary::new(&tables::AUDIT_LOGS, filter.clone(), &[By::Column("session_id")], &[], GROUPS_MAX);
+    let summary =
+        Summary::new(&tables::AUDIT_LOGS, filter.clone(), &[By::Column("session_id")], &[], GROUPS_MAX);
     let found = store.summarise(summary).await.map_err(|error| of_store(&error))?;
     let newest = Select::new(&tables::AUDIT_LOGS, filter, SESSIONS_ROWS_MAX)
         .ordered("at_ms", Direction::Descending)
@@ -105,7 +106,9 @@ pub async fn sessions(desk: Rc<Desk>, asked: Asked) -> Answer {
         }));
     }
     let is_cut = found.is_cut || rows.len() == SESSIONS_ROWS_MAX;
-    Reply::ok(json!({"from": view::time(from_ms), "to": view::time(to_ms), "data": shown, "truncated": is_cut}))
+    Reply::ok(
+        json!({"from": view::time(from_ms), "to": view::time(to_ms), "data": shown, "truncated": is_cut}),
+    )
 }
 
 /// The exchanges around one that belong to its session, in the order in which they were made, with their bodies.

@@ -26,7 +26,9 @@ pub async fn logs(desk: Rc<Desk>, asked: Asked) -> Result<Reply, Refusal> {
         None => vec![LiveKind::Audit, LiveKind::Usage],
         Some(types) => types.split(',').map(|word| kind(word.trim())).collect::<Result<_, _>>()?,
     };
-    let Some(live) = desk.manager.live() else { return Err(unavailable("There are no records to be watched.")) };
+    let Some(live) = desk.manager.live() else {
+        return Err(unavailable("There are no records to be watched."));
+    };
     let Some(watching) = live.watch(cursor) else {
         return Err(unavailable("There are as many readers already as there may be."));
     };

@@ -39,7 +39,8 @@ pub async fn recalculate(desk: Rc<Desk>, asked: Asked) -> Result<Reply, Refusal>
         let Some(last) = rows.last() else { break };
         let cursor = select.cursor(last);
         let is_end = rows.len() < STORE_SWEEP_ROWS;
-        let changed = rows.iter().filter_map(|row| anew(row, &compiled.snapshot.providers, &managed, &mut counts));
+        let changed =
+            rows.iter().filter_map(|row| anew(row, &compiled.snapshot.providers, &managed, &mut counts));
         let changed: Vec<Row> = changed.collect();
         store.replace(&tables::USAGE, changed).await.map_err(|error| of_store(&error))?;
         if is_end {
@@ -80,7 +81,12 @@ struct Counts {
 }
 
 /// The row with the cost that it has now, where that is another one.
-fn anew(row: &Row, providers: &[std::sync::Arc<Provider>], managed: &Managed, counts: &mut Counts) -> Option<Row> {
+fn anew(
+    row: &Row,
+    providers: &[std::sync::Arc<Provider>],
+    managed: &Managed,
+    counts: &mut Counts,
+) -> Option<Row> {
     counts.matched += 1;
     let text = |column: &str| row.get(column).as_text().unwrap_or_default();
     let provider = providers.iter().find(|provider| provider.name == text("provider_name"));

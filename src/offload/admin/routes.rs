@@ -8,7 +8,8 @@ use axum::routing::MethodFilter;
 
 use super::fields::Asked;
 use super::{
-    Desk, Reply, access, audit, grants, keys, live, names, openapi, prices, recalculate, runtime, settings, usage, workflows,
+    Desk, Reply, access, audit, grants, keys, live, names, openapi, prices, recalculate, runtime, settings,
+    usage, workflows,
 };
 use crate::base::Refusal;
 

@@ -41,7 +41,8 @@ pub async fn put(desk: Rc<Desk>, asked: Asked) -> Answer {
     let path = changeable(&asked)?;
     let mut fields = asked.fields()?;
     let value = fields.json("value").as_ref().and_then(text_of);
-    let value = value.ok_or_else(|| wrong("value", "must be a text, a number, true, false or a list of texts"))?;
+    let value =
+        value.ok_or_else(|| wrong("value", "must be a text, a number, true, false or a list of texts"))?;
     fields.end()?;
     change(&desk, &asked, path, Some(value)).await
 }
@@ -91,7 +92,10 @@ async fn change(desk: &Desk, asked: &Asked, path: &'static str, value: Option<St
         Some(value) => drop(after.insert(path.to_owned(), value.clone())),
         None => drop(after.remove(path)),
     }
-    manager.override_settings(after).await.map_err(|what| wrong("value", &format!("cannot be taken: {what}")))?;
+    manager
+        .override_settings(after)
+        .await
+        .map_err(|what| wrong("value", &format!("cannot be taken: {what}")))?;
     let name = format!("{OVERRIDE}{path}");
     let written = match &value {
         Some(value) => {

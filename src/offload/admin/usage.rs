@@ -54,7 +54,8 @@ pub async fn throughput(desk: Rc<Desk>, asked: Asked) -> Answer {
     let words: Vec<&'static str> = GRANULARITIES.iter().map(|(word, ..)| *word).collect();
     let word = query.choice("granularity", &words)?.ok_or_else(|| wrong("granularity", "must be there"))?;
     query.end()?;
-    let (_, span_ms, count) = GRANULARITIES.into_iter().find(|(known, ..)| *known == word).unwrap_or_default();
+    let (_, span_ms, count) =
+        GRANULARITIES.into_iter().find(|(known, ..)| *known == word).unwrap_or_default();
     let place = &asked.who.scope.path;
     let now_ms = i64::try_from(clock::wall_ms()).unwrap_or(i64::MAX);
     let last_ms = now_ms - now_ms.rem_euclid(span_ms);

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::live::Live;
 use super::log::Level;
 use super::managed::Stored;
 use super::records::Records;
-use super::live::Live;
 use super::shelf::Shelf;
 use super::store::{Row, Store, StoreError};
 use super::{Catalogue, Compiled, Managed, Offload, ToShard};

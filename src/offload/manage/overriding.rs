@@ -79,7 +79,10 @@ impl Manager {
             return Ok(());
         }
         if let Err(what) = self.override_settings(found).await {
-            self.log(Level::Error, format!("settings that were changed through the admin API are not in force: {what}"));
+            self.log(
+                Level::Error,
+                format!("settings that were changed through the admin API are not in force: {what}"),
+            );
         }
         Ok(())
     }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::base::Pico;
 use crate::base::limits::RESPONSES_OWNED_MS;
-use crate::ledger::record::{Attempt, AttemptKind, Begun, Ended, Outcome, Owned, Part, PartKind, RecordId, Remarks};
-use crate::ledger::usage::{KnownBy, ServerTool, Usage};
 use crate::identity::UserPath;
+use crate::ledger::record::{
+    Attempt, AttemptKind, Begun, Ended, Outcome, Owned, Part, PartKind, RecordId, Remarks,
+};
+use crate::ledger::usage::{KnownBy, ServerTool, Usage};
 use crate::offload::admin::view;
 use crate::offload::live::{Live, LiveKind};
 use crate::offload::store::{ErrorKind, Row, Store, StoreError, Table, Value, tables};
@@ -84,7 +86,8 @@ impl Rows {
 
     /// The rows as those who watch get them, without bodies, in the order in which the exchanges ended.
     pub fn told(&self) -> Vec<Told> {
-        let of = |kind: LiveKind, rows: &[Row]| rows.iter().map(|row| Told::of(kind, row)).collect::<Vec<_>>();
+        let of =
+            |kind: LiveKind, rows: &[Row]| rows.iter().map(|row| Told::of(kind, row)).collect::<Vec<_>>();
         let mut told = of(LiveKind::Audit, &self.audit);
         told.extend(of(LiveKind::Usage, &self.usage));
         told
