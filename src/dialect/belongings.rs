@@ -2,6 +2,7 @@
 //! conversations, items. Whose they are is not decided here.
 
 use super::collection;
+use super::words::{self, Word};
 use crate::wire::json::{Kind, Node};
 
 /// An object that a request speaks of, by the id that stands there.
@@ -70,9 +71,9 @@ fn texts_of(object: Node<'_>, name: &[u8]) -> Vec<String> {
 
 /// Whether a name that ids of files stand under can be in it, spelled plainly or with escapes.
 fn may_name_files(document: &[u8]) -> bool {
-    let has = |part: &[u8]| memchr::memmem::find(document, part).is_some();
+    let has = |word: &Word| word.find(document).is_some();
     let is_letter = |at: usize| document.get(at + 4).is_some_and(|digit| (b'2'..=b'7').contains(digit));
-    has(b"file_id") || has(b"_file") || memchr::memmem::find_iter(document, br"\u00").any(is_letter)
+    has(&words::FILE_ID) || has(&words::OF_FILE) || words::LOW_ESCAPE.find_iter(document).any(is_letter)
 }
 
 /// The ids that an answer of the Responses API brings: the response's own and those of its output. `event` is an event of
