@@ -42,6 +42,11 @@ impl Ids {
         u128::from(first) << 64 | u128::from(second)
     }
 
+    /// The text of an id that was made as a number.
+    pub fn text_of(number: u128) -> IdText {
+        text((number >> 64) as u64, number as u64)
+    }
+
     fn halves(&self, wall_ms: u64) -> (u64, u64) {
         let (high, low) = (self.random(), self.random());
         ((wall_ms << 16) | 0x7000 | (high & 0x0FFF), (low >> 2) | (1 << 63))

@@ -2,6 +2,7 @@
 
 mod base64;
 pub mod clock;
+pub mod decimal;
 pub mod fault;
 pub mod id;
 pub mod limits;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::decimal::Digits;
+
 /// An amount of pico-dollars. May be negative, as a correction is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pico(pub i128);
@@ -24,6 +26,38 @@ impl Pico {
     /// The price of that many units, each at this price.
     pub fn checked_times(self, units: u64) -> Option<Pico> {
         self.0.checked_mul(i128::from(units)).map(Pico)
+    }
+
+    /// Appends what [`fmt::Display`] shows, without its machinery.
+    pub fn append_to(self, out: &mut Vec<u8>) {
+        let appended = self.write(|part| {
+            out.extend_from_slice(part.as_bytes());
+            Ok(())
+        });
+        debug_assert!(appended.is_ok(), "a vector takes whatever is written");
+    }
+
+    fn write(self, mut part: impl FnMut(&str) -> fmt::Result) -> fmt::Result {
+        let per_dollar = PICO_PER_DOLLAR.unsigned_abs();
+        let amount = self.0.unsigned_abs();
+        if self.0 < 0 {
+            part("-")?;
+        }
+        let (whole, rest) = match u64::try_from(amount) {
+            Ok(amount) => (u128::from(amount / per_dollar as u64), amount % per_dollar as u64),
+            Err(_) => (amount / per_dollar, (amount % per_dollar) as u64),
+        };
+        match u64::try_from(whole) {
+            Ok(whole) => part(Digits::of(whole).as_str())?,
+            Err(_) => part(&whole.to_string())?,
+        }
+        if rest == 0 {
+            return Ok(());
+        }
+        // The digit in front keeps the zeros behind the point.
+        let digits = Digits::of(rest + per_dollar as u64);
+        part(".")?;
+        part(digits.as_str()[1..].trim_end_matches('0'))
     }
 
     /// Reads dollars as decimal text: `12`, `0.15`, `2.5e-6`, `1E3`, with a sign in front or not. `None` for anything
@@ -83,14 +117,7 @@ fn shifted(number: i128, power: i32) -> Option<(i128, bool)> {
 /// Dollars as decimal text without an exponent and without zeros behind the last digit that counts: `0.00000015`.
 impl fmt::Display for Pico {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let per_dollar = PICO_PER_DOLLAR.unsigned_abs();
-        let (sign, amount) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
-        let (whole, rest) = (amount / per_dollar, amount % per_dollar);
-        if rest == 0 {
-            return write!(f, "{sign}{whole}");
-        }
-        let digits = format!("{rest:012}");
-        write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+        self.write(|part| f.write_str(part))
     }
 }
 

@@ -2,6 +2,7 @@
 //! conversations, items, vector stores, containers, prompts. Whose they are is not decided here.
 
 use super::collection;
+use super::words::{self, Word};
 use crate::wire::json::{Kind, Node};
 
 /// An object that a request speaks of, by the id that stands there.
@@ -52,8 +53,9 @@ pub fn files(document: Node<'_>, found: &mut Vec<Mention>) {
 /// Vector stores, containers and prompts that a request's body speaks of (OpenAI's API reference: `tools[].vector_store_ids`,
 /// `tools[].container`, `prompt.id`; Anthropic's: `container`).
 pub fn stores(document: Node<'_>, found: &mut Vec<Mention>) {
-    let has = |part: &[u8]| memchr::memmem::find(document.raw(), part).is_some();
-    if has(b"vector_store") || has(b"container") || has(b"prompt") || may_be_escaped(document.raw()) {
+    let has = |word: &Word| word.find(document.raw()).is_some();
+    let has_any = has(&words::VECTOR_STORE) || has(&words::CONTAINER) || has(&words::PROMPT);
+    if has_any || may_be_escaped(document.raw()) {
         walk_stores(document, found);
     }
 }
@@ -133,14 +135,14 @@ fn texts_of(object: Node<'_>, name: &[u8]) -> Vec<String> {
 
 /// Whether a name that ids of files stand under can be in it, spelled plainly or with escapes.
 fn may_name_files(document: &[u8]) -> bool {
-    let has = |part: &[u8]| memchr::memmem::find(document, part).is_some();
-    has(b"file_id") || has(b"_file") || may_be_escaped(document)
+    let has = |word: &Word| word.find(document).is_some();
+    has(&words::FILE_ID) || has(&words::OF_FILE) || may_be_escaped(document)
 }
 
 /// Whether a letter of a name may be spelled with an escape.
 fn may_be_escaped(document: &[u8]) -> bool {
     let is_letter = |at: usize| document.get(at + 4).is_some_and(|digit| (b'2'..=b'7').contains(digit));
-    memchr::memmem::find_iter(document, br"\u00").any(is_letter)
+    words::LOW_ESCAPE.find_iter(document).any(is_letter)
 }
 
 /// The ids that an answer of the Responses API brings: the response's own and those of its output. `event` is an event of

@@ -15,6 +15,16 @@ macro_rules! words {
 }
 
 words! {
+    /// What ids of files stand under.
+    FILE_ID "file_id",
+    /// The same, as in `input_file`.
+    OF_FILE "_file",
+    /// An escape that may spell an ASCII character.
+    LOW_ESCAPE r"\u00",
+    /// What ids of vector stores, containers and stored prompts stand under.
+    VECTOR_STORE "vector_store",
+    CONTAINER "container",
+    PROMPT "\"prompt\"",
     /// What marks a signature of another vendor.
     MARK "ringway:",
     /// Members of events, with their quotes.

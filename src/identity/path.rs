@@ -81,7 +81,8 @@ impl UserPath {
 }
 
 fn above(path: &str) -> Option<&str> {
-    match path.rfind('/')? {
+    // A byte of its own in UTF-8, wherever it stands.
+    match memchr::memrchr(b'/', path.as_bytes())? {
         0 => (path.len() > 1).then_some("/"),
         at => Some(&path[..at]),
     }

@@ -1,7 +1,9 @@
 //! What an exchange costs: counts times prices, in whole pico-dollars. A cost is exact or it is unknown; where something of
 //! it has no price, the whole has none, and the reason is told. Nothing here rounds, and nothing is ever left out of a sum.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use super::price::{Price, Rate, Rates};
 use super::usage::{Mode, ServerTool, Usage};
@@ -40,7 +42,7 @@ pub enum CostSource {
     /// The provider, in the answer.
     Provider,
     /// A price list: where it was read, and when.
-    Prices(String),
+    Prices(Arc<str>),
 }
 
 impl CostSource {
@@ -73,24 +75,28 @@ pub enum Unpriced {
     TooLarge,
 }
 
+impl Unpriced {
+    /// The reason, for people.
+    pub fn sentence(self) -> Cow<'static, str> {
+        match self {
+            Unpriced::Model => "no price is known for this model".into(),
+            Unpriced::Uncounted(what) => format!("nobody counted {what}").into(),
+            Unpriced::Rate(rate) => format!("no price is known for its {} tokens", rate.name()).into(),
+            Unpriced::Mode(mode) => {
+                let mode = mode.name();
+                format!("no price is known for a request of this size in the class of service {mode}").into()
+            }
+            Unpriced::Tool(tool) => format!("no price is known for its calls of {}", tool.name()).into(),
+            Unpriced::Surcharge => "the provider takes a surcharge that no price list holds".into(),
+            Unpriced::Contradiction => "the parts of its counts are more than the whole".into(),
+            Unpriced::TooLarge => "the sum does not fit".into(),
+        }
+    }
+}
+
 impl fmt::Display for Unpriced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Unpriced::Model => write!(f, "no price is known for this model"),
-            Unpriced::Uncounted(what) => write!(f, "nobody counted {what}"),
-            Unpriced::Rate(rate) => write!(f, "no price is known for its {} tokens", rate.name()),
-            Unpriced::Mode(mode) => {
-                write!(
-                    f,
-                    "no price is known for a request of this size in the class of service {}",
-                    mode.name()
-                )
-            }
-            Unpriced::Tool(tool) => write!(f, "no price is known for its calls of {}", tool.name()),
-            Unpriced::Surcharge => write!(f, "the provider takes a surcharge that no price list holds"),
-            Unpriced::Contradiction => write!(f, "the parts of its counts are more than the whole"),
-            Unpriced::TooLarge => write!(f, "the sum does not fit"),
-        }
+        f.write_str(&self.sentence())
     }
 }
 

@@ -1,11 +1,12 @@
 //! What an answer's head says of usage and cost: our own names, and those that clients of another gateway look for. What is
 //! unknown has no header; an unknown cost has one that says so.
 
-use std::fmt::Display;
-use std::io::Write;
+use std::borrow::Cow;
 
 use super::cost::{Cost, Unpriced};
 use super::usage::{KnownBy, Usage};
+use crate::base::Pico;
+use crate::base::decimal::Digits;
 
 /// Whose names the headers have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,21 +28,21 @@ pub fn write(usage: &Usage, cost: &Result<Cost, Unpriced>, dress: Dress, out: &m
     ];
     for (name, count) in counts {
         if let Some(count) = count {
-            line(name, count, out);
+            line(name, Digits::of(count).text(), out);
         }
     }
-    line("x-ringway-usage-source", source_of(usage), out);
+    line("x-ringway-usage-source", source_of(usage).as_bytes(), out);
     match cost {
         Ok(cost) => {
-            line("x-ringway-cost", cost.total, out);
-            line("x-ringway-cost-source", one_line(cost.source.name()), out);
+            amount("x-ringway-cost", cost.total, out);
+            line("x-ringway-cost-source", one_line(cost.source.name()).as_bytes(), out);
             if dress == Dress::AlsoLiteLlm {
                 write_litellm(cost, out);
             }
         }
         Err(why) => {
-            line("x-ringway-cost", "unknown", out);
-            line("x-ringway-cost-reason", why, out);
+            line("x-ringway-cost", b"unknown", out);
+            line("x-ringway-cost-reason", why.sentence().as_bytes(), out);
         }
     }
 }
@@ -55,9 +56,9 @@ fn source_of(usage: &Usage) -> &'static str {
 }
 
 fn write_litellm(cost: &Cost, out: &mut Vec<u8>) {
-    line("x-litellm-response-cost", cost.total, out);
+    amount("x-litellm-response-cost", cost.total, out);
     // No discount and no margin is ever applied.
-    line("x-litellm-response-cost-original", cost.total, out);
+    amount("x-litellm-response-cost-original", cost.total, out);
     let Some(parts) = &cost.parts else { return };
     let named = [
         ("x-litellm-response-cost-input", parts.input),
@@ -67,7 +68,7 @@ fn write_litellm(cost: &Cost, out: &mut Vec<u8>) {
         ("x-litellm-response-cost-reasoning", parts.reasoning),
         ("x-litellm-response-cost-tool-usage", parts.tools),
     ];
-    named.into_iter().for_each(|(name, amount)| line(name, amount, out));
+    named.into_iter().for_each(|(name, part)| amount(name, part, out));
 }
 
 /// Whether a header is one of these: those of a provider that is a gateway itself speak of another bill.
@@ -78,14 +79,28 @@ pub fn is_one(name: &[u8]) -> bool {
         .any(|start| name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start.as_bytes())))
 }
 
-fn line(name: &str, value: impl Display, out: &mut Vec<u8>) {
-    // A vector takes whatever is written.
-    let _ = write!(out, "{name}: {value}\r\n");
+fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn amount(name: &str, amount: Pico, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    amount.append_to(out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// A source may be an operator's text: nothing in it may end the header.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()
+fn one_line(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    match text.bytes().all(is_plain) {
+        true => text.into(),
+        false => text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -104,7 +119,7 @@ mod tests {
     fn a_known_cost_is_exact_and_comes_in_both_dresses() {
         let usage = Usage { input: Some(10), output: Some(3), cache_read: Some(4), ..Usage::default() };
         let parts = Parts { input: Pico(1), output: Pico(1_500_000), ..Parts::default() };
-        let source = CostSource::Prices("a list\r\nx-evil: 1".to_owned());
+        let source = CostSource::Prices("a list\r\nx-evil: 1".into());
         let cost = Ok(Cost { total: Pico(1_500_001), parts: Some(parts), source, remark: None });
         let own = written(&usage, &cost, Dress::Own);
         assert_eq!(

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::key::Key;
 use crate::base::{Refusal, RefusalKind};
 use crate::identity::{Gate, ModelRule, UserPath};
@@ -11,7 +13,7 @@ use crate::identity::{Gate, ModelRule, UserPath};
 /// The rules of a gateway. Immutable.
 #[derive(Clone, Debug)]
 pub struct Access {
-    lists: HashMap<UserPath, Arc<[ModelRule]>>,
+    lists: HashMap<UserPath, Arc<[ModelRule]>, RandomState>,
     /// The narrowest first.
     gates: Vec<Gate>,
     /// Whether a model that no gate speaks of is open.
@@ -29,7 +31,7 @@ pub struct Asked<'a> {
 
 impl Default for Access {
     fn default() -> Self {
-        Access { lists: HashMap::new(), gates: Vec::new(), is_open: true }
+        Access { lists: HashMap::default(), gates: Vec::new(), is_open: true }
     }
 }
 

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::account::{Account, Counter};
 use super::hold::Applicable;
 use super::key::Key;
@@ -12,16 +14,17 @@ use crate::identity::{Allowance, Calendar, Subject, UserPath};
 #[derive(Debug, Default)]
 pub struct Book {
     calendar: Arc<Calendar>,
-    paths: HashMap<UserPath, Accounts>,
-    labels: HashMap<Arc<str>, Accounts>,
-    providers: HashMap<Arc<str>, Accounts>,
-    models: HashMap<Arc<str>, Accounts>,
-    keys: HashMap<Arc<str>, Accounts>,
+    paths: HashMap<UserPath, Accounts, RandomState>,
+    labels: ByName,
+    providers: ByName,
+    models: ByName,
+    keys: ByName,
     /// Some budget names a model to be asked instead.
     pub names_instead: bool,
 }
 
 type Accounts = Vec<Arc<Account>>;
+type ByName = HashMap<Arc<str>, Accounts, RandomState>;
 
 impl Book {
     /// Of two allowances with one id the later counts: what is stored comes before what the settings say.

@@ -1,9 +1,9 @@
 //! What a client is told of its limits, in the headers that OpenAI's API has for it.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use super::account::Account;
+use crate::base::decimal::Digits;
 use crate::identity::Measure;
 
 /// The tightest limits of one caller. What is soft is not told.
@@ -43,19 +43,27 @@ impl Rates {
 
     /// The header lines, each ended by CRLF: `x-ratelimit-limit-requests: 100` and so on.
     pub fn write_lines(&self, out: &mut Vec<u8>) {
+        if *self != Rates::default() {
+            out.reserve(LINES_BYTES_USUAL);
+        }
         for (name, rate) in [("requests", self.requests), ("tokens", self.tokens)] {
             let Some(rate) = rate else { continue };
-            // A vector takes whatever is written.
-            let _ = write!(
-                out,
-                "x-ratelimit-limit-{name}: {}\r\nx-ratelimit-remaining-{name}: {}\r\nx-ratelimit-reset-{name}: {}\r\n",
-                rate.limit,
-                rate.remaining,
-                duration(rate.reset_ms)
-            );
+            let mut line = |what: &str, write: &dyn Fn(&mut Vec<u8>)| {
+                for part in ["x-ratelimit-", what, "-", name, ": "] {
+                    out.extend_from_slice(part.as_bytes());
+                }
+                write(out);
+                out.extend_from_slice(b"\r\n");
+            };
+            line("limit", &|out| write_count(rate.limit, out));
+            line("remaining", &|out| write_count(rate.remaining, out));
+            line("reset", &|out| write_duration(rate.reset_ms, out));
         }
     }
 }
+
+/// Room for the lines of both limits with numbers of a usual size.
+const LINES_BYTES_USUAL: usize = 320;
 
 impl Rate {
     fn of(account: &Account, now_ms: u64) -> Rate {
@@ -69,19 +77,37 @@ impl Rate {
     }
 }
 
+fn write_count(count: u128, out: &mut Vec<u8>) {
+    match u64::try_from(count) {
+        Ok(count) => out.extend_from_slice(Digits::of(count).text()),
+        Err(_) => out.extend_from_slice(count.to_string().as_bytes()),
+    }
+}
+
 /// A duration as OpenAI's headers have it: `20ms`, `1s`, `8.64s`, `6m0s`, `1h2m3s`.
-pub fn duration(ms: u64) -> String {
+fn write_duration(ms: u64, out: &mut Vec<u8>) {
+    let mut number = |number: u64, unit: &[u8]| {
+        out.extend_from_slice(Digits::of(number).text());
+        out.extend_from_slice(unit);
+    };
     if ms < 1000 {
-        return format!("{ms}ms");
+        return number(ms, b"ms");
     }
     let (hours, minutes, seconds, rest) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
-    let fraction = if rest == 0 { String::new() } else { format!(".{rest:03}") };
-    let seconds = format!("{seconds}{}s", fraction.trim_end_matches('0'));
-    match (hours, minutes) {
-        (0, 0) => seconds,
-        (0, minutes) => format!("{minutes}m{seconds}"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
+    if hours > 0 {
+        number(hours, b"h");
     }
+    if hours > 0 || minutes > 0 {
+        number(minutes, b"m");
+    }
+    number(seconds, b"");
+    if rest > 0 {
+        // The digit in front keeps the zeros behind the point.
+        let digits = Digits::of(1000 + rest);
+        out.push(b'.');
+        out.extend_from_slice(digits.as_str()[1..].trim_end_matches('0').as_bytes());
+    }
+    out.push(b's');
 }
 
 #[cfg(test)]
@@ -100,7 +126,9 @@ mod tests {
             (3_723_000, "1h2m3s"),
             (90_000_000, "25h0m0s"),
         ] {
-            assert_eq!(duration(ms), want);
+            let mut out = Vec::new();
+            write_duration(ms, &mut out);
+            assert_eq!(String::from_utf8(out).as_deref(), Ok(want));
         }
     }
 

@@ -23,7 +23,7 @@ use crate::base::{Pico, Refusal, RefusalKind};
 use crate::journal::{Full, Need};
 use crate::ledger::cost::{self, Cost, Unpriced};
 use crate::ledger::headers::{self, Dress};
-use crate::ledger::price::{Named, Price};
+use crate::ledger::price::{Named, Price, Rate};
 use crate::ledger::record::{self, Begun, Ended, RecordId};
 use crate::ledger::usage::{Mode, Usage};
 use crate::policy::access::Asked;
@@ -169,22 +169,23 @@ const SESSION_ID: &[u8] = b"session-id";
 /// What the body says of its own size.
 fn size(client: &Client, work: &Work, body: &Body) -> Size {
     let document = body.held(&client.input);
-    let number = |name: &str| {
-        let member =
-            json::find(&work.members, document, name).filter(|member| member.kind == Kind::Number)?;
-        std::str::from_utf8(member.value.of(document)).ok()?.parse::<u64>().ok()
-    };
-    let in_config = || {
-        let config = json::find(&work.members, document, "generationConfig")?;
-        let limit = Node::scanned(config.value.of(document)).get("maxOutputTokens")?;
-        limit.u64()
-    };
-    let names = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
-    Size {
-        body_bytes: document.len() as u64,
-        output_tokens_max: names.into_iter().filter_map(number).max().or_else(in_config),
-        choices: number("n").unwrap_or(1),
+    let mut size = Size { body_bytes: document.len() as u64, output_tokens_max: None, choices: 1 };
+    let mut in_config = None;
+    for member in &work.members {
+        match (&*member.spelled_key(document), member.kind) {
+            (b"max_completion_tokens" | b"max_tokens" | b"max_output_tokens", Kind::Number) => {
+                size.output_tokens_max = size.output_tokens_max.max(json::u64_value(document, member));
+            }
+            (b"n", Kind::Number) => size.choices = json::u64_value(document, member).unwrap_or(1),
+            (b"generationConfig", Kind::Object) => {
+                let limit = Node::scanned(member.value.of(document)).get("maxOutputTokens");
+                in_config = limit.and_then(Node::u64);
+            }
+            _ => {}
+        }
     }
+    size.output_tokens_max = size.output_tokens_max.or(in_config);
+    size
 }
 
 impl Entry {
@@ -349,13 +350,19 @@ fn sum(parts: impl IntoIterator<Item = Pico>) -> Option<Pico> {
 /// What that many tokens cost at most, at this price.
 fn worst_cost(price: &Price, tokens: Tokens) -> Option<Pico> {
     let Tokens { input, output } = tokens;
-    let plain = Usage { input: Some(input), output: Some(output), ..Usage::default() };
-    // Writing to a cache may cost more than reading afresh, and thoughts more than words.
-    let written = Usage { cache_write: Some(input), cache_write_1h: Some(input), ..plain };
-    let ways = [plain, written]
-        .into_iter()
-        .flat_map(|way| [0, output].map(|reasoning| Usage { reasoning: Some(reasoning), ..way }));
-    ways.filter_map(|way| cost::cost(&way, Some(price), Mode::Standard).ok()).map(|cost| cost.total).max()
+    let plain = Usage { input: Some(input), output: Some(output), reasoning: Some(0), ..Usage::default() };
+    let of = |way: &Usage| cost::cost(way, Some(price), Mode::Standard).ok().map(|cost| cost.total);
+    let rates = price.rates(Mode::Standard, input)?;
+    let has = |rate: Rate| rates.get(rate).is_some();
+    // Writing to a cache may cost more than reading afresh, and thoughts more than words: where they have a price at all.
+    let for_an_hour = if has(Rate::CacheWrite1h) { input } else { 0 };
+    let written = Usage { cache_write: Some(input), cache_write_1h: Some(for_an_hour), ..plain };
+    let ways = [Some(plain), (has(Rate::CacheWrite) || has(Rate::CacheWrite1h)).then_some(written)];
+    let thoughts = has(Rate::Reasoning).then_some(output);
+    let ways = ways.into_iter().flatten();
+    let all =
+        ways.flat_map(|way| [of(&way), thoughts.and_then(|all| of(&Usage { reasoning: Some(all), ..way }))]);
+    all.flatten().max()
 }
 
 /// The price of a model, looked up once for each version of what is managed; of the one that answered, where that is

@@ -26,7 +26,7 @@ use crate::offload::{Belonging, Level, ToOffload};
 use crate::policy::key::Key;
 use crate::policy::{admit, caller};
 use crate::provider::{Provider, ids};
-use crate::wire::json::Node;
+use crate::wire::json::{self, Node};
 use crate::wire::request::Method;
 
 /// Owners that the shard knows by itself. They never change.
@@ -142,7 +142,9 @@ pub async fn check(
     if matches!((endpoint, egress), (Endpoint::Responses, Endpoint::Responses) | (Endpoint::Other, _)) {
         belongings::responses(document, &mut mentions);
     }
-    for request in document.get("requests").into_iter().flat_map(Node::items) {
+    let requests = json::find(&work.members, document.raw(), "requests");
+    let requests = requests.map(|member| Node::scanned(member.value.of(document.raw())));
+    for request in requests.into_iter().flat_map(Node::items) {
         belongings::line(request, &mut mentions);
     }
     if endpoint != egress && endpoint.is_collection() {

@@ -42,6 +42,19 @@ pub struct Member {
     pub key_is_escaped: bool,
 }
 
+impl Member {
+    /// The key without its escapes.
+    #[inline]
+    pub fn spelled_key<'d>(&self, document: &'d [u8]) -> Cow<'d, [u8]> {
+        let raw = self.key.of(document);
+        if self.key_is_escaped {
+            Cow::Owned(unescaped(raw).into_owned().into_bytes())
+        } else {
+            Cow::Borrowed(raw)
+        }
+    }
+}
+
 /// Why a document is not one that can be acted on; `at` counts bytes from its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JsonFault {
@@ -180,22 +193,19 @@ pub fn object_value<'d>(document: &'d [u8], key: &str, members: &mut Vec<Member>
     Some(member.value.of(document))
 }
 
-/// The text that a whole document holds under `key` at its top level. Looks at its beginning first, where such texts mostly
-/// stand, and at all of it when it is not there.
+/// The text that a whole document holds under `key` at its top level. Looks no further than the first member of that key.
 pub fn first_text(document: &[u8], key: &str, members: &mut Vec<Member>) -> Option<String> {
-    let mut found = |part: &[u8]| {
-        members.clear();
-        // A part that is cut has its whole members all the same.
-        Scanner::new().step(part, members);
-        let member = find(members, document, key)?;
-        Some(string_value(document, member).map(Cow::into_owned))
+    let member = match whole::first_member(document, key) {
+        Some(found) => found?,
+        None => {
+            members.clear();
+            // A document that breaks off has its whole members all the same.
+            Scanner::new().step(document, members);
+            *find(members, document, key)?
+        }
     };
-    let front = &document[..document.len().min(FRONT_BYTES)];
-    found(front).or_else(|| if front.len() < document.len() { found(document) } else { None }).flatten()
+    string_value(document, &member).map(Cow::into_owned)
 }
-
-/// How much of an answer is looked at before all of it is.
-const FRONT_BYTES: usize = 256;
 
 /// The member of this key, however the key is spelled.
 pub fn find<'m>(members: &'m [Member], document: &[u8], key: &str) -> Option<&'m Member> {

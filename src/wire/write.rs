@@ -2,6 +2,7 @@
 
 use super::Malformed;
 use super::head::{Version, is_control};
+use crate::base::decimal::Digits;
 
 /// Writes a head into a buffer: first line, headers, [`HeadWriter::finish`].
 pub struct HeadWriter<'a> {
@@ -66,9 +67,7 @@ impl<'a> HeadWriter<'a> {
 
     /// A header with a decimal number.
     pub fn number(&mut self, name: &[u8], value: u64) {
-        let mut digits = [0; DIGITS_MAX];
-        let at = put_decimal(value, &mut digits);
-        self.checked_header(name, &digits[at..]);
+        self.checked_header(name, Digits::of(value).text());
     }
 
     /// Says what becomes of the connection, where the version does not already (RFC 9112 §9.3).
@@ -88,27 +87,8 @@ impl<'a> HeadWriter<'a> {
 
 /// Appends a number in decimal digits.
 pub fn write_decimal(value: u64, out: &mut Vec<u8>) {
-    let mut digits = [0; DIGITS_MAX];
-    let at = put_decimal(value, &mut digits);
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(Digits::of(value).text());
 }
-
-/// Puts a number's digits at the end of a space and gives the place of the first.
-#[inline]
-fn put_decimal(mut value: u64, space: &mut [u8; DIGITS_MAX]) -> usize {
-    let mut at = space.len();
-    loop {
-        at -= 1;
-        space[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            return at;
-        }
-    }
-}
-
-/// The digits of 2^64 - 1.
-const DIGITS_MAX: usize = 20;
 
 /// A byte of a token (RFC 9110 §5.6.2).
 #[inline]

@@ -80,7 +80,7 @@ impl Entry {
 
 fn read_price(node: Node<'_>, model: &str) -> Result<Price, String> {
     let source = node.get("source").and_then(Node::text).unwrap_or_default().into_owned();
-    let mut price = Price { model: model.to_owned(), source, ..Price::default() };
+    let mut price = Price { model: model.to_owned(), source: source.into(), ..Price::default() };
     read_tables(node, 0, &mut price)?;
     for tier in node.get("above").into_iter().flat_map(Node::items) {
         let tokens = tier.get("tokens").and_then(Node::u64).filter(|&tokens| tokens > 0);

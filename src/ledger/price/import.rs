@@ -148,7 +148,7 @@ pub fn read(text: &str, format: Option<Format>, source: &str, names: &Names) -> 
 }
 
 fn priced(model: &str, source: &str) -> Price {
-    Price { model: model.to_owned(), source: source.to_owned(), ..Price::default() }
+    Price { model: model.to_owned(), source: source.into(), ..Price::default() }
 }
 
 /// A number as it is spelled, or a text that is one.

@@ -29,7 +29,7 @@ impl Override {
         fields: impl IntoIterator<Item = (&'f str, &'f str)>,
         tiers: impl IntoIterator<Item = (u64, Vec<(&'f str, &'f str)>)>,
     ) -> Result<Override, Vec<WrongField>> {
-        let mut price = Price { model: selector.to_owned(), source: source.to_owned(), ..Price::default() };
+        let mut price = Price { model: selector.to_owned(), source: source.into(), ..Price::default() };
         let mut wrong = Vec::new();
         for (name, text) in fields {
             if let Err(field) = set(&mut price, 0, name, text) {

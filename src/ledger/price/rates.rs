@@ -1,5 +1,7 @@
 //! What a model costs: a table of rates for each class of service and each size of request, in whole pico-dollars.
 
+use std::sync::Arc;
+
 use crate::base::money::Pico;
 use crate::ledger::usage::{Mode, ServerTool};
 
@@ -98,7 +100,7 @@ pub struct Price {
     /// The name under which it is listed.
     pub model: String,
     /// Where it was read, and when.
-    pub source: String,
+    pub source: Arc<str>,
 }
 
 impl Price {

@@ -176,7 +176,7 @@ pub async fn models(desk: Rc<Desk>, asked: Asked) -> Answer {
                 "id": format!("{name}/{model}"),
                 "provider_name": name,
                 "model": model,
-                "price_source": price.as_ref().map(|price| price.source.as_str()),
+                "price_source": price.as_ref().map(|price| &*price.source),
                 "pricing": price.as_ref().map(pricing),
             }));
         }

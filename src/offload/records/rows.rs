@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::base::Pico;
+use crate::base::decimal::Digits;
+use crate::base::id::Ids;
 use crate::base::limits::RESPONSES_OWNED_MS;
 use crate::identity::UserPath;
 use crate::ledger::record::{
@@ -165,8 +167,7 @@ pub const OWNED: &str = "owned";
 
 /// The id in the form of a UUID.
 fn uuid(id: RecordId) -> String {
-    let digits = format!("{:032x}", id.0);
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+    String::from_utf8_lossy(&Ids::text_of(id.0)).into_owned()
 }
 
 fn text(text: &str) -> Value {
@@ -193,6 +194,9 @@ fn money(amount: Option<Pico>) -> Value {
 }
 
 fn labels(json: &str) -> Value {
+    if json.is_empty() {
+        return Value::Null;
+    }
     serde_json::from_str(json).map_or(Value::Null, Value::Names)
 }
 
@@ -318,22 +322,32 @@ fn only_attempt<'r, 'a>(begun: &Begun<'_>, ended: &'r Ended<'a>) -> Option<&'r A
 
 /// What has no column of its own. Names and numbers only, so that nothing has to be escaped.
 fn data(begun: &Begun<'_>, ended: &Ended<'_>, remarks: Remarks) -> String {
-    let us = |us: Option<u64>| us.map_or_else(|| "null".to_owned(), |us| us.to_string());
-    format!(
-        r#"{{"outcome":"{}","first_byte_us":{},"first_token_us":{},"bytes_in":{},"bytes_out":{},"attempts":{},"attempt_us":{}{}}}"#,
-        ended.outcome.name(),
-        us(ended.first_byte_us),
-        us(ended.first_token_us),
-        ended.bytes_in,
-        ended.bytes_out,
-        ended.attempts.len() as u64 + ended.attempts_unlisted,
-        us(only_attempt(begun, ended).map(|attempt| attempt.duration_us)),
-        told(remarks),
-    )
+    let mut out = String::with_capacity(DATA_BYTES_USUAL);
+    out.push_str("{\"outcome\":\"");
+    out.push_str(ended.outcome.name());
+    out.push('"');
+    let numbers = [
+        ("first_byte_us", ended.first_byte_us),
+        ("first_token_us", ended.first_token_us),
+        ("bytes_in", Some(ended.bytes_in)),
+        ("bytes_out", Some(ended.bytes_out)),
+        ("attempts", Some(ended.attempts.len() as u64 + ended.attempts_unlisted)),
+        ("attempt_us", only_attempt(begun, ended).map(|attempt| attempt.duration_us)),
+    ];
+    for (name, number) in numbers {
+        [",\"", name, "\":"].into_iter().for_each(|part| out.push_str(part));
+        match number {
+            Some(number) => out.push_str(Digits::of(number).as_str()),
+            None => out.push_str("null"),
+        }
+    }
+    tell(remarks, &mut out);
+    out.push('}');
+    out
 }
 
 /// What should be known of the bodies, as further members.
-fn told(remarks: Remarks) -> String {
+fn tell(remarks: Remarks, out: &mut String) {
     let all = [
         ("request_body_too_big_to_handle", remarks.request_too_big),
         ("response_body_too_big_to_handle", remarks.response_too_big),
@@ -343,8 +357,13 @@ fn told(remarks: Remarks) -> String {
         ("response_body_is_binary", remarks.response_is_binary),
         ("response_body_incomplete", remarks.response_incomplete),
     ];
-    all.into_iter().filter(|(_, is_so)| *is_so).map(|(name, _)| format!(r#","{name}":true"#)).collect()
+    for (name, _) in all.into_iter().filter(|(_, is_so)| *is_so) {
+        [",\"", name, "\":true"].into_iter().for_each(|part| out.push_str(part));
+    }
 }
+
+/// Room for all of it with numbers of a usual size.
+const DATA_BYTES_USUAL: usize = 192;
 
 fn attempt_row(id: &str, at: usize, begun: &Begun<'_>, attempt: &Attempt<'_>) -> Row {
     Row::new(&tables::AUDIT_LOG_ATTEMPTS)

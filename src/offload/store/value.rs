@@ -42,7 +42,7 @@ impl Value {
     }
 
     pub fn is_null(&self) -> bool {
-        *self == Value::Null
+        matches!(self, Value::Null)
     }
 
     pub fn as_text(&self) -> Option<&str> {
@@ -104,6 +104,9 @@ impl Value {
 
     /// A text for a column that rows are found by: what does not fit is cut off, at a whole character.
     pub fn short_text(text: &str) -> Value {
+        if is_surely_short(text) {
+            return Value::text(text);
+        }
         let mut end = text.len().min(STORE_INDEXED_TEXT_BYTES_MAX);
         while !text.is_char_boundary(end) || escaped_len(&text[..end]) > STORE_INDEXED_TEXT_BYTES_MAX {
             end -= 1;
@@ -115,7 +118,9 @@ impl Value {
     pub(super) fn misfit(&self, table: &Table, column: &Column) -> Option<&'static str> {
         match (self, column.kind) {
             (Value::Text(text), Kind::Text)
-                if escaped_len(text) > STORE_INDEXED_TEXT_BYTES_MAX && table.is_indexed(column.name) =>
+                if !is_surely_short(text)
+                    && escaped_len(text) > STORE_INDEXED_TEXT_BYTES_MAX
+                    && table.is_indexed(column.name) =>
             {
                 Some("is too long for a text that rows are found by")
             }
@@ -239,11 +244,24 @@ impl Row {
     }
 
     fn place(&self, name: &str) -> usize {
-        let count = self.columns.len();
-        let place =
-            (self.next..count).chain(0..self.next.min(count)).find(|&at| self.columns.at(at).name == name);
+        let place = match &self.columns.0 {
+            Listed::All(columns) => place_in(columns, self.next, |column| is_called(column, name)),
+            Listed::Some(columns) => place_in(columns, self.next, |column| is_called(column, name)),
+        };
         place.unwrap_or_else(|| panic!("a row of {} has no column {name}", self.table))
     }
+}
+
+/// The place of what is looked for, at `next` or behind it if it is there.
+fn place_in<C>(columns: &[C], next: usize, is_it: impl Fn(&C) -> bool) -> Option<usize> {
+    let (before, behind) = columns.split_at(next.min(columns.len()));
+    let place = behind.iter().position(&is_it).map(|place| before.len() + place);
+    place.or_else(|| before.iter().position(is_it))
+}
+
+fn is_called(column: &Column, name: &str) -> bool {
+    // A name is mostly the very same piece of memory.
+    std::ptr::eq(column.name, name) || column.name == name
 }
 
 impl PartialEq for Row {
@@ -268,6 +286,11 @@ pub(super) fn escaped(text: &str) -> String {
         return text.to_owned();
     }
     text.replace('\u{1}', "\u{1}1").replace('\0', "\u{1}0")
+}
+
+/// Whether the text fits an index whatever stands in it: an escaped character takes two bytes.
+fn is_surely_short(text: &str) -> bool {
+    text.len() <= STORE_INDEXED_TEXT_BYTES_MAX / 2
 }
 
 /// How long the text is when it is escaped.

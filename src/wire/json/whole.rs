@@ -3,7 +3,7 @@
 
 use super::block::{BLOCK_BYTES, block_marks, equal_marks, padded_block};
 use super::text::{find_plain_end, find_text_end};
-use super::{Kind, Member, is_space};
+use super::{Kind, Member, is_space, key_is};
 use crate::base::Span;
 use crate::base::limits::{JSON_DEPTH_MAX, JSON_KEYS_BYTES_MAX, JSON_KEYS_COUNT_MAX};
 
@@ -17,31 +17,73 @@ pub(super) struct Scanned {
 
 /// Appends the members of the object that the document begins with. `None` leaves the judgement to the scanner.
 pub(super) fn scan(document: &[u8], members: &mut Vec<Member>) -> Option<Scanned> {
-    let mut at = skip_space(document, behind(document, skip_space(document, 0), b'{')?);
-    if document.get(at) == Some(&b'}') {
-        return Some(Scanned { end: at + 1, keys_differ: true });
-    }
     let (mut keys_bytes, mut seen, mut keys_differ) = (0, 0, true);
+    let mut place = opening(document)?;
     loop {
-        let key_at = behind(document, at, b'"')?;
-        let (key_end, key_is_escaped) = text(document, key_at)?;
-        let value_at = skip_space(document, behind(document, skip_space(document, key_end), b':')?);
-        let (kind, value_end) = value(document, value_at)?;
-        keys_bytes += key_end - 1 - key_at;
+        let at = match place {
+            Place::Key(at) => at,
+            Place::End(end) => return Some(Scanned { end, keys_differ }),
+        };
+        let member = member(document, at)?;
+        keys_bytes += member.key.len();
         if members.len() == JSON_KEYS_COUNT_MAX || keys_bytes > JSON_KEYS_BYTES_MAX {
             return None;
         }
-        let (key, value) = (Span::new(key_at, key_end - 1), Span::new(value_at, value_end));
-        let bit = key_bit(key.of(document));
-        keys_differ &= seen & bit == 0 && !key_is_escaped;
+        let bit = key_bit(member.key.of(document));
+        keys_differ &= seen & bit == 0 && !member.key_is_escaped;
         seen |= bit;
-        members.push(Member { key, value, kind, key_is_escaped });
-        at = skip_space(document, value_end);
-        match document.get(at)? {
-            b',' => at = skip_space(document, at + 1),
-            b'}' => return Some(Scanned { end: at + 1, keys_differ }),
-            _ => return None,
+        place = behind_member(document, member.value.range().end)?;
+        members.push(member);
+    }
+}
+
+/// The first member with this key, `Some(None)` in an object that has none. `None` leaves the judgement to the scanner; what
+/// stands behind the member is not looked at.
+pub(super) fn first_member(document: &[u8], key: &str) -> Option<Option<Member>> {
+    let mut place = opening(document)?;
+    while let Place::Key(at) = place {
+        let member = member(document, at)?;
+        if key_is(document, &member, key) {
+            return Some(Some(member));
         }
+        place = behind_member(document, member.value.range().end)?;
+    }
+    Some(None)
+}
+
+/// Where the top-level object goes on.
+enum Place {
+    /// With the key whose quote is there.
+    Key(usize),
+    /// Not at all: it closes in front of that.
+    End(usize),
+}
+
+#[inline]
+fn opening(document: &[u8]) -> Option<Place> {
+    let at = skip_space(document, behind(document, skip_space(document, 0), b'{')?);
+    let is_empty = document.get(at) == Some(&b'}');
+    Some(if is_empty { Place::End(at + 1) } else { Place::Key(at) })
+}
+
+/// The member whose key's quote is at `at`.
+#[inline]
+fn member(document: &[u8], at: usize) -> Option<Member> {
+    let key_at = behind(document, at, b'"')?;
+    let (key_end, key_is_escaped) = text(document, key_at)?;
+    let value_at = skip_space(document, behind(document, skip_space(document, key_end), b':')?);
+    let (kind, value_end) = value(document, value_at)?;
+    let (key, value) = (Span::new(key_at, key_end - 1), Span::new(value_at, value_end));
+    Some(Member { key, value, kind, key_is_escaped })
+}
+
+#[inline]
+fn behind_member(document: &[u8], value_end: usize) -> Option<Place> {
+    let at = skip_space(document, value_end);
+    match document.get(at)? {
+        b',' => Some(Place::Key(skip_space(document, at + 1))),
+        b'}' => Some(Place::End(at + 1)),
+        _ => None,
     }
 }
 
