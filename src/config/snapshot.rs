@@ -249,3 +249,29 @@ impl Keys {
         matches.fold(subtle::Choice::from(0), |any, one| any | one).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_shown_by_a_list_that_no_setting_opens_to_keys() {
+        let headers_shown = vec!["x-team".to_owned(), "x-trace-*".to_owned(), "*".to_owned()];
+        let audit = |headers_shown| Audit {
+            enabled: true,
+            headers: true,
+            bodies: false,
+            body_bytes_max: 0,
+            headers_shown,
+        };
+        let (usual, named, all) =
+            (audit(Vec::new()), audit(headers_shown[..2].to_vec()), audit(headers_shown.clone()));
+        let shows = |name: &str| [&usual, &named, &all].map(|audit| audit.shows(name));
+        assert_eq!(shows("content-type"), [true; 3]);
+        assert_eq!(shows("x-team"), [false, true, true]);
+        assert_eq!(shows("x-trace-id"), [false, true, true]);
+        assert_eq!(shows("x-other"), [false, false, true]);
+        assert_eq!(shows("authorization"), [false; 3]);
+        assert_eq!(shows("x-api-key"), [false; 3]);
+    }
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use crate::admin::{admin, start};
+use crate::admin::{admin, call, rows, start};
 use crate::support::*;
 
 const BOTH: &str = "audit: {headers: true, bodies: true, body_max: 4K}\nretry: {max_retries: 0}\n";
@@ -128,6 +128,48 @@ fn nothing_is_kept_that_was_not_asked_for() {
         assert!(kept["data"].get(name).is_none() && kept.get(name).is_none(), "{name}: {kept}");
     }
     assert_eq!(gateway.metric("ringway_audit_bodies_unkept_total"), 0.0);
+}
+
+#[test]
+fn bodies_outlive_the_process_and_the_segments_of_its_journal() {
+    let (data, elsewhere) = (TempFolder::new(), TempFolder::new());
+    let text = |number: &str| format!("{} number {number} ends here", "word ".repeat(20_000));
+    let upstream = Upstream::start(move |_, seen, stream| {
+        let number = seen.header("x-number").unwrap_or_default();
+        let answer = CHAT.replace(r#""content":"hi""#, &format!(r#""content":"{}""#, text(&number)));
+        let _ = stream.write_all(&json_answer(200, "", &answer));
+        After::KeepAlive
+    });
+    // A file stands where the folder of the database has to be: everything stays in the journal.
+    let folder = elsewhere.0.join("later");
+    std::fs::write(&folder, "").unwrap();
+    let storage = format!("storage: {{sqlite: {{path: '{}'}}}}", folder.join("ringway.db").display());
+    let settings = format!("{storage}\nserver: {{shards: 1}}\naudit: {{bodies: true}}\n");
+    let mut gateway = start(&data.0, &upstream, &settings);
+    // Twice as much as three segments hold.
+    const COUNT: usize = 60;
+    for number in 0..COUNT {
+        let body = ASK.replace("hi", &text(&number.to_string()));
+        let lines = format!("x-request-id: {number}\r\nx-number: {number}\r\n");
+        let answer = gateway.call(&post_with("/v1/chat/completions", &lines, body.as_bytes()));
+        assert_eq!(answer.status, 200, "{number}");
+    }
+    gateway.child.kill().unwrap();
+    gateway.child.wait().unwrap();
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    let gateway = start(&data.0, &upstream, &settings);
+    eventually("all rows", || call(&gateway, KEY, "GET", "/usage/summary", None).1["requests"] == COUNT);
+    let sql = "SELECT request_id, request_body, response_body FROM ringway_audit_logs";
+    let rows = rows(&folder, sql);
+    assert_eq!(rows.len(), COUNT);
+    for row in rows {
+        let number = row[0].trim_start_matches("Text(\"").trim_end_matches("\")");
+        for body in &row[1..] {
+            let is_whole = body.contains(&text(number)) && body.ends_with("}\")");
+            assert!(is_whole, "{number}: {} bytes", body.len());
+        }
+    }
 }
 
 /// Everything that stands in the files of a folder.
