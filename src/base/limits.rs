@@ -185,6 +185,8 @@ pub const STORE_PAUSE_MS_MIN: u64 = 100;
 pub const STORE_PAUSE_MS_MAX: u64 = 5_000;
 /// Parameters of one statement. PostgreSQL counts them in 16 bits.
 pub const STORE_PARAMETERS_MAX: usize = 32_000;
+/// Rows that one statement of SQLite inserts; with all columns of the widest table far below the parameters that it takes.
+pub const SQLITE_INSERT_ROWS: usize = 32;
 /// Rows that an export holds at a time.
 pub const STORE_EXPORT_ROWS: usize = 500;
 /// Rows that one step of a sweep takes away.

@@ -16,10 +16,10 @@ fn usage(id: &str) -> Vec<Row> {
 }
 
 /// Tries until it works, as whoever writes records does.
-async fn until_it_works(store: &Store, id: &str) -> Vec<bool> {
+async fn until_it_works(store: &Store, id: &str) -> u64 {
     for _ in 0..600 {
         match store.insert(&USAGE, usage(id)).await {
-            Ok(are_new) => return are_new,
+            Ok(new) => return new,
             Err(error) => assert!(error.kind.is_passing(), "{error}"),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -44,7 +44,7 @@ fn a_server_that_was_killed_is_an_error_that_passes_and_is_found_again() {
     with_own_servers(async |server, storage| {
         let storage = Storage { call_timeout_ms: 3_000, ..storage.clone() };
         let store = open(&storage, &SCHEMA).await;
-        assert_eq!(store.insert(&USAGE, usage("a")).await, Ok(vec![true]));
+        assert_eq!(store.insert(&USAGE, usage("a")).await, Ok(1));
         server.kill();
         let error = store.insert(&USAGE, usage("b")).await.expect_err("the server is gone");
         assert!(matches!(error.kind, ErrorKind::Down | ErrorKind::Late), "{error}");
@@ -53,7 +53,7 @@ fn a_server_that_was_killed_is_an_error_that_passes_and_is_found_again() {
         server.start_again();
         // The first attempt may have been written and not have been answered.
         until_it_works(&store, "b").await;
-        assert_eq!(store.insert(&USAGE, usage("a")).await, Ok(vec![false]), "{:?}", server.kind);
+        assert_eq!(store.insert(&USAGE, usage("a")).await, Ok(0), "{:?}", server.kind);
         let rows = store.select(Select::new(&USAGE, Filter::all(), 9)).await.expect("a select");
         assert_eq!(rows.len(), 2, "{:?}", server.kind);
     });
@@ -64,7 +64,7 @@ fn a_server_that_stands_still_is_an_error_in_time_and_goes_on() {
     with_own_servers(async |server, storage| {
         let storage = Storage { call_timeout_ms: 700, ..storage.clone() };
         let store = open(&storage, &SCHEMA).await;
-        assert_eq!(store.insert(&USAGE, usage("a")).await, Ok(vec![true]));
+        assert_eq!(store.insert(&USAGE, usage("a")).await, Ok(1));
         server.signal("STOP");
         // The bound only keeps a call that hangs from hanging for ever.
         let select = store.select(Select::new(&USAGE, Filter::all(), 9));
@@ -116,12 +116,12 @@ fn a_file_that_another_process_holds_is_busy_and_then_free() {
         let store = open(&storage, &SCHEMA).await;
         let other = rusqlite::Connection::open(&path).expect("another connection");
         other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
-        let kind = |result: Result<Vec<bool>, StoreError>| result.map_err(|error| error.kind);
+        let kind = |result: Result<u64, StoreError>| result.map_err(|error| error.kind);
         assert_eq!(kind(store.insert(&USAGE, usage("a")).await), Err(ErrorKind::Busy));
         // Reading goes on.
         assert_eq!(store.select(Select::new(&USAGE, Filter::all(), 9)).await, Ok(vec![]));
         other.execute_batch("ROLLBACK").expect("the lock is given back");
-        assert_eq!(kind(store.insert(&USAGE, usage("a")).await), Ok(vec![true]));
+        assert_eq!(kind(store.insert(&USAGE, usage("a")).await), Ok(1));
         remove(&path);
     });
 }

@@ -86,9 +86,8 @@ pub async fn create(desk: Rc<Desk>, asked: Asked) -> Answer {
         }
     };
     may_grant(&asked.who, &row)?;
-    let is_new =
-        store.insert(&tables::AUTH_KEYS, vec![row.clone()]).await.map_err(|error| of_store(&error))?;
-    if is_new != [true] {
+    let new = store.insert(&tables::AUTH_KEYS, vec![row.clone()]).await.map_err(|error| of_store(&error))?;
+    if new == 0 {
         return Err(Refusal::new(
             409,
             RefusalKind::InvalidRequest,

@@ -55,17 +55,17 @@ impl Store {
         })
     }
 
-    /// Writes the rows that are not there yet, by their key, and says for each whether it was new. A batch that is written
-    /// again changes nothing. All rows are written or none, except on MongoDB, where what was written stays written.
+    /// Writes the rows that are not there yet, by their key, and says how many were new. A batch that is written again
+    /// changes nothing. All rows are written or none, except on MongoDB, where what was written stays written.
     pub async fn insert(
         &self,
         table: &'static Table,
         rows: impl Into<Arc<[Row]>>,
-    ) -> Result<Vec<bool>, StoreError> {
+    ) -> Result<u64, StoreError> {
         let rows: Arc<[Row]> = rows.into();
         check_rows(table, &rows)?;
         if rows.is_empty() {
-            return Ok(Vec::new());
+            return Ok(0);
         }
         match self {
             Store::Sqlite(engine) => engine.insert(table, rows).await,

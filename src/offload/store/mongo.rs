@@ -43,15 +43,15 @@ impl Mongo {
         Ok(mongo)
     }
 
-    pub async fn insert(&self, table: &'static Table, rows: &[Row]) -> Result<Vec<bool>, StoreError> {
+    pub async fn insert(&self, table: &'static Table, rows: &[Row]) -> Result<u64, StoreError> {
         self.timed(async {
             let documents: Vec<Document> = rows.iter().map(|row| document(table, row)).collect();
             let collection = self.collection(table);
             let inserted = collection.insert_many(&documents).ordered(false).await;
-            let Err(error) = inserted else { return Ok(vec![true; rows.len()]) };
+            let Err(error) = inserted else { return Ok(rows.len() as u64) };
             let taken = taken_places(&error).ok_or_else(|| translated(&error))?;
             self.refuse_other_conflicts(&collection, &documents, &taken).await?;
-            Ok((0..rows.len()).map(|place| !taken.contains(&place)).collect())
+            Ok((0..rows.len()).filter(|place| !taken.contains(place)).count() as u64)
         })
         .await
     }

@@ -19,6 +19,7 @@ use super::query::{By, Filter, Group, Groups, Select, Sum, Summary};
 use super::schema::{Kind, Schema, Table};
 use super::sql::{self, Flavour, OnConflict, Statement};
 use super::value::{Row, Value};
+use crate::base::limits::SQLITE_INSERT_ROWS;
 
 /// The open file.
 pub struct Sqlite {
@@ -44,13 +45,13 @@ impl Sqlite {
         Ok(Sqlite { writer, reader })
     }
 
-    pub async fn insert(&self, table: &'static Table, rows: Arc<[Row]>) -> Result<Vec<bool>, StoreError> {
+    pub async fn insert(&self, table: &'static Table, rows: Arc<[Row]>) -> Result<u64, StoreError> {
         self.writer
             .call(move |connection| {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                let are_new = insert_each(&transaction, table, &rows, OnConflict::Keep)?;
+                let new = insert_all(&transaction, table, &rows, OnConflict::Keep)?;
                 transaction.commit()?;
-                Ok(are_new)
+                Ok(new)
             })
             .await
     }
@@ -59,7 +60,7 @@ impl Sqlite {
         self.writer
             .call(move |connection| {
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                insert_each(&transaction, table, &rows, OnConflict::Replace)?;
+                insert_all(&transaction, table, &rows, OnConflict::Replace)?;
                 transaction.commit()
             })
             .await
@@ -235,25 +236,40 @@ fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<u
     connection.prepare_cached(&statement.text)?.execute(rusqlite::params_from_iter(params))
 }
 
-/// One statement, prepared once, for each row: all of them have the same columns. Says for each whether it was written.
-fn insert_each(
+/// Many rows with each statement, because every run of one opens and closes all trees of the table; the rest of them one by
+/// one. Statements are prepared once. Says how many rows were written.
+fn insert_all(
     connection: &Connection,
     table: &Table,
     rows: &[Row],
     on_conflict: OnConflict,
-) -> rusqlite::Result<Vec<bool>> {
-    let Some(first) = rows.get(..1) else { return Ok(Vec::new()) };
-    let text = sql::insert(Flavour::Sqlite, table, first, on_conflict).text;
+) -> rusqlite::Result<u64> {
+    let places = sql::places_in_use(rows);
+    let (many, rest) = rows.as_chunks::<SQLITE_INSERT_ROWS>();
+    let of_many = insert_by(connection, table, &places, many.iter().map(|rows| &rows[..]), on_conflict)?;
+    Ok(of_many + insert_by(connection, table, &places, rest.chunks(1), on_conflict)?)
+}
+
+/// Runs one statement for each part; all parts have the same size.
+fn insert_by<'r>(
+    connection: &Connection,
+    table: &Table,
+    places: &[usize],
+    parts: impl Iterator<Item = &'r [Row]>,
+    on_conflict: OnConflict,
+) -> rusqlite::Result<u64> {
+    let mut parts = parts.peekable();
+    let Some(first) = parts.peek() else { return Ok(0) };
+    let text = sql::insert_places(Flavour::Sqlite, table, places, first, on_conflict).text;
     let mut prepared = connection.prepare_cached(&text)?;
-    let mut one = |row: &Row| {
-        // Most columns of most rows are null, which is what a cleared place stands for.
-        prepared.clear_bindings();
-        for (place, value) in row.values().iter().enumerate().filter(|(_, value)| !value.is_null()) {
-            prepared.raw_bind_parameter(place + 1, Bound(value))?;
+    let mut one = |rows: &[Row]| {
+        let values = rows.iter().flat_map(|row| places.iter().map(|&place| &row.values()[place]));
+        for (number, value) in values.enumerate() {
+            prepared.raw_bind_parameter(number + 1, Bound(value))?;
         }
-        Ok(prepared.raw_execute()? == 1)
+        prepared.raw_execute().map(|count| count as u64)
     };
-    rows.iter().map(&mut one).collect()
+    parts.map(&mut one).sum()
 }
 
 fn query<T>(
