@@ -189,6 +189,8 @@ pub const STORE_PARAMETERS_MAX: usize = 32_000;
 pub const SQLITE_INSERT_ROWS: usize = 32;
 /// Rows that an export holds at a time.
 pub const STORE_EXPORT_ROWS: usize = 500;
+/// The same where all that is managed is read at a start: a million keys are not asked for in thousands of questions.
+pub const STORE_LOAD_ROWS: usize = 5_000;
 /// Rows that one step of a sweep takes away.
 pub const STORE_SWEEP_ROWS: usize = 500;
 
