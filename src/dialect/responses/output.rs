@@ -1,7 +1,7 @@
 //! A response as it grows: which item each block belongs to, and the response object at any moment. Both writers of
 //! answers keep one; the object at the end of a stream is the same as that of a whole answer.
 
-use super::errors::{stream_code, write_nullable};
+use super::errors::failed_code;
 use super::item::{Item, ItemKind, PartKind, Status, escaped, write_text_member};
 use super::read_input::CALL_STATE_MARK;
 use crate::dialect::middle::{
@@ -227,10 +227,15 @@ impl Output {
         out.extend_from_slice(b",\"error\":");
         match moment {
             Moment::Failed(error) => {
+                let (code, own) = failed_code(error);
                 out.extend_from_slice(b"{\"code\":");
-                write_nullable(Some(stream_code(error)), out);
+                json::write_string(code, out);
                 out.extend_from_slice(b",\"message\":");
                 json::write_string(&error.message, out);
+                if let Some(own) = own {
+                    out.extend_from_slice(b",\"type\":");
+                    json::write_string(own, out);
+                }
                 out.push(b'}');
             }
             _ => out.extend_from_slice(b"null"),
@@ -271,10 +276,8 @@ fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
     write_decimal(input, out);
     out.extend_from_slice(b",\"input_tokens_details\":{\"cached_tokens\":");
     write_decimal(usage.cache_read.unwrap_or(0), out);
-    if let Some(count) = usage.cache_write {
-        out.extend_from_slice(b",\"cache_write_tokens\":");
-        write_decimal(count, out);
-    }
+    out.extend_from_slice(b",\"cache_write_tokens\":");
+    write_decimal(usage.cache_write.unwrap_or(0), out);
     out.extend_from_slice(b"},\"output_tokens\":");
     write_decimal(output, out);
     out.extend_from_slice(b",\"output_tokens_details\":{\"reasoning_tokens\":");
