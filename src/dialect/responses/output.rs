@@ -24,6 +24,8 @@ pub struct Output {
     slots: Vec<Option<Slot>>,
     pub usage: Usage,
     finish: Option<FinishReason>,
+    /// The piece of a call's input that came last, as the content of a JSON string.
+    pub input: Vec<u8>,
 }
 
 /// A block's place in the output.
@@ -53,8 +55,8 @@ impl Output {
         };
         let (items, slots, usage, finish) = (Vec::new(), Vec::new(), Usage::default(), None);
         let model = escaped(&told.model);
-        let (created_s, is_kept) = (told.created_s, told.is_kept);
-        Output { id, response_id, model, created_s, echo, is_kept, items, slots, usage, finish }
+        let (created_s, is_kept, input) = (told.created_s, told.is_kept, Vec::new());
+        Output { id, response_id, model, created_s, echo, is_kept, items, slots, usage, finish, input }
     }
 
     /// An id of another dialect's is not taken over: clients of this one tell responses by the prefix. Neither is any where
@@ -165,8 +167,12 @@ impl Output {
         }
         let Some(part) = item.parts.get_mut(slot.part) else { return };
         match delta {
-            Delta::Text(text) => part.text.extend_from_slice(text.as_escaped()),
-            Delta::Arguments(arguments) => arguments.write_escaped(&mut part.text),
+            Delta::Text(text) => part.keep(text.as_escaped()),
+            Delta::Arguments(arguments) => {
+                self.input.clear();
+                arguments.write_escaped(&mut self.input);
+                part.keep(&self.input);
+            }
             Delta::Logprobs(array) => part.add_logprobs(array),
             // What has no address is no citation of this dialect's.
             Delta::Citation { url: Some(url), title, .. } => {
