@@ -141,7 +141,9 @@ pub const OWNERS_ASKED_MAX: usize = 1_000;
 pub const RESPONSES_OWNED_MS: u64 = 90 * 86_400_000;
 /// Pages of a provider's list that are looked through for the objects of one caller.
 pub const LIST_PAGES_MAX: usize = 50;
-/// One page of such a list.
+/// Results of a batch that are asked for at a time, where they come in pages.
+pub const RESULTS_PAGE_MAX: usize = 100;
+/// One page of such a list, or of results.
 pub const LIST_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Items on one page of a list, and the usual count (OpenAI's API reference).
 pub const STATE_PAGE_ITEMS_MAX: usize = 100;
@@ -185,6 +187,8 @@ pub const STORE_PAUSE_MS_MIN: u64 = 100;
 pub const STORE_PAUSE_MS_MAX: u64 = 5_000;
 /// Parameters of one statement. PostgreSQL counts them in 16 bits.
 pub const STORE_PARAMETERS_MAX: usize = 32_000;
+/// A page of a new file of SQLite, in bytes: with pages of 4 KiB the rows of an exchange cost a third more.
+pub const SQLITE_PAGE_BYTES: u32 = 16 * 1024;
 /// Rows that one statement of SQLite inserts; with all columns of the widest table far below the parameters that it takes.
 pub const SQLITE_INSERT_ROWS: usize = 32;
 /// Rows that an export holds at a time.

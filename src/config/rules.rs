@@ -73,6 +73,7 @@ fn set(rules: &mut Rules, name: &str, text: &str) -> Result<(), &'static str> {
         "reasoning_content" => rules.takes_reasoning_content = switch(text)?,
         "states_cost" => rules.usage.states_cost = switch(text)?,
         "output_is_total_minus_input" => rules.usage.output_is_total_minus_input = switch(text)?,
+        "searches_billed_once" => rules.usage.searches_billed_once = switch(text)?,
         "think_tags" => rules.has_think_tags = switch(text)?,
         "media_urls" => rules.takes_media_urls = switch(text)?,
         "temperature_max" => {
@@ -107,8 +108,9 @@ fn switch(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "states_cost",
+    "searches_billed_once",
     "output_is_total_minus_input",
     "vendor",
     "max_tokens_default",

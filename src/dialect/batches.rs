@@ -1,10 +1,13 @@
-//! A batch of Anthropic's messages, or of Gemini's requests, as OpenAI's API shows batches: the object, lists of it, and the
-//! lines of its results, each translated on its own. The way back must know nothing of the requests: which API the results are read in stands in the
-//! batch's id.
+//! A batch of another API as OpenAI's shows batches: the object, lists of it, and the lines of its results, each translated on its
+//! own. The way back must know nothing of the requests: which API the results are read in stands in the batch's id.
 
+mod api;
 pub mod billed;
 pub mod generate;
+pub mod jobs;
+pub mod pages;
 
+pub use api::Api;
 use billed::Billed;
 
 use super::endpoint::Grammar;
@@ -75,6 +78,7 @@ pub const BATCH: &str = "batch_";
 pub const FILE: &str = "file-";
 
 /// A batch of any API, in the words of OpenAI's. Times are seconds since 1970.
+#[derive(Default)]
 struct Shown<'s> {
     own: &'s str,
     status: &'static str,
@@ -85,6 +89,10 @@ struct Shown<'s> {
     has_results: bool,
     /// All requests, and those that ended well and badly; `None` where the provider has not said.
     counts: Option<[u64; 3]>,
+    /// The provider's id of the file that it was made of, where it is one of the provider's.
+    input_file: Option<&'s str>,
+    /// What the caller has noted on it, where the provider keeps that.
+    metadata: Option<Node<'s>>,
 }
 
 impl Shown<'_> {
@@ -95,7 +103,10 @@ impl Shown<'_> {
         members.text("object", "batch");
         members.text("endpoint", form.url());
         members.null("errors");
-        members.null("input_file_id");
+        match self.input_file {
+            Some(own) => members.text("input_file_id", &format!("{own}{ending}")),
+            None => members.null("input_file_id"),
+        }
         members.text("completion_window", "24h");
         members.text("status", self.status);
         match self.has_results {
@@ -126,13 +137,13 @@ impl Shown<'_> {
             }
             None => members.null("request_counts"),
         }
-        members.null("metadata");
+        members.raw("metadata", self.metadata.map_or(b"null", Node::raw));
         members.end();
     }
 }
 
-/// Writes a scanned batch of messages. `ending` names its provider.
-pub fn write_batch(batch: Node<'_>, form: Form, ending: &str, out: &mut Vec<u8>) {
+/// Writes a scanned batch of messages.
+fn write_messages(batch: Node<'_>, form: Form, ending: &str, out: &mut Vec<u8>) {
     let own = batch.get("id").and_then(Node::text).unwrap_or_default();
     let counts = batch.get("request_counts");
     let count = |name: &str| counts.and_then(|counts| counts.get(name)?.u64()).unwrap_or(0);
@@ -157,17 +168,18 @@ pub fn write_batch(batch: Node<'_>, form: Form, ending: &str, out: &mut Vec<u8>)
         cancelling,
         has_results: is_over && batch.get("results_url").is_some(),
         counts: Some([good + failed + count("processing"), good, failed]),
+        ..Shown::default()
     };
     shown.write(form, ending, out);
 }
 
-/// Writes a scanned list of batches.
-pub fn write_list(list: Node<'_>, ending: &str, out: &mut Vec<u8>) {
+/// Writes a scanned list of batches of messages.
+fn write_list(list: Node<'_>, ending: &str, out: &mut Vec<u8>) {
     let has_more = list.get("has_more").and_then(Node::bool) == Some(true);
     let items = list.get("data").into_iter().flat_map(Node::items);
     let items =
         items.map(|batch| (batch.get("id").and_then(Node::text).unwrap_or_default().into_owned(), batch));
-    write_items(items, has_more, ending, out, write_batch);
+    write_items(items, has_more, ending, out, write_messages);
 }
 
 type WriteBatch = fn(Node<'_>, Form, &str, &mut Vec<u8>);

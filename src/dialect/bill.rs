@@ -5,20 +5,23 @@
 
 use super::endpoint::Grammar;
 use super::words;
-use crate::ledger::usage::{Mode, ServerTool, Usage};
+use crate::ledger::usage::{Mode, ServerTool, ToolCalls, Usage};
 
 /// A watch over the body of one whole (not streamed) answer.
 #[derive(Clone, Debug, Default)]
 pub struct Bill {
     /// The end of what has passed, in which a word may have begun.
     carry: Vec<u8>,
+    searches: Searches,
 }
 
 impl Bill {
     /// Looks at more of the body.
     pub fn take(&mut self, grammar: Grammar, input: &[u8], usage: &mut Usage) {
-        if !matches!(grammar, Grammar::Chat | Grammar::Responses) {
-            return;
+        match grammar {
+            Grammar::Chat | Grammar::Responses => {}
+            Grammar::Gemini => return self.searches.take(input, usage),
+            Grammar::Messages | Grammar::Converse => return,
         }
         if self.carry.is_empty() {
             look(grammar, input, 0, usage);
@@ -40,6 +43,80 @@ impl Bill {
         self.carry.extend_from_slice(&input[input.len().saturating_sub(CARRY_BYTES)..]);
         let surplus = self.carry.len().saturating_sub(CARRY_BYTES);
         self.carry.drain(..surplus);
+    }
+}
+
+/// The searches that an answer of Gemini's lists: the texts of its lists of queries, counted as they pass.
+#[derive(Clone, Debug, Default)]
+struct Searches {
+    /// The end of what has passed, in which the key may have begun.
+    carry: Vec<u8>,
+    place: Place,
+    count: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Outside,
+    /// Behind the key, or in the list between its texts.
+    Between,
+    InText,
+    /// Behind a backslash.
+    InEscape,
+}
+
+impl Searches {
+    fn take(&mut self, input: &[u8], usage: &mut Usage) {
+        let mut at = 0;
+        while at < input.len() {
+            at = match self.place {
+                Place::Outside => self.find_key(&input[at..]).map_or(input.len(), |end| at + end),
+                _ => {
+                    self.step(input[at]);
+                    at + 1
+                }
+            };
+        }
+        if self.count > 0 {
+            usage.tools = ToolCalls::default();
+            usage.tools.add(ServerTool::WebSearch, self.count);
+        }
+    }
+
+    /// Looks for the key, and gives the place behind it.
+    fn find_key(&mut self, input: &[u8]) -> Option<usize> {
+        let key = words::SEARCHES.needle();
+        let seen = self.carry.len();
+        self.carry.extend_from_slice(&input[..input.len().min(key.len())]);
+        let in_both = words::SEARCHES.find(&self.carry).map(|begin| begin + key.len() - seen);
+        let end = in_both.or_else(|| words::SEARCHES.find(input).map(|begin| begin + key.len()));
+        self.carry.truncate(seen);
+        if end.is_some() {
+            self.carry.clear();
+            self.place = Place::Between;
+            return end;
+        }
+        // One byte less than the key: what holds all of it was found.
+        self.carry.extend_from_slice(&input[input.len().saturating_sub(key.len() - 1)..]);
+        let surplus = self.carry.len().saturating_sub(key.len() - 1);
+        self.carry.drain(..surplus);
+        None
+    }
+
+    fn step(&mut self, byte: u8) {
+        self.place = match (self.place, byte) {
+            (Place::Between, b'"') => {
+                self.count += 1;
+                Place::InText
+            }
+            // The list's end, or a value that is no list.
+            (Place::Between, b']' | b'}' | b'n') => Place::Outside,
+            (Place::InText, b'\\') => Place::InEscape,
+            (Place::InText, b'"') => Place::Between,
+            (Place::InEscape, _) => Place::InText,
+            (place, _) => place,
+        };
     }
 }
 
@@ -130,6 +207,26 @@ mod tests {
         for size in 1..40 {
             check(&all.chunks(size).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn searches_of_gemini_are_counted_at_every_cut() {
+        let answer = r#"{"candidates":[{"content":{"parts":[{"text":"\"webSearchQueries\":[\"x\"]"}]},"groundingMetadata":{"webSearchQueries" : ["a \"]\" b", "c\\"],"groundingChunks":[{"web":{"uri":"u"}}]}},
+            {"groundingMetadata":{"webSearchQueries":[]}},{"groundingMetadata":{"webSearchQueries":["d"]}}],"usageMetadata":{"promptTokenCount":1}}"#;
+        let check = |answer: &str, pieces: &[&[u8]], want: u32| {
+            let (mut bill, mut usage) = (Bill::default(), Usage::default());
+            pieces.iter().for_each(|piece| bill.take(Grammar::Gemini, piece, &mut usage));
+            assert_eq!(usage.tools.of(ServerTool::WebSearch), want, "{} {answer:.40}", pieces.len());
+        };
+        let all = answer.as_bytes();
+        for cut in 0..=all.len() {
+            check(answer, &[&all[..cut], &all[cut..]], 3);
+        }
+        for size in 1..40 {
+            check(answer, &all.chunks(size).collect::<Vec<_>>(), 3);
+        }
+        let none = r#"{"groundingMetadata":{"webSearchQueries":null,"searchEntryPoint":{"a":"b"}}}"#;
+        check(none, &[none.as_bytes()], 0);
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub enum Endpoint {
     /// Gemini's batches, and what makes one, where the model stands in the path. Providers only.
     GenerateBatches,
     GenerateBatch,
+    /// Batches that bring their requests as jobs, and batches whose results come in pages. Providers only.
+    BatchJobs,
+    PagedBatches,
     Other,
 }
 
@@ -46,7 +49,7 @@ pub enum Grammar {
 }
 
 impl Endpoint {
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 23;
     pub const ALL: [Endpoint; Endpoint::COUNT] = [
         Endpoint::Chat,
         Endpoint::Completions,
@@ -68,6 +71,8 @@ impl Endpoint {
         Endpoint::MessageBatches,
         Endpoint::GenerateBatches,
         Endpoint::GenerateBatch,
+        Endpoint::BatchJobs,
+        Endpoint::PagedBatches,
         Endpoint::Other,
     ];
 
@@ -94,6 +99,8 @@ impl Endpoint {
             Endpoint::MessageBatches => "message_batches",
             Endpoint::GenerateBatches => "generate_batches",
             Endpoint::GenerateBatch => "generate_batch",
+            Endpoint::BatchJobs => "batch_jobs",
+            Endpoint::PagedBatches => "paged_batches",
             Endpoint::Other => "other",
         }
     }

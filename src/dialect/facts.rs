@@ -94,7 +94,9 @@ fn of_gemini(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
     let may_matter = has_any(data, &words);
     let Some(chunk) = object(data, may_matter, members) else { return facts };
     facts.is_error = chunk.get("error").is_some();
-    facts.usage = chunk.get("usageMetadata").map(gemini::read_usage);
+    let mut usage = chunk.get("usageMetadata").map_or_else(Usage::default, gemini::read_usage);
+    gemini::count_searches(chunk, &mut usage);
+    facts.usage = (usage != Usage::default()).then_some(usage);
     let mut candidates = chunk.get("candidates").into_iter().flat_map(Node::items);
     let is_blocked = chunk.get("promptFeedback").is_some_and(|said| said.get("blockReason").is_some());
     facts.is_finish = is_blocked || candidates.any(|candidate| candidate.get("finishReason").is_some());
@@ -139,6 +141,7 @@ pub fn write_error_event(grammar: Grammar, error: &ProviderError, request_id: &s
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::usage::ServerTool;
 
     fn facts(grammar: Grammar, data: &str) -> EventFacts {
         read_event(grammar, data.as_bytes(), &mut Vec::new())
@@ -196,5 +199,8 @@ mod tests {
         let chunk = facts(Grammar::Gemini, chunk);
         assert!(chunk.is_finish && chunk.usage.is_some_and(|usage| usage.input == Some(5)));
         assert!(facts(Grammar::Gemini, r#"{"error":{"code":429}}"#).is_error);
+        let searched = r#"{"candidates":[{"finishReason":"STOP","groundingMetadata":{"webSearchQueries":["a","b"]}}],"usageMetadata":{"promptTokenCount":5}}"#;
+        let usage = facts(Grammar::Gemini, searched).usage.expect("usage");
+        assert_eq!((usage.input, usage.tools.of(ServerTool::WebSearch)), (Some(5), 2));
     }
 }

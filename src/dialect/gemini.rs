@@ -37,7 +37,7 @@ pub use schema::with_json_schemas;
 #[cfg(test)]
 pub(super) use signature::write_for_client as write_signature_for_client;
 pub(super) use signature::{MARK as SIGNATURE_MARK, from_client as signature_from_client};
-pub use usage::read_usage;
+pub use usage::{count_searches, read_usage};
 pub use write_answer::AnswerWriter;
 pub(super) use write_contents::NO_SIGNATURE;
 pub use write_request::write_request;

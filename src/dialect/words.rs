@@ -44,6 +44,7 @@ words! {
     USAGE_METADATA "usageMetadata",
     FINISH "finishReason",
     BLOCK "blockReason",
+    SEARCHES "\"webSearchQueries\"",
 }
 
 /// The same mark in the form that Gemini's signatures have.

@@ -143,6 +143,8 @@ pub struct UsageRules {
     pub output_is_total_minus_input: bool,
     /// The cost in its usage is what it bills, in US dollars. Without this it is not looked at.
     pub states_cost: bool,
+    /// A request with searches has one fee, however many they were.
+    pub searches_billed_once: bool,
 }
 
 impl Usage {
@@ -192,6 +194,10 @@ impl Usage {
     pub fn by(mut self, rules: UsageRules) -> Usage {
         if !rules.states_cost {
             self.stated_cost = None;
+        }
+        if rules.searches_billed_once {
+            let searches = &mut self.tools.0[ServerTool::WebSearch as usize];
+            *searches = (*searches).min(1);
         }
         if rules.output_is_total_minus_input
             && let (Some(input), Some(output), Some(total)) = (self.input, self.output, self.stated_total)
@@ -281,6 +287,19 @@ mod tests {
         assert_eq!(stated(40).by(UsageRules::default()).mismatch(), Some((10, 5, 40)));
         assert_eq!(stated(15).by(rules), stated(15));
         assert_eq!(stated(3).by(rules), stated(3), "a total that cannot be is left for the mismatch");
+    }
+
+    #[test]
+    fn searches_count_one_by_one_or_once() {
+        let searched = |calls| {
+            let mut tools = ToolCalls::default();
+            tools.add(ServerTool::WebSearch, calls);
+            Usage { tools, ..Usage::default() }
+        };
+        let once = UsageRules { searches_billed_once: true, ..UsageRules::default() };
+        assert_eq!(searched(3).by(once), searched(1));
+        assert_eq!(searched(0).by(once), searched(0));
+        assert_eq!(searched(3).by(UsageRules::default()), searched(3));
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! Batches at a provider whose own API for them is Anthropic's or Gemini's: OpenAI's requests become its own when the batch is
-//! made, and the file with them is kept here until then. Everything else about such a batch stands in its id.
+//! Batches at a provider whose own API for them is not OpenAI's: the requests become its own when the batch is made, and the file
+//! with them is kept here until then, unless the provider takes it as it is. Everything else about such a batch stands in its id.
+
+use std::rc::Rc;
 
 use super::Shard;
 use super::active::Active;
@@ -7,30 +9,32 @@ use super::body::{self, Body};
 use super::client::Client;
 use super::collection::{Reads, own_ids, own_model};
 use super::exchange::Stop;
+use super::inline::Inline;
 use super::owners;
 use super::transcode;
 use super::upload;
 use super::work::Work;
 use crate::base::{Refusal, RefusalKind};
-use crate::dialect::batches::{self, Form};
+use crate::dialect::batches::{self, Api, Form, pages};
 use crate::dialect::belongings;
-use crate::dialect::endpoint::{Endpoint, Grammar};
+use crate::dialect::endpoint::Endpoint;
 use crate::dialect::middle::{Report, Told};
 use crate::dialect::translate;
 use crate::offload::state::{Id, Question, Reply};
-use crate::provider::Provider;
+use crate::provider::{Provider, edit};
 use crate::wire::head::Known;
 use crate::wire::json::{self, Kind, Member, Node};
 use crate::wire::multipart;
 use crate::wire::path::query_value;
 use crate::wire::request::Method;
+use crate::wire::splice::{Edits, ObjectEdits};
 
 /// What is asked of such a provider.
 pub struct Wish<'w> {
     pub provider: &'w Provider,
     pub endpoint: Endpoint,
-    /// The provider's endpoint for it.
-    pub egress: Endpoint,
+    /// The API in which the provider has batches.
+    pub api: Api,
     pub method: Method,
     /// The id in the path, without the provider's name.
     pub id: Option<&'w str>,
@@ -39,16 +43,19 @@ pub struct Wish<'w> {
     pub ending: &'w str,
 }
 
-/// How the answer is read, and the model that the path of a new batch names.
+/// How the answer is read.
 pub struct Prepared {
     pub reads: Reads,
+    /// The model that the path of a new batch names.
     pub model: String,
+    /// Requests that have to become a file of the provider's first.
+    pub inline: Option<Inline>,
 }
 
 /// Prepares the request to the provider and says how its answer is read; what is kept here is answered here.
 pub async fn prepare(
     shard: &Shard,
-    active: &Active,
+    active: &Rc<Active>,
     client: &mut Client,
     work: &mut Work,
     head_len: usize,
@@ -56,35 +63,67 @@ pub async fn prepare(
     body: &mut Body,
 ) -> Result<Prepared, Stop> {
     let form = wish.id.map_or(Form::Chat, |id| batches::own_id(id).0);
-    let is_messages = wish.egress == Endpoint::MessageBatches;
-    let results = if is_messages { Reads::Results(form) } else { Reads::GenerateResults(form) };
+    let api = wish.api;
     let reads = match (wish.endpoint, wish.method, wish.id, wish.action) {
+        (Endpoint::Batches, Method::Post, None, b"") if !api.brings_requests() => {
+            let prepared = of_file(active, client, wish, body)?;
+            work.members.clear();
+            return Ok(prepared);
+        }
         (Endpoint::Batches, Method::Post, None, b"") => {
             let made = make(shard, active, client, work, head_len, wish, body).await?;
             work.members.clear();
             body::hold(shard, &active.snapshot().server, work, made.body.len())?;
             *body = Body::Decoded(made.body);
-            let reads = if is_messages { Reads::Batch(made.form) } else { Reads::Generate(made.form) };
-            return Ok(Prepared { reads, model: made.model });
+            return Ok(Prepared { reads: Reads::Batch(api, made.form), model: made.model, inline: None });
         }
-        (Endpoint::Batches, Method::Get, None, b"") if is_messages => Reads::Batches,
         (Endpoint::Batches, Method::Get, None, b"") => {
             let head = &client.input.filled()[..head_len];
-            if query_value(work.request.query.of(head), "after").is_some() {
+            if !api.has_cursor() && query_value(work.request.query.of(head), "after").is_some() {
                 return Err(no_cursor(wish).into());
             }
-            Reads::Generates
+            Reads::Batches(api)
         }
-        (Endpoint::Batches, Method::Get, Some(_), b"/results") => results,
-        (Endpoint::Batches, Method::Get, Some(_), b"") if is_messages => Reads::Batch(form),
-        (Endpoint::Batches, Method::Get, Some(_), b"") => Reads::Generate(form),
-        (Endpoint::Batches, Method::Post, Some(_), b"/cancel") if is_messages => Reads::Batch(form),
-        (Endpoint::Batches, Method::Post, Some(_), b"/cancel") => Reads::GenerateCancelled(form),
-        (Endpoint::Files, Method::Get, Some(id), b"/content") if batches::is_results(id) => results,
+        (Endpoint::Batches, Method::Get, Some(_), b"/results") => Reads::Results(api, form),
+        (Endpoint::Batches, Method::Get, Some(_), b"") => Reads::Batch(api, form),
+        (Endpoint::Batches, Method::Post, Some(_), b"/cancel") if api == Api::Operations => {
+            Reads::Cancelled(form)
+        }
+        (Endpoint::Batches, Method::Post, Some(_), b"/cancel") => Reads::Batch(api, form),
+        (Endpoint::Files, Method::Get, Some(id), b"/content") if batches::is_results(id) => {
+            Reads::Results(api, form)
+        }
         (Endpoint::Files, ..) => return Err(kept(shard, active, client, work, head_len, wish, body).await?),
         _ => return Err(not_here(wish).into()),
     };
-    Ok(Prepared { reads, model: String::new() })
+    Ok(Prepared { reads, model: String::new(), inline: None })
+}
+
+/// A new batch of a file that the provider has, or of requests that become one.
+fn of_file(
+    active: &Rc<Active>,
+    client: &Client,
+    wish: &Wish<'_>,
+    body: &mut Body,
+) -> Result<Prepared, Refusal> {
+    let document = Node::scanned(body.held(&client.input));
+    let (name, requests) = (&wish.provider.name, document.get("requests"));
+    let first = || requests?.items().next()?.get("url");
+    let url = document.get("endpoint").or_else(first).and_then(Node::text).unwrap_or_default();
+    let form = Form::of_url(&url).ok_or_else(|| no_answer(wish.provider, &url))?;
+    let (inline, made) = match requests {
+        Some(_) => (Some(Inline::read(active, name, document)?.with_rest(pages::NEW)), Vec::new()),
+        None => {
+            let named = document.get("input_file_id").and_then(Node::text).unwrap_or_default();
+            own_ids(active, name, document.raw())?;
+            let mut made = b"{\"input_file_id\":".to_vec();
+            json::write_string(crate::provider::ids::split(&named).0, &mut made);
+            made.extend_from_slice(pages::NEW);
+            (None, made)
+        }
+    };
+    *body = Body::Decoded(made);
+    Ok(Prepared { reads: Reads::Batch(wish.api, form), model: String::new(), inline })
 }
 
 fn no_cursor(wish: &Wish<'_>) -> Refusal {
@@ -231,7 +270,7 @@ async fn make(
     {
         return Err(endpoints_differ(&endpoint, form.url()).into());
     }
-    making.out.extend_from_slice(if making.is_messages { b"]}" } else { b"]}}}}" });
+    making.end(document.get("metadata"));
     Ok(Made { form, model: making.model, body: making.out })
 }
 
@@ -239,7 +278,7 @@ async fn make(
 struct Making<'m> {
     active: &'m Active,
     provider: &'m Provider,
-    is_messages: bool,
+    api: Api,
     form: Option<Form>,
     /// The model of a batch that has one for all of its requests.
     model: String,
@@ -248,13 +287,34 @@ struct Making<'m> {
 
 impl<'m> Making<'m> {
     fn begin(active: &'m Active, wish: &Wish<'m>) -> Making<'m> {
-        let is_messages = wish.egress == Endpoint::MessageBatches;
-        let head: &[u8] = match is_messages {
-            true => b"{\"requests\":[",
-            false => b"{\"batch\":{\"displayName\":\"batch\",\"inputConfig\":{\"requests\":{\"requests\":[",
+        let head: &[u8] = match wish.api {
+            Api::Operations => {
+                b"{\"batch\":{\"displayName\":\"batch\",\"inputConfig\":{\"requests\":{\"requests\":["
+            }
+            _ => b"{\"requests\":[",
         };
         let (form, model, out) = (None, String::new(), head.to_vec());
-        Making { active, provider: wish.provider, is_messages, form, model, out }
+        Making { active, provider: wish.provider, api: wish.api, form, model, out }
+    }
+
+    /// Nothing follows the last request. What the caller has noted goes to those who keep it.
+    fn end(&mut self, metadata: Option<Node<'_>>) {
+        match self.api {
+            Api::Operations => self.out.extend_from_slice(b"]}}}}"),
+            Api::Jobs => {
+                // Whatever they were written in, the requests are chat's now.
+                self.out.extend_from_slice(b"],\"endpoint\":");
+                json::write_string(Form::Chat.url(), &mut self.out);
+                self.out.extend_from_slice(b",\"model\":");
+                json::write_string(&self.model, &mut self.out);
+                if let Some(metadata) = metadata {
+                    self.out.extend_from_slice(b",\"metadata\":");
+                    self.out.extend_from_slice(metadata.raw());
+                }
+                self.out.push(b'}');
+            }
+            Api::Messages | Api::Pages => self.out.extend_from_slice(b"]}"),
+        }
     }
 
     fn add(&mut self, request: Node<'_>) -> Result<(), Refusal> {
@@ -264,8 +324,7 @@ impl<'m> Making<'m> {
         let url = url.and_then(Node::text).ok_or_else(|| missing("url", &shown))?;
         let body = body.filter(|body| body.kind() == Kind::Object).ok_or_else(|| missing("body", &shown))?;
         let Some(form) = Form::of_url(&url) else {
-            let message = format!("The provider `{}` cannot answer `{url}` in a batch.", self.provider.name);
-            return Err(Refusal::invalid("unsupported_endpoint", message).about("url"));
+            return Err(no_answer(self.provider, &url));
         };
         if *self.form.get_or_insert(form) != form {
             return Err(endpoints_differ(&url, self.form.unwrap_or(form).url()));
@@ -279,7 +338,7 @@ impl<'m> Making<'m> {
         if self.model.is_empty() {
             self.model.clone_from(&model);
         }
-        if !self.is_messages && self.model != model {
+        if self.api.has_one_model() && self.model != model {
             let message = format!(
                 "The batch is for the models `{}` and `{model}`: the provider `{}` takes one for all requests.",
                 self.model, self.provider.name
@@ -289,9 +348,10 @@ impl<'m> Making<'m> {
         if !self.out.ends_with(b"[") {
             self.out.push(b',');
         }
-        let (head, middle, end): (&[u8], &[u8], &[u8]) = match self.is_messages {
-            true => (b"{\"custom_id\":", b",\"params\":", b"}"),
-            false => (b"{\"metadata\":{\"key\":", b"},\"request\":", b"}"),
+        let (head, middle, end): (&[u8], &[u8], &[u8]) = match self.api {
+            Api::Operations => (b"{\"metadata\":{\"key\":", b"},\"request\":", b"}"),
+            Api::Jobs => (b"{\"custom_id\":", b",\"body\":", b"}"),
+            Api::Messages | Api::Pages => (b"{\"custom_id\":", b",\"params\":", b"}"),
         };
         self.out.extend_from_slice(head);
         self.out.extend_from_slice(id.raw());
@@ -302,9 +362,33 @@ impl<'m> Making<'m> {
     }
 
     fn params(&mut self, form: Form, body: Node<'_>, model: &str, id: &str) -> Result<(), Refusal> {
+        let provider = self.api.grammar();
+        if self.api != Api::Jobs {
+            let mut out = std::mem::take(&mut self.out);
+            let written = self.translate(form, body, model, id, &mut out);
+            self.out = out;
+            return written;
+        }
+        let mut own = Vec::new();
+        match form.grammar() == provider {
+            true => own.extend_from_slice(body.raw()),
+            false => self.translate(form, body, model, id, &mut own)?,
+        }
+        self.chat_params(&own)
+    }
+
+    /// A request in the provider's dialect.
+    fn translate(
+        &self,
+        form: Form,
+        body: Node<'_>,
+        model: &str,
+        id: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
         let asked = translate::Asked {
             client: form.grammar(),
-            provider: if self.is_messages { Grammar::Messages } else { Grammar::Gemini },
+            provider: self.api.grammar(),
             body,
             original: body,
             model,
@@ -314,7 +398,7 @@ impl<'m> Making<'m> {
             told: Told::default(),
         };
         let mut report = Report::default();
-        let translation = translate::request(asked, &mut report, &mut self.out);
+        let translation = translate::request(asked, &mut report, out);
         if !report.unsupported.is_empty() && !self.active.snapshot().drops_unsupported {
             return Err(of_request(transcode::unsupported(self.provider, &report.unsupported), id));
         }
@@ -323,6 +407,24 @@ impl<'m> Making<'m> {
                            cannot be read without them.";
             return Err(of_request(Refusal::invalid("unsupported_field", message).about("tools"), id));
         }
+        Ok(())
+    }
+
+    /// A request of chat as the provider's file has it, without its model, which the batch names.
+    fn chat_params(&mut self, body: &[u8]) -> Result<(), Refusal> {
+        let mut members = Vec::new();
+        json::scan_object(body, &mut members)
+            .map_err(|fault| Refusal::invalid(fault.code(), fault.sentence()).about("body"))?;
+        let (mut edits, mut object) = (Edits::default(), ObjectEdits::default());
+        edit::apply(&self.provider.edits, body, &members, &mut edits, &mut object);
+        for name in ["model", "stream"] {
+            if let Some(at) = json::position(&members, body, name) {
+                object.remove(at);
+            }
+        }
+        let brace_at = body.iter().rposition(|&b| b == b'}').unwrap_or_default();
+        object.apply(&members, brace_at, &mut edits);
+        edits.append_to(body, &mut self.out);
         Ok(())
     }
 }
@@ -335,6 +437,11 @@ fn of_request(mut refusal: Refusal, id: &str) -> Refusal {
 fn missing(field: &'static str, id: &str) -> Refusal {
     let message = format!("`{field}` is missing in the batch's request `{id}`, or is of another type.");
     Refusal::invalid("missing_required_parameter", message).about(field)
+}
+
+fn no_answer(provider: &Provider, url: &str) -> Refusal {
+    let message = format!("The provider `{}` cannot answer `{url}` in a batch.", provider.name);
+    Refusal::invalid("unsupported_endpoint", message).about("url")
 }
 
 fn endpoints_differ(one: &str, other: &str) -> Refusal {

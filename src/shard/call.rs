@@ -8,6 +8,7 @@ use std::task::Poll;
 use super::Shard;
 use super::active::Active;
 use super::answer;
+use super::asking;
 use super::body::Body;
 use super::client::Client;
 use super::collection::{self, Collection};
@@ -410,7 +411,7 @@ pub fn prepare_outgoing(
         }
         Asked::Collection(..) => {
             let Some(collection) = &call.collection else { unreachable!("it was understood as one") };
-            collection::write_target(call, collection, query, &mut target);
+            asking::write_target(call, collection, query, &mut target);
             check_path(target.split(|&b| b == b'?').next().unwrap_or_default())?;
         }
         Asked::Api(Endpoint::Other, rest) => {

@@ -18,7 +18,7 @@ use super::route::{self, Target};
 use super::upload::{self, Lines};
 use super::work::Work;
 use crate::base::{Refusal, RefusalKind, Span};
-use crate::dialect::batches::{self, Form};
+use crate::dialect::batches::{self, Api, Form};
 use crate::dialect::collection;
 use crate::dialect::endpoint::Endpoint;
 use crate::offload::state::Id;
@@ -26,15 +26,15 @@ use crate::provider::{Provider, ids};
 use crate::wire::head::Known;
 use crate::wire::json::{self, Node};
 use crate::wire::multipart;
-use crate::wire::path::{percent_decoded, percent_encode, query_value};
+use crate::wire::path::{percent_decoded, query_value};
 use crate::wire::request::Method;
 use crate::wire::splice::Edits;
 
 /// What is asked of a collection, and what its answer needs.
 pub struct Collection {
     /// The provider's own id, and what stands behind it in the path.
-    id: Option<String>,
-    action: Vec<u8>,
+    pub id: Option<String>,
+    pub action: Vec<u8>,
     /// All of it is asked for.
     pub is_list: bool,
     pub reads: Reads,
@@ -50,15 +50,12 @@ pub enum Reads {
     Content,
     /// Objects of the caller's own API, in which ids are named.
     Objects,
-    /// A batch of messages that is shown as one of this form; a list of them; the lines of its results.
-    Batch(Form),
-    Batches,
-    Results(Form),
-    /// The same of Gemini's, whose results come in the batch itself; and the answer to cancelling one, which is empty.
-    Generate(Form),
-    Generates,
-    GenerateResults(Form),
-    GenerateCancelled(Form),
+    /// A batch of another API that is shown as one of this form; a list of them; the lines of its results.
+    Batch(Api, Form),
+    Batches(Api),
+    Results(Api, Form),
+    /// An answer to cancelling a batch that says nothing of it.
+    Cancelled(Form),
 }
 
 /// The place of the path behind the collection's own: empty, or an id with what follows.
@@ -110,16 +107,21 @@ pub async fn understand(
     let naming =
         Naming { ending: ids::ending(&provider.name), own_id: own.unwrap_or_default(), results_base };
     call.egress = egress(&provider, endpoint).unwrap_or(endpoint);
+    // Results that come in pages are a file that the provider does not know.
+    let is_in_pages = own_id.as_deref().is_some_and(batches::is_results) && action == b"/content";
+    if is_in_pages && provider.route(Endpoint::PagedBatches).is_some() {
+        call.egress = Endpoint::PagedBatches;
+    }
     if let (Some(owner), Some(id)) = (&call.owner, &own_id) {
         check_id(shard, owner, &call, id).await?;
     }
     owners::check(shard, client, work, body, endpoint, call.egress, &provider).await?;
-    let mut inline = None;
-    let reads = if call.egress != endpoint {
+    let inline;
+    let reads = if let Some(api) = Api::of(call.egress).filter(|_| call.egress != endpoint) {
         let (id, action, ending) = (own_id.as_deref(), &action[..], &naming.ending[..]);
-        let wish = Wish { provider: &provider, endpoint, egress: call.egress, method, id, action, ending };
+        let wish = Wish { provider: &provider, endpoint, api, method, id, action, ending };
         let prepared = Box::pin(batch::prepare(shard, active, client, work, head_len, &wish, body)).await?;
-        call.target.model = prepared.model;
+        (call.target.model, inline) = (prepared.model, prepared.inline);
         prepared.reads
     } else {
         inline = self::inline(active, client, work, body, &call)?;
@@ -149,7 +151,7 @@ async fn check_id(shard: &Shard, owner: &Owner, call: &Call, id: &str) -> Result
 }
 
 /// The query's parameters that are ids.
-const CURSORS: [&str; 3] = ["after", "after_id", "before_id"];
+pub const CURSORS: [&str; 3] = ["after", "after_id", "before_id"];
 
 /// Whom a request is for, as far as it has said.
 struct Wanted {
@@ -226,12 +228,13 @@ impl Wanted {
     }
 }
 
-/// The provider's endpoint for a collection: its own, or Anthropic's or Gemini's batches for OpenAI's and for the files they
-/// are made of.
+/// The provider's endpoint for a collection: its own, or the batches of another API for OpenAI's and for the files they are
+/// made of.
 fn egress(provider: &Provider, endpoint: Endpoint) -> Option<Endpoint> {
     let has = |endpoint: &Endpoint| provider.route(*endpoint).is_some();
     let is_openais = matches!(endpoint, Endpoint::Files | Endpoint::Batches);
-    let others = [Endpoint::MessageBatches, Endpoint::GenerateBatches];
+    let others =
+        [Endpoint::MessageBatches, Endpoint::GenerateBatches, Endpoint::BatchJobs, Endpoint::PagedBatches];
     Some(endpoint).filter(has).or_else(|| others.into_iter().find(|other| is_openais && has(other)))
 }
 
@@ -407,60 +410,6 @@ fn foreign(active: &Active, id: &str, name: &str, provider: &str) -> Refusal {
         None => format!("The file `{id}` is one of the provider `{name}`, which is not configured here."),
     };
     Refusal::invalid("file_of_other_provider", message).about("file_id")
-}
-
-/// Writes the path and the query of the request to the provider.
-pub fn write_target(call: &Call, collection: &Collection, query: &[u8], out: &mut Vec<u8>) {
-    let is_foreign = call.egress != call.endpoint;
-    let provider = &call.target.upstream.provider;
-    if let (Reads::Generate(_), None, Some(route)) =
-        (collection.reads, &collection.id, provider.route(Endpoint::GenerateBatch))
-    {
-        return route.write(&call.target.model, out);
-    }
-    let route = provider.route(call.egress).map_or("", |route| &route.target);
-    let (path, own_query) = route.split_once('?').unwrap_or((route, ""));
-    out.extend_from_slice(path.as_bytes());
-    if let Some(id) = &collection.id {
-        out.push(b'/');
-        let id = if is_foreign { batches::own_id(id).1 } else { id };
-        percent_encode(id.as_bytes(), out);
-        out.extend_from_slice(match collection.reads {
-            Reads::Results(_) => b"/results",
-            Reads::GenerateResults(_) => b"",
-            Reads::GenerateCancelled(_) => b":cancel",
-            _ => &collection.action,
-        });
-    }
-    let mut mark = b'?';
-    let mut add = |pair: &[u8]| {
-        if !pair.is_empty() {
-            out.push(std::mem::replace(&mut mark, b'&'));
-            out.extend_from_slice(pair);
-        }
-    };
-    own_query.as_bytes().split(|&b| b == b'&').for_each(&mut add);
-    for pair in query.split(|&b| b == b'&') {
-        let (name, value) = pair.split_at(memchr::memchr(b'=', pair).unwrap_or(pair.len()));
-        if name == b"provider" || name == b"key" {
-            continue;
-        }
-        if !CURSORS.iter().any(|cursor| cursor.as_bytes() == name) {
-            if collection.reads == Reads::Generates && name == b"limit" {
-                add(&[b"pageSize", value].concat());
-            } else if !is_foreign || name == b"limit" {
-                add(pair);
-            }
-            continue;
-        }
-        let text =
-            String::from_utf8_lossy(&percent_decoded(value.strip_prefix(b"=").unwrap_or(value))).into_owned();
-        let own = ids::split(&text).0;
-        let (name, own) = if is_foreign { (&b"after_id"[..], batches::own_id(own).1) } else { (name, own) };
-        let mut named = [name, b"="].concat();
-        percent_encode(own.as_bytes(), &mut named);
-        add(&named);
-    }
 }
 
 fn unsupported(upstream: &Upstream, endpoint: Endpoint) -> Refusal {

@@ -16,6 +16,7 @@ use super::inside;
 use super::instead;
 use super::listing::{self, Listed};
 use super::models;
+use super::pages;
 use super::relay::{self, Relayed};
 use super::replace;
 use super::route::{self, Asked};
@@ -329,6 +330,10 @@ async fn ask_and_relay(
     let mut call = instead::open(shard, active, client, work, tally, head_len, asked, body).await?;
     if let Some(inline) = call.collection.as_mut().and_then(|collection| collection.inline.take()) {
         Box::pin(inline.upload(shard, active, client, work, tally, &call, body, head_len)).await?;
+    }
+    if pages::are_asked(&call) {
+        let results = pages::collect(shard, active, client, work, tally, &call, asked, body, head_len);
+        return Err(Box::pin(results).await?);
     }
     let is_list = call.collection.as_ref().is_some_and(|collection| collection.is_list);
     let answered = match call.owner.as_deref().filter(|_| is_list) {

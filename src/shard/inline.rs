@@ -73,6 +73,11 @@ impl Inline {
         Ok(Inline { lines, rest })
     }
 
+    /// The same with other members behind the file's id: those of a batch in another API.
+    pub fn with_rest(self, rest: &[u8]) -> Inline {
+        Inline { rest: rest.to_vec(), ..self }
+    }
+
     /// Uploads the requests, and leaves in `body` the batch that is to be made of them.
     #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
     pub async fn upload(

@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::active::Active;
+use super::asking;
 use super::attempt::{self, Answered};
 use super::body::Body;
 use super::call::{Call, prepare_outgoing};
 use super::client::Client;
-use super::collection;
+use super::collection::Reads;
 use super::exchange::Stop;
 use super::inward::Inward;
 use super::once::{Turn, fill};
@@ -53,10 +54,11 @@ pub async fn list(
     let asked_for = work.request.query.of(&client.input.filled()[..head_len]).to_vec();
     let outgoing = prepare_outgoing(client, work, head_len, asked, call, body)?;
     let mut list = List::begin(call.endpoint, &asked_for);
+    list.is_one_page |= matches!(listed.reads, Reads::Batches(api) if !api.has_cursor());
     for page in 0..LIST_PAGES_MAX {
         if page > 0 {
             work.target.clear();
-            collection::write_target(call, listed, &list.query(&asked_for), &mut work.target);
+            asking::write_target(call, listed, &list.query(&asked_for), &mut work.target);
             tally.begins_again();
         }
         let asking = attempt::attempt(shard, active, client, work, tally, call, &outgoing, body, head_len);
@@ -105,8 +107,8 @@ struct List {
     endpoint: Endpoint,
     /// How many were asked for; the length of the first page where that was left to the provider.
     limit: Option<usize>,
-    /// Pages go backwards, which is not gone on with.
-    is_backward: bool,
+    /// Its pages go backwards, or there is no way to ask for the next: what is not on the first is not looked through.
+    is_one_page: bool,
     own: Vec<Vec<u8>>,
     /// The last page: what is not ours to say of the list is its own.
     page: Vec<u8>,
@@ -118,9 +120,9 @@ impl List {
     fn begin(endpoint: Endpoint, query: &[u8]) -> List {
         let limit = query_value(query, "limit");
         let limit = limit.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
-        let is_backward = query_value(query, "before_id").is_some();
+        let is_one_page = query_value(query, "before_id").is_some();
         let (own, page, last) = (Vec::new(), Vec::new(), String::new());
-        List { endpoint, limit, is_backward, own, page, last, has_more: false }
+        List { endpoint, limit, is_one_page, own, page, last, has_more: false }
     }
 
     /// The query for the page behind the last one.
@@ -153,7 +155,7 @@ impl List {
         self.has_more = has_more || self.own.len() > limit;
         let is_full = self.own.len() >= limit;
         self.own.truncate(limit);
-        match is_full || !has_more || items.is_empty() || self.is_backward {
+        match is_full || !has_more || items.is_empty() || self.is_one_page {
             true => Goes::No,
             false => Goes::On,
         }
@@ -190,7 +192,7 @@ impl List {
 }
 
 /// Reads an answer to its end, and gives its connection back.
-async fn whole(
+pub(super) async fn whole(
     shard: &Shard,
     client: &mut Client,
     work: &mut Work,

@@ -4,6 +4,7 @@
 mod accept;
 mod active;
 mod answer;
+mod asking;
 mod attempt;
 mod batch;
 #[doc(hidden)]
@@ -34,6 +35,7 @@ mod naming;
 mod once;
 mod outgoing;
 mod owners;
+mod pages;
 mod question;
 mod reach;
 mod recall;

@@ -4,7 +4,7 @@
 use super::active::Active;
 use super::collection::Reads;
 use super::work::Work;
-use crate::dialect::batches::{self, generate};
+use crate::dialect::batches::generate;
 use crate::dialect::collection;
 use crate::wire::json::{self, Node};
 use crate::wire::path::percent_encode;
@@ -25,13 +25,9 @@ impl Naming {
     /// Writes a scanned answer as the caller's API has it.
     pub fn write(&self, reads: Reads, document: &[u8], out: &mut Vec<u8>) {
         match reads {
-            Reads::Batch(form) => batches::write_batch(Node::scanned(document), form, &self.ending, out),
-            Reads::Batches => batches::write_list(Node::scanned(document), &self.ending, out),
-            Reads::Generate(form) => generate::write_batch(Node::scanned(document), form, &self.ending, out),
-            Reads::Generates => generate::write_list(Node::scanned(document), &self.ending, out),
-            Reads::GenerateCancelled(form) => {
-                generate::write_cancelled(&self.own_id, form, &self.ending, out);
-            }
+            Reads::Batch(api, form) => api.write_batch(Node::scanned(document), form, &self.ending, out),
+            Reads::Batches(api) => api.write_list(Node::scanned(document), &self.ending, out),
+            Reads::Cancelled(form) => generate::write_cancelled(&self.own_id, form, &self.ending, out),
             _ => self.write_answer(document, out),
         }
     }

@@ -16,9 +16,10 @@ use super::watch::Watch;
 use super::work::Work;
 use crate::base::limits::{OBJECT_NAME_BYTES_MAX, OWNERS_NEAR_MAX};
 use crate::base::{Refusal, RefusalKind};
+use crate::dialect::batches::{self, Api};
 use crate::dialect::belongings::{self, InPath, Mention};
+use crate::dialect::collection;
 use crate::dialect::endpoint::Endpoint;
-use crate::dialect::{batches, collection};
 use crate::journal::Need;
 use crate::ledger::record::{self, Owned};
 use crate::offload::state::Id;
@@ -147,7 +148,8 @@ pub async fn check(
     for request in requests.into_iter().flat_map(Node::items) {
         belongings::line(request, &mut mentions);
     }
-    if endpoint != egress && endpoint.is_collection() {
+    let keeps_files = Api::of(egress).is_some_and(Api::brings_requests);
+    if keeps_files && endpoint != egress && endpoint.is_collection() {
         mentions.retain(|mention| !is_kept_here(mention));
     }
     check_mentions(shard, tenant, &provider.name, &mentions).await

@@ -12,7 +12,7 @@ use crate::base::fault::FaultKind;
 use crate::base::limits::TRANSLATED_BYTES_MAX;
 use crate::config::Server;
 use crate::dialect::batches::billed::{self, Billed};
-use crate::dialect::batches::{Results, generate};
+use crate::dialect::batches::{Api, Results};
 use crate::dialect::belongings;
 use crate::dialect::bill::Bill;
 use crate::dialect::endpoint::{Endpoint, Grammar};
@@ -160,11 +160,10 @@ impl Named {
         self.is_json = json::scan_object(&self.body, members).is_ok();
         match (self.is_json, self.reads) {
             (false, _) => stage.append(&mut self.body),
-            (true, Reads::GenerateResults(form)) => {
-                let operation = Node::scanned(&self.body);
-                self.found = billed::of_operation(operation);
-                if !generate::write_results(operation, form, &self.rules, stage) {
-                    self.error = Some(Box::new(no_results()));
+            (true, Reads::Results(api, form)) => {
+                match api.write_results(Node::scanned(&self.body), form, &self.rules, stage) {
+                    Some(found) => self.found = found,
+                    None => self.error = Some(Box::new(no_results())),
                 }
             }
             (true, reads) => self.naming.write(reads, &self.body, stage),
@@ -172,7 +171,8 @@ impl Named {
     }
 }
 
-fn no_results() -> ProviderError {
+/// There are no results to be had of a batch.
+pub fn no_results() -> ProviderError {
     ProviderError {
         kind: ErrorKind::NotFound,
         status: 404,
@@ -224,7 +224,7 @@ impl Watch {
         match collection.reads {
             _ if !is_success => Watch::Nothing,
             Reads::Content => Watch::Content(Box::new(billed::Lines::new(server.event_bytes_max))),
-            Reads::Results(form) => {
+            Reads::Results(Api::Messages, form) => {
                 let rules = call.target.upstream.provider.rules.clone();
                 Watch::Results(Box::new(Results::new(form, rules, server.event_bytes_max)))
             }

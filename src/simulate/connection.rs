@@ -24,6 +24,7 @@ pub struct Request {
     pub method: Method,
     pub head: Vec<u8>,
     pub path: Span,
+    pub query: Span,
     /// Cut at [`OTHER_BODY_BYTES_MAX`] where the path is not one that is answered by what the body says.
     pub body: Vec<u8>,
     pub body_len: u64,
@@ -46,8 +47,9 @@ impl Request {
     pub fn read_whole(head: &[u8], body: Vec<u8>) -> Request {
         let mut parsed = RequestHead::default();
         read_request(head, &mut parsed).expect("a good head");
-        let (method, path, body_len) = (parsed.method, parsed.path, body.len() as u64);
-        Request { method, head: head.to_vec(), path, body, body_len, ask: None, keep_alive: true }
+        let (method, path, query) = (parsed.method, parsed.path, parsed.query);
+        let body_len = body.len() as u64;
+        Request { method, head: head.to_vec(), path, query, body, body_len, ask: None, keep_alive: true }
     }
 }
 
@@ -115,7 +117,7 @@ impl Link<'_> {
         };
         let (body, body_len) = self.body(framing, kept_max).await?;
         self.world.buffers.take_back(&mut self.input);
-        Ok(Some(Request { method, head, path, body, body_len, ask, keep_alive }))
+        Ok(Some(Request { method, head, path, query, body, body_len, ask, keep_alive }))
     }
 
     /// Reads a body to its end and keeps its beginning.

@@ -1,11 +1,14 @@
-//! Files and batches, in memory and in three forms: OpenAI's, whose batches are made of files, Anthropic's and Gemini's, whose
-//! batches bring their requests. A batch is done at its first poll, or after as many as it asks for: `metadata.sim_polls`, or
+//! Files and batches, in memory and in five forms: OpenAI's and, below `/paged`, xAI's, whose batches are made of files;
+//! Anthropic's, Gemini's and Mistral's, whose batches bring their requests. A batch is done at its first poll, or after as many as it asks for: `metadata.sim_polls`, or
 //! the id `sim_polls_N` of its first request. Bounded: what is oldest goes.
 
 #![expect(
     clippy::disallowed_types,
     reason = "several event loops are one provider; nothing waits while it is held"
 )]
+
+mod others;
+mod pages;
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -63,6 +66,8 @@ enum Kind {
     OfFile,
     Messages,
     Generate,
+    Job,
+    Paged,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,8 +82,9 @@ pub fn is_path(path: &[u8]) -> bool {
     if path.ends_with(MAKE.as_bytes()) || path.starts_with(b"/v1beta/batches") {
         return true;
     }
-    let rest = path.strip_prefix(b"/v1").unwrap_or(path);
-    [&b"/files"[..], b"/batches", b"/messages/batches"].iter().any(|own| {
+    let rest = path.strip_prefix(PAGED).unwrap_or(path);
+    let rest = rest.strip_prefix(b"/v1").unwrap_or(rest);
+    [&b"/files"[..], b"/batches", b"/messages/batches", b"/batch/jobs"].iter().any(|own| {
         rest.strip_prefix(*own).is_some_and(|behind| behind.is_empty() || behind.starts_with(b"/"))
     })
 }
@@ -93,12 +99,19 @@ impl Shelf {
         request: &Request,
     ) -> Option<Answer> {
         let is_generate = path.starts_with(b"/v1beta/");
+        let (is_paged, path) = path.strip_prefix(PAGED).map_or((false, path), |rest| (true, rest));
         let rest = path.strip_prefix(b"/v1beta").or(path.strip_prefix(b"/v1")).unwrap_or(path);
         let path = String::from_utf8_lossy(&percent_decoded(rest)).into_owned();
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         let Ok(mut kept) = self.kept.lock() else { return None };
         if is_generate {
             return kept.generate(method, &parts, &request.body);
+        }
+        if let ["batch", "jobs", rest @ ..] = &parts[..] {
+            return kept.job(method, rest, request.query.of(&request.head), &request.body);
+        }
+        if let (true, ["batches", rest @ ..]) = (is_paged, &parts[..]) {
+            return kept.paged(method, rest, request.query.of(&request.head), &request.body);
         }
         Some(match (method, &parts[..]) {
             (Method::Post, ["files"]) => kept.upload(content_type, &request.body),
@@ -189,9 +202,20 @@ impl Kept {
     fn create(&mut self, body: &[u8]) -> Answer {
         let asked: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |key: &str| asked[key].as_str().unwrap_or_default().to_owned();
-        let Some(file) = self.file(&text("input_file_id")) else {
-            return refused(Dialect::Chat, 400, "There is no such input file.");
+        let Some(requests) = self.requests_in(&text("input_file_id")) else {
+            return refused(Dialect::Chat, 400, "There is no such input file, or it is no list of requests.");
         };
+        let polls_left = asked["metadata"]["sim_polls"].as_str().and_then(|polls| polls.parse().ok());
+        let id = self.next_id("batch_");
+        let mut batch = Batch::new(id, Kind::OfFile, requests, polls_left);
+        (batch.endpoint, batch.input_file_id) = (text("endpoint"), text("input_file_id"));
+        batch.metadata = asked["metadata"].clone();
+        self.add_batch(batch)
+    }
+
+    /// The requests that stand in a file.
+    fn requests_in(&self, id: &str) -> Option<Vec<(String, Ask, Vec<u8>)>> {
+        let file = self.file(id)?;
         let lines = file.bytes.split(|&b| b == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let requests: Option<Vec<_>> = lines
             .map(|line| {
@@ -200,15 +224,7 @@ impl Kept {
                 Some((line["custom_id"].as_str()?.to_owned(), ask, line["body"].to_string().into_bytes()))
             })
             .collect();
-        let Some(requests) = requests.filter(|requests| !requests.is_empty()) else {
-            return refused(Dialect::Chat, 400, "The file is no list of requests.");
-        };
-        let polls_left = asked["metadata"]["sim_polls"].as_str().and_then(|polls| polls.parse().ok());
-        let id = self.next_id("batch_");
-        let mut batch = Batch::new(id, Kind::OfFile, requests, polls_left);
-        (batch.endpoint, batch.input_file_id) = (text("endpoint"), text("input_file_id"));
-        batch.metadata = asked["metadata"].clone();
-        self.add_batch(batch)
+        requests.filter(|requests| !requests.is_empty())
     }
 
     fn create_messages(&mut self, body: &[u8]) -> Answer {
@@ -339,7 +355,13 @@ impl Batch {
                 (Kind::Generate, false) => {
                     json!({"metadata": {"key": custom_id}, "error": {"code": 3, "message": body["error"]["message"]}})
                 }
-                (Kind::OfFile, _) => {
+                (Kind::Paged, true) => {
+                    json!({"batch_request_id": custom_id, "batch_result": {"response": {"chat_get_completion": body}}})
+                }
+                (Kind::Paged, false) => {
+                    json!({"batch_request_id": custom_id, "batch_result": {"error": {"code": 3, "message": body["error"]["message"]}}})
+                }
+                (Kind::OfFile | Kind::Job, _) => {
                     json!({"id": format!("batch_req_{at}"), "custom_id": custom_id, "error": null,
                     "response": {"status_code": answer.status, "request_id": format!("req_{at}"), "body": body}})
                 }
@@ -355,57 +377,13 @@ impl Batch {
         (good, bad)
     }
 
-    /// Gemini's batch, with its answers when it is done.
-    fn operation(&self) -> Value {
-        let [good, bad] = self.counts.map(|count| count.to_string());
-        let state = match self.state {
-            State::Running => "BATCH_STATE_RUNNING",
-            State::Done => "BATCH_STATE_SUCCEEDED",
-            State::Cancelled => "BATCH_STATE_CANCELLED",
-        };
-        let name = format!("batches/{}", self.id);
-        let mut page = json!({"name": name, "done": self.state != State::Running, "metadata": {"name": name,
-            "model": self.endpoint, "state": state, "createTime": "2026-01-01T00:00:00.5Z", "batchStats":
-            {"requestCount": self.requests.len().to_string(), "successfulRequestCount": good, "failedRequestCount": bad}}});
-        if self.state == State::Done {
-            let answers: Vec<Value> = self
-                .results
-                .split(|&b| b == b'\n')
-                .filter_map(|line| serde_json::from_slice(line).ok())
-                .collect();
-            page["metadata"]["endTime"] = json!("2026-01-01T00:00:10Z");
-            page["response"] = json!({"inlinedResponses": {"inlinedResponses": answers}});
-        }
-        page
+    /// The results so far.
+    fn lines(&self) -> Vec<Value> {
+        self.results.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
     }
 
     fn page(&self) -> Value {
-        let [good, bad] = self.counts;
-        let total = self.requests.len() as u64;
-        if self.kind == Kind::Generate {
-            return self.operation();
-        }
-        if self.kind == Kind::Messages {
-            let left = if self.state == State::Running { total } else { 0 };
-            let is_over = self.state != State::Running;
-            let cancelled = if self.state == State::Cancelled { total } else { 0 };
-            let time = |is: bool| is.then_some("2026-01-01T00:00:10.5Z");
-            let url =
-                is_over.then(|| format!("https://simulated.example/v1/messages/batches/{}/results", self.id));
-            return json!({"id": self.id, "type": "message_batch", "processing_status": if is_over { "ended" } else { "in_progress" },
-                "request_counts": {"processing": left, "succeeded": good, "errored": bad, "canceled": cancelled, "expired": 0},
-                "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z", "archived_at": null,
-                "ended_at": time(is_over), "cancel_initiated_at": time(self.state == State::Cancelled), "results_url": url});
-        }
-        let status = match self.state {
-            State::Running => "in_progress",
-            State::Done => "completed",
-            State::Cancelled => "cancelled",
-        };
-        json!({"id": self.id, "object": "batch", "endpoint": self.endpoint, "errors": null, "input_file_id": self.input_file_id,
-            "completion_window": "24h", "status": status, "output_file_id": self.output_file_id,
-            "error_file_id": self.error_file_id, "created_at": CREATED, "metadata": self.metadata,
-            "request_counts": {"total": total, "completed": good, "failed": bad}})
+        pages::of(self)
     }
 }
 
@@ -437,6 +415,8 @@ fn refused(dialect: Dialect, status: u16, message: &str) -> Answer {
     answer::error(dialect, status, message, None)
 }
 
+/// What stands before the paths of the form in pages, which are those of OpenAI's.
+const PAGED: &[u8] = b"/paged";
 /// The method that makes a batch of Gemini's.
 const MAKE: &str = ":batchGenerateContent";
 /// Files and batches that are kept, each.

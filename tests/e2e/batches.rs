@@ -1,6 +1,8 @@
 //! Files and batches at several providers behind one surface: whose a request is, what reaches the provider, and what of its
 //! answer is changed.
 
+mod apis;
+
 use std::io::Write;
 
 use serde_json::{Value, json};
@@ -308,7 +310,8 @@ fn batches_of_messages_pass_with_models_spliced_and_results_to_be_had_here() {
         .replace("\"msgbatch_1\"", "\"msgbatch_1~ant\"");
     assert_eq!(answer.text(), want);
     assert_eq!(asked(&one)[0], ("POST /v1/messages/batches".to_owned(), create.replace("ant/", "")));
-    assert_eq!(one.requests().last().unwrap().header("anthropic-version").as_deref(), Some("2023-06-01"));
+    let sent = one.requests().into_iter().find(|seen| seen.head.starts_with("POST /v1/messages/batches"));
+    assert_eq!(sent.expect("a batch").header("anthropic-version").as_deref(), Some("2023-06-01"));
     let behind = format!("{ANTHROPIC}x-forwarded-proto: https\r\n");
     let again = gateway.call(&request("GET", "/v1/messages/batches/msgbatch_1~ant", &behind, ""));
     assert_eq!(again.text(), want.replace("http://gate", "https://gate"));
@@ -417,8 +420,13 @@ impl Simulated {
             )
         };
         let google = at("gemini").replace("/v1'", "/v1beta'");
-        let providers =
-            format!("providers:\n  open: {}\n  ant: {}\n  goo: {google}\n", at("openai"), at("anthropic"));
+        let paged = at("xai").replace("/v1'", "/paged/v1'");
+        let providers = format!(
+            "providers:\n  open: {}\n  ant: {}\n  goo: {google}\n  job: {}\n  paged: {paged}\n",
+            at("openai"),
+            at("anthropic"),
+            at("mistral")
+        );
         Gateway::start_with(&(providers + settings), &[])
     }
 }
@@ -453,7 +461,8 @@ fn a_file_becomes_a_batch_and_its_results_at_every_kind_of_provider() {
     let simulated = Simulated::start();
     let gateway = simulated.gateway("");
     let get = |target: &str| gateway.call(&request("GET", target, "", ""));
-    for (name, bad) in [("open", "error_file_id"), ("ant", "output_file_id"), ("goo", "output_file_id")] {
+    for name in ["open", "ant", "goo", "job", "paged"] {
+        let bad = if name == "open" { "error_file_id" } else { "output_file_id" };
         let model = format!("{name}/m");
         let lines = [
             chat_request("a", &model, "say [[sim content=h\u{e9}llo]]").to_string(),

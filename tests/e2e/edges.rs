@@ -4,6 +4,7 @@
 
 mod answers;
 mod bytes;
+mod connections;
 mod embeddings;
 mod peers;
 mod requests;

@@ -9,6 +9,7 @@ mod chat;
 mod converse;
 mod expect;
 mod faults;
+mod flipped;
 mod gemini;
 mod known;
 mod messages;

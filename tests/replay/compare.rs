@@ -15,29 +15,42 @@ pub fn compare(want: &Said, got: &Said, client: Client) -> Result<(), String> {
     if let Some(error) = &got.error {
         return Err(format!("an error that nobody sent: {error}"));
     }
-    let has_one = matches!(client.grammar, Grammar::Messages | Grammar::Responses);
-    let wanted: Vec<_> = want.choices.iter().filter(|(index, _)| !has_one || **index == 0).collect();
-    same("choices", wanted.len() == got.choices.len(), &wanted.len(), &got.choices.len())?;
-    for (index, choice) in wanted {
+    let want = for_client(want, client);
+    same("choices", want.choices.len() == got.choices.len(), &want.choices.len(), &got.choices.len())?;
+    for (index, choice) in &want.choices {
         let told = got.choices.get(index).ok_or(format!("no choice {index}"))?;
         compare_choice(choice, told, client.grammar).map_err(|error| format!("choice {index}: {error}"))?;
     }
-    let mut counts = want.counts;
+    compare_counts(want.counts, got.counts)
+}
+
+/// What a client can be told of an answer, in its own dialect's words.
+pub fn for_client(want: &Said, client: Client) -> Said {
+    let mut told = want.clone();
+    if matches!(client.grammar, Grammar::Messages | Grammar::Responses) {
+        told.choices.retain(|index, _| *index == 0);
+    }
+    for choice in told.choices.values_mut() {
+        choice.finish = finish_for(client, choice);
+    }
     if client.grammar == Grammar::Gemini {
         // Its counts are added up, so there are never more thoughts than output.
-        counts.reasoning = counts.reasoning.min(counts.output);
+        told.counts.reasoning = told.counts.reasoning.min(told.counts.output);
     }
-    compare_counts(counts, got.counts)
+    told
 }
 
 fn compare_choice(want: &Choice, got: &Choice, client: Grammar) -> Result<(), String> {
     same("text", want.visible == got.visible, &want.visible, &got.visible)?;
     same("thinking", want.thinking == got.thinking, &want.thinking, &got.thinking)?;
     same("calls", want.calls == got.calls, &want.calls, &got.calls)?;
-    let has_refusals = matches!(client, Grammar::Chat | Grammar::Responses);
-    same("refusal", !has_refusals || want.refusal == got.refusal, &want.refusal, &got.refusal)?;
-    let finish = finish_for(client, want);
-    same("finish", finish == got.finish, &finish, &got.finish)
+    same("refusal", !has_refusals(client) || want.refusal == got.refusal, &want.refusal, &got.refusal)?;
+    same("finish", want.finish == got.finish, &want.finish, &got.finish)
+}
+
+/// Whether the dialect has a place of its own for a refusal.
+pub fn has_refusals(client: Grammar) -> bool {
+    matches!(client, Grammar::Chat | Grammar::Responses)
 }
 
 /// A stream that was cut: what came before is told, and an error of ours.
@@ -56,9 +69,9 @@ pub fn compare_counts(want: Counts, got: Counts) -> Result<(), String> {
 }
 
 /// The reason that a client reads. Dialects have no words for all of them.
-fn finish_for(client: Grammar, choice: &Choice) -> Option<Finish> {
-    let is_refusal = client == Grammar::Messages && !choice.refusal.is_empty();
-    let finish = match (client, choice.finish?) {
+fn finish_for(client: Client, choice: &Choice) -> Option<Finish> {
+    let is_refusal = client.grammar == Grammar::Messages && !choice.refusal.is_empty();
+    let finish = match (client.grammar, choice.finish?) {
         (Grammar::Messages, Finish::Filter) => Finish::Refusal,
         (Grammar::Messages, _) if is_refusal => Finish::Refusal,
         (Grammar::Messages, finish) => finish,

@@ -8,6 +8,7 @@ mod cases;
 mod check;
 mod compare;
 mod drive;
+mod export;
 mod framing;
 mod inflate;
 mod read_chat;
@@ -47,4 +48,12 @@ fn recorded_answers_reach_every_client_as_they_were_meant() {
     std::fs::write(format!("{folder}/replay-report.txt"), text).expect("the report");
     let failures = report.failures();
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn what_sdks_must_understand_is_written_down() {
+    let recorded = shelf::recordings().into_iter().flatten();
+    let folder = format!("{}/target/recordings", env!("CARGO_MANIFEST_DIR"));
+    let count = export::write(&folder, cases::all().into_iter().chain(recorded)).expect("files");
+    assert!(count >= cases::all().len());
 }

@@ -1,9 +1,9 @@
 //! What the results of a batch say that they cost: the usage of every answer among them, with what names that answer for good.
 //! Reads lines as they pass and changes none.
 
-use super::generate;
+use super::{generate, jobs, pages};
 use crate::dialect::endpoint::Grammar;
-use crate::dialect::facts;
+use crate::dialect::{facts, gemini};
 use crate::ledger::usage::Usage;
 use crate::wire::json::{Member, Node};
 
@@ -44,6 +44,17 @@ pub fn of_operation(operation: Node<'_>) -> Vec<Billed> {
     answers.enumerate().filter_map(billed).collect()
 }
 
+/// Reads the results that stand in a job.
+pub fn of_job(job: Node<'_>) -> Vec<Billed> {
+    jobs::answers(job).into_iter().flat_map(Node::items).filter_map(of_line).collect()
+}
+
+/// Reads the results of a page.
+pub fn of_page(page: Node<'_>) -> Vec<Billed> {
+    let billed = |(request, answer): (Node<'_>, Node<'_>)| of_answer(answer, &request.text()?, "", 200);
+    pages::answers(page).filter_map(billed).collect()
+}
+
 fn of_answer<'d>(answer: Node<'d>, request: &str, model: &str, status: u16) -> Option<Billed> {
     let [kind, object, id, response_id, own_model, created, created_at] =
         answer.pick(["type", "object", "id", "responseId", "model", "created", "created_at"]);
@@ -55,7 +66,10 @@ fn of_answer<'d>(answer: Node<'d>, request: &str, model: &str, status: u16) -> O
         () => Grammar::Chat,
     };
     let usage = answer.get(facts::answer_keys(grammar)[0])?;
-    let usage = facts::read_usage(grammar, usage.raw(), &mut Vec::new());
+    let mut usage = facts::read_usage(grammar, usage.raw(), &mut Vec::new());
+    if grammar == Grammar::Gemini {
+        gemini::count_searches(answer, &mut usage);
+    }
     let text = |node: Option<Node<'d>>| node.and_then(Node::text).filter(|text| !text.is_empty());
     let name = text(id).or(text(response_id)).map_or_else(|| request.to_owned(), |id| id.into_owned());
     let model = text(own_model).map_or_else(|| model.to_owned(), |model| model.into_owned());

@@ -37,6 +37,7 @@ pub fn write_batch(operation: Node<'_>, form: Form, ending: &str, out: &mut Vec<
         cancelling: None,
         has_results: status == "completed" && answers(operation).is_some(),
         counts,
+        ..Shown::default()
     };
     shown.write(form, ending, out);
 }
@@ -55,10 +56,7 @@ fn status(state: &str) -> &'static str {
 
 /// Writes the batch as it is known when its cancelling was answered, which says nothing about it.
 pub fn write_cancelled(own: &str, form: Form, ending: &str, out: &mut Vec<u8>) {
-    let (created, expires, ended, cancelling, counts) = (None, None, None, None, None);
-    let shown =
-        Shown { own, status: "cancelling", created, expires, ended, cancelling, has_results: false, counts };
-    shown.write(form, ending, out);
+    Shown { own, status: "cancelling", ..Shown::default() }.write(form, ending, out);
 }
 
 /// Writes a scanned list of operations.
@@ -105,8 +103,8 @@ pub fn write_results(operation: Node<'_>, form: Form, rules: &Rules, out: &mut V
     true
 }
 
-/// An error of one request: a status of Google's RPCs (`google.rpc.Code`), which has other numbers than HTTP.
-fn of_error(error: Option<Node<'_>>) -> Outcome {
+/// An error of one request: a status of an RPC (`google.rpc.Code`), which has other numbers than HTTP.
+pub(super) fn of_error(error: Option<Node<'_>>) -> Outcome {
     let code = error.and_then(|error| error.get("code")?.u64()).unwrap_or(0);
     let status = match code {
         1 => return CANCELLED,

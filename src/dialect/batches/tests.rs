@@ -4,7 +4,7 @@ use super::*;
 
 fn shown(batch: &str) -> serde_json::Value {
     let mut out = Vec::new();
-    write_batch(Node::scanned(batch.as_bytes()), Form::Chat, "~a", &mut out);
+    Api::Messages.write_batch(Node::scanned(batch.as_bytes()), Form::Chat, "~a", &mut out);
     serde_json::from_slice(&out).expect("JSON")
 }
 
@@ -44,7 +44,7 @@ fn a_batch_has_the_state_and_the_counts_that_openais_api_knows() {
     check(r#""canceled":4"#, r#","cancel_initiated_at":"2024-08-20T18:40:00Z""#, "cancelled", 4);
     let mut out = Vec::new();
     let list = format!(r#"{{"data":[{}],"has_more":true}}"#, batch("in_progress", "", ""));
-    write_list(Node::scanned(list.as_bytes()), "~a", &mut out);
+    Api::Messages.write_list(Node::scanned(list.as_bytes()), "~a", &mut out);
     let list: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
     assert_eq!(
         (list["last_id"].as_str(), list["has_more"].as_bool()),

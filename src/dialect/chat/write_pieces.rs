@@ -85,18 +85,7 @@ pub(super) fn write_citation(
     out.extend_from_slice(b"}}");
 }
 
-/// Appends an image or a sound as the member of a delta.
-pub(super) fn write_media(kind: &Text<'_>, base64: &Text<'_>, told: &Told, out: &mut Vec<u8>) {
-    if kind.as_escaped().starts_with(b"audio") {
-        out.extend_from_slice(b"\"audio\":");
-        write_audio(base64, told, out);
-    } else {
-        out.extend_from_slice(b"\"images\":[");
-        write_image(kind, base64, out);
-        out.push(b']');
-    }
-}
-
+/// Appends an image.
 pub(super) fn write_image(kind: &Text<'_>, base64: &Text<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:");
     out.extend_from_slice(kind.as_escaped());

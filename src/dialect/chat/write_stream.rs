@@ -4,8 +4,8 @@
 use super::error::write_error;
 use super::usage::write_usage;
 use super::write_pieces::{
-    reason, write_call_head, write_call_input, write_call_signature, write_citation, write_head,
-    write_logprobs, write_media, write_number,
+    reason, write_audio, write_call_head, write_call_input, write_call_signature, write_citation, write_head,
+    write_image, write_logprobs, write_number,
 };
 use super::write_request::text_member;
 use crate::dialect::middle::{Block, Delta, Event, Finish, Place, ProviderError, Start, Text, Told};
@@ -23,11 +23,15 @@ pub struct StreamWriter {
     is_over: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Choice {
     index: u32,
     has_role: bool,
     calls_count: u32,
+    /// Entries so far of the lists that only extensions have.
+    thinking_count: u32,
+    sources_count: u32,
+    images_count: u32,
 }
 
 /// An open block, as its deltas need it.
@@ -106,13 +110,20 @@ impl StreamWriter {
                 self.begin(at.choice, out);
                 out.extend_from_slice(b"\"thinking_blocks\":[{\"type\":\"redacted_thinking\",\"data\":");
                 data.write_for_client(out);
-                out.extend_from_slice(b"}]");
+                out.push(b'}');
+                return end_list(&mut self.choice(at.choice).thinking_count, out);
+            }
+            Block::Media { kind, base64 } if kind.as_escaped().starts_with(b"audio") => {
+                self.begin(at.choice, out);
+                out.extend_from_slice(b"\"audio\":");
+                write_audio(base64, &self.told, out);
                 return finish_chunk(out);
             }
             Block::Media { kind, base64 } => {
                 self.begin(at.choice, out);
-                write_media(kind, base64, &self.told, out);
-                return finish_chunk(out);
+                out.extend_from_slice(b"\"images\":[");
+                write_image(kind, base64, out);
+                return end_list(&mut self.choice(at.choice).images_count, out);
             }
             Block::Foreign { .. } => return,
         };
@@ -140,15 +151,14 @@ impl StreamWriter {
                     b"\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":",
                 );
                 signature.write_for_client(out);
-                out.extend_from_slice(b"}]");
-                finish_chunk(out);
+                out.push(b'}');
+                end_list(&mut self.choice(at.choice).thinking_count, out);
             }
             (Delta::Citation { url: Some(url), title, cited }, _) => {
                 self.begin(at.choice, out);
                 out.extend_from_slice(b"\"annotations\":[");
                 write_citation(url, title.as_ref(), cited.as_ref(), out);
-                out.push(b']');
-                finish_chunk(out);
+                end_list(&mut self.choice(at.choice).sources_count, out);
             }
             (Delta::Logprobs(raw), kind) => {
                 self.begin_without(at.choice, out);
@@ -235,11 +245,23 @@ impl StreamWriter {
     fn choice(&mut self, index: u32) -> &mut Choice {
         let known = self.choices.iter().position(|choice| choice.index == index);
         let at = known.unwrap_or_else(|| {
-            self.choices.push(Choice { index, has_role: false, calls_count: 0 });
+            self.choices.push(Choice { index, ..Choice::default() });
             self.choices.len() - 1
         });
         &mut self.choices[at]
     }
+}
+
+/// Ends a chunk behind the entry of a list, and counts it. Clients put the lists of deltas together by the entries' `index`, and
+/// OpenAI's SDK takes none without.
+fn end_list(count: &mut u32, out: &mut Vec<u8>) {
+    let brace = out.pop();
+    debug_assert_eq!(brace, Some(b'}'), "an entry is an object");
+    out.extend_from_slice(b",\"index\":");
+    write_number(*count, out);
+    *count += 1;
+    out.extend_from_slice(b"}]");
+    finish_chunk(out);
 }
 
 /// Ends a chunk behind the last member of its delta.

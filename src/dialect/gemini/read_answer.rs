@@ -6,7 +6,7 @@ use super::super::middle::{Event, Finish, FinishReason, ProviderError, Rules, St
 use super::error::{of_server, read_error};
 use super::read_candidate::{Candidate, Shared};
 use super::spelling::{camel_bytes, field};
-use super::usage::read_usage;
+use super::usage::{read_usage, set_searches};
 use crate::ledger::usage::Usage;
 use crate::wire::json::{Member, Node};
 
@@ -135,12 +135,13 @@ impl State {
             field(feedback, "blockReason").or_else(|| field(feedback, "blockReasonMessage")).is_some()
         };
         self.is_blocked |= found.feedback.is_some_and(is_blocked);
+        let before = self.usage;
         if let Some(usage) = found.usage.map(read_usage) {
-            let before = self.usage;
             self.usage.merge(usage);
-            if self.usage != before && self.usage.is_known() {
-                emit(Event::Usage(self.usage));
-            }
+        }
+        set_searches(self.candidates.iter().map(|candidate| candidate.searches).sum(), &mut self.usage);
+        if self.usage != before && self.usage.is_known() {
+            emit(Event::Usage(self.usage));
         }
     }
 

@@ -9,6 +9,7 @@ use super::error::of_server;
 use super::finish::read_finish;
 use super::logprobs::read_logprobs;
 use super::spelling::{camel_bytes, field};
+use super::usage::searches_in;
 use crate::wire::json::{Kind, Node};
 
 /// What all candidates of an answer share.
@@ -41,6 +42,8 @@ pub(super) struct Candidate {
     blocks_count: u32,
     open: Option<Open>,
     has_calls: bool,
+    /// Searches of the provider's own.
+    pub(super) searches: u64,
     /// Addresses that were cited: providers repeat them.
     cited: Vec<Vec<u8>>,
 }
@@ -85,7 +88,7 @@ impl<'d> Part<'d> {
 impl Candidate {
     pub(super) fn new(choice: u32) -> Candidate {
         let cited = Vec::new();
-        Candidate { choice, finish: None, blocks_count: 0, open: None, has_calls: false, cited }
+        Candidate { choice, finish: None, blocks_count: 0, open: None, has_calls: false, searches: 0, cited }
     }
 
     pub(super) fn read(
@@ -106,7 +109,10 @@ impl Candidate {
                     let word = value.escaped().filter(|word| !word.is_empty());
                     self.finish = word.map(read_finish).or(self.finish);
                 }
-                b"groundingMetadata" => sources[0] = Some(value),
+                b"groundingMetadata" => {
+                    sources[0] = Some(value);
+                    self.searches = self.searches.max(searches_in(value));
+                }
                 b"citationMetadata" => sources[1] = Some(value),
                 b"logprobsResult" => logprobs = Some(value),
                 _ => {}

@@ -1,7 +1,7 @@
 //! `usageMetadata` into the canonical counts and back. A count that nobody gave is not written.
 
-use super::spelling::{camel_bytes, member, member_count, member_raw};
-use crate::ledger::usage::{Mode, Usage};
+use super::spelling::{camel_bytes, field, member, member_count, member_raw};
+use crate::ledger::usage::{Mode, ServerTool, ToolCalls, Usage};
 use crate::wire::json::Node;
 
 const AUDIO: &str = "AUDIO";
@@ -34,6 +34,27 @@ pub fn read_usage(value: Node<'_>) -> Usage {
         stated_total: count(found.total),
         mode: found.traffic.or(found.tier).and_then(mode),
         ..Usage::default()
+    }
+}
+
+/// Counts the searches of an answer, or of a chunk: its usage leaves them out, and each may cost a fee. The queries stand in the
+/// `groundingMetadata` of a candidate.
+pub fn count_searches(answer: Node<'_>, usage: &mut Usage) {
+    let candidates = answer.get("candidates").into_iter().flat_map(Node::items);
+    let count = candidates.filter_map(|candidate| candidate.get("groundingMetadata")).map(searches_in).sum();
+    set_searches(count, usage);
+}
+
+/// The queries that a `groundingMetadata` lists.
+pub(super) fn searches_in(grounding: Node<'_>) -> u64 {
+    field(grounding, "webSearchQueries").map_or(0, |queries| queries.items().count() as u64)
+}
+
+/// Notes so many searches, in the place of those that were noted before.
+pub(super) fn set_searches(count: u64, usage: &mut Usage) {
+    if count > 0 {
+        usage.tools = ToolCalls::default();
+        usage.tools.add(ServerTool::WebSearch, count);
     }
 }
 

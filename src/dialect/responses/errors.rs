@@ -70,7 +70,15 @@ fn well_known_code(kind: ErrorKind) -> Option<&'static str> {
     }
 }
 
-/// The code in the `error` of a response that failed, and in an `error` event.
+/// The code in the `error` of a response that failed, which is one that clients of the API act on or that the SDKs' types know;
+/// and the error's own, where it is another one.
+pub fn failed_code(error: &ProviderError) -> (&str, Option<&str>) {
+    let own = stream_code(error);
+    let is_known = well_known_code(error.kind) == Some(own) || CODES_OF_RESPONSES.contains(&own);
+    if is_known { (own, None) } else { ("server_error", Some(own)) }
+}
+
+/// The code in an `error` event, and the one of the error behind a response that failed.
 pub fn stream_code(error: &ProviderError) -> &str {
     match (well_known_code(error.kind), error.kind, &error.code) {
         (_, ErrorKind::Credential, _) => "server_error",
@@ -80,6 +88,31 @@ pub fn stream_code(error: &ProviderError) -> &str {
         (None, _, None) => "server_error",
     }
 }
+
+/// The codes of responses that failed (OpenAI's API reference, `ResponseError`).
+const CODES_OF_RESPONSES: [&str; 21] = [
+    "server_error",
+    "rate_limit_exceeded",
+    "invalid_prompt",
+    "data_residency_mismatch",
+    "bio_policy",
+    "misalignment_policy_violation",
+    "vector_store_timeout",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "image_content_policy_violation",
+    "invalid_image_mode",
+    "image_file_too_large",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
+];
 
 /// Reads an error object: `{code, message}` of a failed response, `{type, code, message, param}` of an event.
 pub fn read_error(error: Node<'_>) -> ProviderError {

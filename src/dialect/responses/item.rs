@@ -135,6 +135,16 @@ fn write_parts(parts: &[Part], out: &mut Vec<u8>) {
 }
 
 impl Part {
+    /// Adds to the text, which stays until the response's last event says all of it again. Its room grows by a quarter, so
+    /// that a long text is never held in twice its size.
+    pub fn keep(&mut self, more: &[u8]) {
+        let room = self.text.capacity() - self.text.len();
+        if room < more.len() {
+            self.text.reserve_exact(more.len().max(self.text.len() / 4).max(TEXT_BYTES_MIN));
+        }
+        self.text.extend_from_slice(more);
+    }
+
     pub fn new(kind: PartKind) -> Part {
         Part {
             kind,
@@ -253,3 +263,6 @@ pub fn escaped(text: &str) -> Vec<u8> {
     json::write_escaped(text.as_bytes(), &mut out);
     out
 }
+
+/// The room that a text begins with.
+const TEXT_BYTES_MIN: usize = 256;

@@ -1,7 +1,7 @@
 //! A response as it grows: which item each block belongs to, and the response object at any moment. Both writers of
 //! answers keep one; the object at the end of a stream is the same as that of a whole answer.
 
-use super::errors::{stream_code, write_nullable};
+use super::errors::failed_code;
 use super::item::{Item, ItemKind, PartKind, Status, escaped, write_text_member};
 use super::read_input::CALL_STATE_MARK;
 use crate::dialect::middle::{
@@ -24,6 +24,8 @@ pub struct Output {
     slots: Vec<Option<Slot>>,
     pub usage: Usage,
     finish: Option<FinishReason>,
+    /// The piece of a call's input that came last, as the content of a JSON string.
+    pub input: Vec<u8>,
 }
 
 /// A block's place in the output.
@@ -53,8 +55,8 @@ impl Output {
         };
         let (items, slots, usage, finish) = (Vec::new(), Vec::new(), Usage::default(), None);
         let model = escaped(&told.model);
-        let (created_s, is_kept) = (told.created_s, told.is_kept);
-        Output { id, response_id, model, created_s, echo, is_kept, items, slots, usage, finish }
+        let (created_s, is_kept, input) = (told.created_s, told.is_kept, Vec::new());
+        Output { id, response_id, model, created_s, echo, is_kept, items, slots, usage, finish, input }
     }
 
     /// An id of another dialect's is not taken over: clients of this one tell responses by the prefix. Neither is any where
@@ -165,8 +167,12 @@ impl Output {
         }
         let Some(part) = item.parts.get_mut(slot.part) else { return };
         match delta {
-            Delta::Text(text) => part.text.extend_from_slice(text.as_escaped()),
-            Delta::Arguments(arguments) => arguments.write_escaped(&mut part.text),
+            Delta::Text(text) => part.keep(text.as_escaped()),
+            Delta::Arguments(arguments) => {
+                self.input.clear();
+                arguments.write_escaped(&mut self.input);
+                part.keep(&self.input);
+            }
             Delta::Logprobs(array) => part.add_logprobs(array),
             // What has no address is no citation of this dialect's.
             Delta::Citation { url: Some(url), title, .. } => {
@@ -227,10 +233,15 @@ impl Output {
         out.extend_from_slice(b",\"error\":");
         match moment {
             Moment::Failed(error) => {
+                let (code, own) = failed_code(error);
                 out.extend_from_slice(b"{\"code\":");
-                write_nullable(Some(stream_code(error)), out);
+                json::write_string(code, out);
                 out.extend_from_slice(b",\"message\":");
                 json::write_string(&error.message, out);
+                if let Some(own) = own {
+                    out.extend_from_slice(b",\"type\":");
+                    json::write_string(own, out);
+                }
                 out.push(b'}');
             }
             _ => out.extend_from_slice(b"null"),
@@ -271,10 +282,8 @@ fn write_usage(usage: &Usage, out: &mut Vec<u8>) {
     write_decimal(input, out);
     out.extend_from_slice(b",\"input_tokens_details\":{\"cached_tokens\":");
     write_decimal(usage.cache_read.unwrap_or(0), out);
-    if let Some(count) = usage.cache_write {
-        out.extend_from_slice(b",\"cache_write_tokens\":");
-        write_decimal(count, out);
-    }
+    out.extend_from_slice(b",\"cache_write_tokens\":");
+    write_decimal(usage.cache_write.unwrap_or(0), out);
     out.extend_from_slice(b"},\"output_tokens\":");
     write_decimal(output, out);
     out.extend_from_slice(b",\"output_tokens_details\":{\"reasoning_tokens\":");

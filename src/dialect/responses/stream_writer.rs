@@ -16,7 +16,6 @@ pub struct StreamWriter {
     events_count: u64,
     has_started: bool,
     has_ended: bool,
-    scratch: Vec<u8>,
     /// The response object at its end, where it is kept.
     finished: Option<Vec<u8>>,
 }
@@ -26,15 +25,8 @@ impl StreamWriter {
     pub const KEEP_ALIVE: &'static [u8] = b": keep-alive\n\n";
 
     pub fn new(told: Told) -> StreamWriter {
-        let (has_started, has_ended, scratch) = (false, false, Vec::new());
-        StreamWriter {
-            output: Output::new(told),
-            events_count: 0,
-            has_started,
-            has_ended,
-            scratch,
-            finished: None,
-        }
+        let (has_started, has_ended, finished) = (false, false, None);
+        StreamWriter { output: Output::new(told), events_count: 0, has_started, has_ended, finished }
     }
 
     /// Appends what the event means to the client.
@@ -161,12 +153,10 @@ impl StreamWriter {
         }
         match delta {
             Delta::Text(text) => self.write_text_delta(slot, text, out),
-            Delta::Arguments(arguments) => {
-                let mut scratch = std::mem::take(&mut self.scratch);
-                scratch.clear();
-                arguments.write_escaped(&mut scratch);
-                self.write_input_delta(slot, &scratch, out);
-                self.scratch = scratch;
+            Delta::Arguments(_) => {
+                let input = std::mem::take(&mut self.output.input);
+                self.write_input_delta(slot, &input, out);
+                self.output.input = input;
             }
             Delta::Logprobs(_) => self.write_logprobs(slot, out),
             Delta::Citation { url: Some(_), .. } => self.write_annotation(slot, out),

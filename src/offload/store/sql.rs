@@ -48,7 +48,10 @@ pub fn insert_places(
 ) -> Statement {
     let mut out = Statement::new(flavour);
     let names = list(places.iter().map(|&place| table.columns[place].name));
-    out.push(&format!("INSERT INTO {} ({names}) VALUES ", quoted(&table.stored_name())));
+    // Whoever inserts gives up the whole transaction when a row does not fit. SQLite has to be told: it would keep what it
+    // needs to take back one statement, which is every page that it changes.
+    let verb = if flavour == Flavour::Sqlite { "INSERT OR ROLLBACK" } else { "INSERT" };
+    out.push(&format!("{verb} INTO {} ({names}) VALUES ", quoted(&table.stored_name())));
     for (number, row) in rows.iter().enumerate() {
         out.push(if number == 0 { "(" } else { ", (" });
         let value = |&place: &usize| (table.columns[place].kind, row.values()[place].clone());

@@ -19,7 +19,7 @@ use super::query::{By, Filter, Group, Groups, Select, Sum, Summary};
 use super::schema::{Kind, Schema, Table};
 use super::sql::{self, Flavour, OnConflict, Statement};
 use super::value::{Row, Value};
-use crate::base::limits::SQLITE_INSERT_ROWS;
+use crate::base::limits::{SQLITE_INSERT_ROWS, SQLITE_PAGE_BYTES};
 
 /// The open file.
 pub struct Sqlite {
@@ -202,6 +202,9 @@ fn open_to_read(path: &Path, lock_wait: Duration) -> Result<Connection, StoreErr
 
 fn prepare(connection: &Connection, lock_wait: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(lock_wait)?;
+    // Of a new file only; one that is there keeps the size that it has. Records are written at the ends of their trees, and
+    // each page costs two writes and a sum over it.
+    connection.pragma_update(None, "page_size", SQLITE_PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")
 }

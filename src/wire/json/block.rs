@@ -32,14 +32,18 @@ pub(super) fn block_marks<const WIDE: bool>(block: &[u8; BLOCK_BYTES]) -> u32 {
 #[target_feature(enable = "sse2")]
 #[inline]
 fn marks<const WIDE: bool>(block: &[u8; BLOCK_BYTES]) -> u32 {
-    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8};
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
     let bytes = loaded(block);
     let quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
     let backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-    let controls = _mm_cmpeq_epi8(bytes, _mm_min_epu8(bytes, _mm_set1_epi8(0x1F)));
-    let stops = _mm_or_si128(_mm_or_si128(quotes, backslashes), controls);
-    // The mask takes the highest bit of each byte: that of the byte itself marks it as no ASCII.
-    _mm_movemask_epi8(if WIDE { _mm_or_si128(stops, bytes) } else { stops }) as u32
+    // Read with a sign, bytes that are no ASCII are negative, and so below the controls.
+    let low = match WIDE {
+        true => _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)),
+        false => _mm_cmpeq_epi8(bytes, _mm_min_epu8(bytes, _mm_set1_epi8(0x1F))),
+    };
+    _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), low)) as u32
 }
 
 /// One bit for each byte that is a quote, a backslash or a control byte; with `WIDE` also for those that are not ASCII.

@@ -153,7 +153,7 @@ impl Fault {
 }
 
 /// The error answer in the caller's envelope.
-fn refused(client: Client, status: u16, answer: &Answer, found: &mut Vec<String>) {
+pub fn refused(client: Client, status: u16, answer: &Answer, found: &mut Vec<String>) {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if answer.status != status || !is_error(client, &body, status) {
         found.push(format!("want an error of {status}, got {} {}", answer.status, answer.text()));
@@ -195,7 +195,7 @@ fn is_error(client: Client, body: &Value, status: u16) -> bool {
 }
 
 /// A stream that ends in the caller's error event and in nothing that looks like a good end.
-fn broken(client: Client, answer: &Answer, found: &mut Vec<String>) {
+pub fn broken(client: Client, answer: &Answer, found: &mut Vec<String>) {
     let text = answer.text();
     let good_ends = match client {
         Client::Chat => ["[DONE]", "\"finish_reason\":\"stop\""],

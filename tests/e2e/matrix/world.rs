@@ -279,6 +279,12 @@ impl Line {
         Link::to(self.gateway)
     }
 
+    /// What the provider answers when it is asked directly.
+    pub fn ask_provider(&mut self, path: &str, body: &Value) -> Answer {
+        self.to_provider.send(&post(path, &body.to_string()));
+        self.to_provider.answer(false)
+    }
+
     /// The last request that reached the provider.
     pub fn last(&mut self) -> Value {
         self.to_provider.send(&get("/sim/last"));

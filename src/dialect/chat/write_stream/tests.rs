@@ -138,11 +138,10 @@ fn what_only_extensions_say_is_said_in_them() {
         Event::Open { at: NEXT, block: Block::Foreign { raw: b"{}" } },
     ];
     let found = deltas(&written(told(), &events));
-    let thinking = json!([{"type":"thinking","thinking":"","signature":"ringway:v:s"}]);
-    let hidden = json!([{"type":"redacted_thinking","data":"ringway:v:h"}]);
-    let source =
-        json!([{"type":"url_citation","url_citation":{"url":"u","title":"","start_index":0,"end_index":0}}]);
-    let image = json!([{"type":"image_url","image_url":{"url":"data:image/png;base64,QQ=="}}]);
+    let thinking = json!([{"type":"thinking","thinking":"","signature":"ringway:v:s","index":0}]);
+    let hidden = json!([{"type":"redacted_thinking","data":"ringway:v:h","index":1}]);
+    let source = json!([{"type":"url_citation","url_citation":{"url":"u","title":"","start_index":0,"end_index":0},"index":0}]);
+    let image = json!([{"type":"image_url","image_url":{"url":"data:image/png;base64,QQ=="},"index":0}]);
     assert_eq!(found[0]["delta"], json!({"role":"assistant","reasoning_content":"t"}));
     assert_eq!(found[1]["delta"]["thinking_blocks"], thinking);
     assert_eq!(found[2]["delta"]["thinking_blocks"], hidden);

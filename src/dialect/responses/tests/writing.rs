@@ -132,7 +132,7 @@ fn the_stream_has_every_event_in_its_order() {
     assert_eq!(last["output"], Value::Array(done));
     assert_eq!(
         last["usage"],
-        json!({"input_tokens": 5, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 3,
+        json!({"input_tokens": 5, "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0}, "output_tokens": 3,
             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 8})
     );
     assert_eq!(
@@ -231,6 +231,20 @@ fn an_error_fails_the_response_and_nothing_follows() {
     let told = stream_of(&[error(), Event::End]);
     assert_eq!(kinds(&told), ["error"]);
     assert_eq!(told[0]["message"], "busy\n");
+}
+
+#[test]
+fn a_code_that_clients_do_not_know_stands_beside_one_that_they_do() {
+    let error = ProviderError {
+        kind: ErrorKind::Server,
+        status: 502,
+        message: "cut".to_owned(),
+        code: Some("upstream_cut".to_owned()),
+        param: None,
+    };
+    let told = stream_of(&[start(), open(0, Block::Text), text(0, "a"), Event::Error(Box::new(error))]);
+    let want = json!({"code": "server_error", "message": "cut", "type": "upstream_cut"});
+    assert_eq!(told.last().unwrap()["response"]["error"], want);
 }
 
 #[test]
