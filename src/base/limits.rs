@@ -263,9 +263,13 @@ pub const ADMIN_PAGE_ROWS_MAX: usize = 1_000;
 pub const ADMIN_PAGE_ROWS_USUAL: usize = 100;
 /// How long a change of a setting through the admin API waits to be in force.
 pub const SETTINGS_MS_MAX: u64 = 10_000;
-/// Events of the live stream that are kept for readers that come back, and that wait for one reader.
+/// Events of the live stream that are kept for readers that come back, and that wait for one reader: those of a few batches
+/// of rows, each of which is told at once.
 pub const LIVE_EVENTS_KEPT_MAX: usize = 1_000;
-pub const LIVE_EVENTS_WAITING_MAX: usize = 256;
+pub const LIVE_EVENTS_WAITING_MAX: usize = 4_096;
+const _: () = assert!(LIVE_EVENTS_WAITING_MAX >= 2 * JOURNAL_BATCH_RECORDS_MAX, "no batch alone is too much");
+/// What leaves for a reader at a time.
+pub const LIVE_PIECE_BYTES: usize = 64 * 1024;
 /// Readers of the live stream at a time.
 pub const LIVE_READERS_MAX: usize = 16;
 /// How often a silent live stream says that it is there, and how long events are kept after the last reader left.
