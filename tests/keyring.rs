@@ -1,8 +1,10 @@
-//! Two hundred thousand virtual keys in a process of their own: how much memory one takes as the system counts it. The
-//! only test in this file, so that nobody else's memory is counted with it.
+//! Two hundred thousand virtual keys in a process of their own, or as many as `RINGWAY_TEST_KEYS` says: how much memory one
+//! takes as the system counts it, and, told and not judged, how long the table takes to be made and a key to be found. The only
+//! test in this file, so that nobody else's memory is counted with it.
 #![allow(clippy::disallowed_methods, reason = "reads how much memory the process has")]
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ringway::base::limits::KEY_BYTES_MAX;
 use ringway::identity::{Calendar, UserPath};
@@ -12,14 +14,31 @@ use ringway::policy::keyring::{Found, Keyring};
 #[test]
 fn a_key_takes_no_more_memory_than_its_bound() {
     let pepper = Arc::new(Pepper::new(b"0123456789abcdef"));
-    let before = resident_bytes();
-    let keyring = Keyring::new(pepper.clone(), (0..KEYS).map(|number| key(number, &pepper).1));
-    let bytes = (resident_bytes() - before) / KEYS as usize;
-    println!("{bytes} bytes for a key");
+    let count = std::env::var("RINGWAY_TEST_KEYS").map_or(KEYS, |text| text.parse().expect("a number"));
+    let few = Keyring::new(pepper.clone(), (0..FEW).map(|number| key(number, &pepper).1));
+    let few_ns = lookup_ns(&few, FEW, &pepper);
+    let (before, begun) = (resident_bytes(), Instant::now());
+    let keyring = Keyring::new(pepper.clone(), (0..count).map(|number| key(number, &pepper).1));
+    let made_ms = begun.elapsed().as_millis();
+    let bytes = (resident_bytes() - before) / count as usize;
+    let many_ns = lookup_ns(&keyring, count, &pepper);
+    println!(
+        "{count} keys: {bytes} bytes for a key, made in {made_ms} ms; found in {many_ns} ns, {few_ns} ns among {FEW}"
+    );
     assert!(bytes <= KEY_BYTES_MAX, "{bytes} bytes for a key");
-    let (text, key) = key(KEYS / 2, &pepper);
+    let (text, key) = key(count / 2, &pepper);
     let found = keyring.find(text.as_bytes(), 0);
     assert!(matches!(found, Found::Key(found) if found.id == key.id && found.name == key.name));
+}
+
+/// What it takes to find a key, its proof included: the mean of many that lie apart.
+fn lookup_ns(keyring: &Keyring, count: u32, pepper: &Arc<Pepper>) -> u128 {
+    let texts: Vec<String> = (0..FEW).map(|at| key(at * (count / FEW), pepper).0).collect();
+    let begun = Instant::now();
+    for text in &texts {
+        assert!(matches!(keyring.find(text.as_bytes(), 0), Found::Key(_)));
+    }
+    begun.elapsed().as_nanos() / texts.len() as u128
 }
 
 fn key(number: u32, pepper: &Pepper) -> (String, Key) {
@@ -42,3 +61,4 @@ fn resident_bytes() -> usize {
 }
 
 const KEYS: u32 = 200_000;
+const FEW: u32 = 10_000;

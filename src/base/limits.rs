@@ -160,6 +160,15 @@ pub const RECORD_TEXT_BYTES_MAX: usize = 1024;
 pub const RECORD_LABELS_BYTES_MAX: usize = 4 * 1024;
 /// Attempts that a record lists; it counts those beyond.
 pub const ATTEMPTS_RECORDED_MAX: usize = 32;
+/// A piece of a body in one record; a body is cut into as many as it needs.
+pub const PART_BYTES_MAX: usize = 60 * 1024;
+/// The most that settings may have kept of a body in the audit log. Two of them fit a document of MongoDB (16 MiB).
+pub const AUDIT_BODY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Memory of a shard for bodies on their way to the audit log; those beyond it are counted and not kept.
+pub const CAPTURES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// A secret that is looked for by its text, and a word that may be taken for a key by its shape.
+pub const SECRET_BYTES_MIN: usize = 6;
+pub const KEY_SHAPE_BYTES_MIN: usize = 20;
 /// How long the journal waits after a file could not be made before it tries again.
 pub const JOURNAL_AGAIN_MS: u64 = 200;
 /// What a shard has written to its journal goes out of its memory, not out of the file, whenever it is this much.
@@ -250,6 +259,17 @@ pub const ADMIN_LIST_COUNT_MAX: usize = 256;
 /// Rows on one page of an answer of the admin API, and the usual count.
 pub const ADMIN_PAGE_ROWS_MAX: usize = 1_000;
 pub const ADMIN_PAGE_ROWS_USUAL: usize = 100;
+/// How long a change of a setting through the admin API waits to be in force.
+pub const SETTINGS_MS_MAX: u64 = 10_000;
+/// Events of the live stream that are kept for readers that come back, and that wait for one reader.
+pub const LIVE_EVENTS_KEPT_MAX: usize = 1_000;
+pub const LIVE_EVENTS_WAITING_MAX: usize = 256;
+/// Readers of the live stream at a time.
+pub const LIVE_READERS_MAX: usize = 16;
+/// How often a silent live stream says that it is there, and how long events are kept after the last reader left.
+pub const LIVE_HEARTBEAT_MS: u64 = 15_000;
+pub const LIVE_LINGER_MS: u64 = 60_000;
+const _: () = assert!(LIVE_READERS_MAX < ADMIN_VISITS_MAX, "who watches leaves room for who works");
 /// How long a request with a key that is not known yet waits for the keys to be read after a start.
 pub const MANAGED_WAIT_MS_MAX: u64 = 3_000;
 /// How long the head of a stream waits for the stream's first byte: what is cut in that time can be tried again, or told as

@@ -1,15 +1,20 @@
 //! The options of the commands that ask a running gateway.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Args)]
 pub struct GatewayArgs {
-    /// Where the gateway is: plain HTTP. Towards another machine use a tunnel, for the key goes along.
+    /// Where the gateway is. Towards another machine use https or a tunnel, for the key goes along.
     #[arg(long, env = "RINGWAY_URL", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     pub url: String,
     /// The master key, or a virtual key with an admin scope.
     #[arg(long, env = "RINGWAY_MASTER_KEY", hide_env_values = true, value_name = "KEY")]
     pub key: Option<String>,
+    /// Certificates (PEM) that are trusted besides the system's, for https.
+    #[arg(long, env = "RINGWAY_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use signal_hook::iterator::Signals;
 
 use super::args::{ServeArgs, SettingsArgs};
 use super::{choose_driver, load};
-use crate::config::Snapshot;
+use crate::config::{Snapshot, table};
 use crate::journal::{Gauge, Instance, Writer};
 use crate::net::doorbell::{Mailbox, Unopened, mailbox};
 use crate::net::driver::{self, Driver};
 use crate::net::{listen, tls};
+use crate::offload::manage::overriding::{Overrides, Overriding, Settler};
 use crate::offload::{self, Compiled, Level, Managed, Offload, ToOffload, ToShard, manage};
 use crate::shard::{self, Loads};
 
@@ -44,6 +46,9 @@ struct Running {
     compiled: Arc<Compiled>,
     /// What is really listened on, until the process ends.
     addresses: Vec<SocketAddr>,
+    /// Wishes of the admin API for settings above those of file and environment, and those that are in force.
+    wishes: Receiver<Overriding>,
+    overrides: Overrides,
 }
 
 fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), String> {
@@ -73,6 +78,7 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
         Some(Writer::new(&instance.folder, shard, gauge.clone()))
     };
     let writers: Vec<_> = (0..count).map(journal_of).collect();
+    let (wish, wishes) = channel();
     let plan = offload::Plan {
         own: offload.clone(),
         queue,
@@ -81,6 +87,7 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
         journal,
         managed: managed.clone(),
         left,
+        settler: Settler { wishes: wish, ring: wake_main },
     };
     let offload_thread = offload::start(plan);
     let offload_thread = offload_thread.map_err(|error| format!("the offload thread: {error}"))?;
@@ -103,7 +110,15 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
         shards.push(start_shard(plan).map_err(|error| format!("shard {id}: {error}"))?);
     }
     tell_start(&offload, &compiled, &addresses, count, driver);
-    Ok((Running { mailboxes, offload, offload_thread, compiled, addresses }, shards, signals))
+    let overrides = Overrides::new();
+    let running = Running { mailboxes, offload, offload_thread, compiled, addresses, wishes, overrides };
+    Ok((running, shards, signals))
+}
+
+/// The main thread waits for signals and nothing else: what is wished of it comes with one.
+fn wake_main() {
+    // A process may signal itself.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP);
 }
 
 /// What this process writes is for its own user alone, and so is its memory: other processes of that user cannot look into
@@ -222,7 +237,7 @@ impl Running {
         let mut is_draining = false;
         for signal in signals.forever() {
             match signal {
-                SIGHUP => self.reload(settings),
+                SIGHUP => self.settle(settings),
                 _ if is_draining => {
                     eprintln!("ringway: warn: a second signal came: ending at once");
                     return ExitCode::FAILURE;
@@ -240,26 +255,51 @@ impl Running {
         if is_draining { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
+    /// Works off what is wished of the settings; without a wish they are read again.
+    fn settle(&mut self, settings: &SettingsArgs) {
+        let mut wishes = self.wishes.try_iter().collect::<Vec<_>>();
+        let Some(wish) = wishes.pop() else {
+            let overrides = self.overrides.clone();
+            // What is wrong was logged; nobody else waits for it.
+            let _ = self.reload(settings, overrides);
+            return;
+        };
+        // Who wished before is answered by what came after it, which holds its wish.
+        let result = self.reload(settings, wish.settings);
+        let told = result.map_err(|mistakes| mistakes.join("; "));
+        for reply in wishes.into_iter().map(|wish| wish.reply).chain([wish.reply]) {
+            // Whoever asked may have given up.
+            let _ = reply.send(told.clone());
+        }
+    }
+
     /// Takes new settings over, or says why not and keeps the old ones.
-    fn reload(&mut self, settings: &SettingsArgs) {
-        let compiled = crate::config::load(&super::sources(settings))
+    fn reload(&mut self, settings: &SettingsArgs, overrides: Overrides) -> Result<(), Vec<String>> {
+        let mut sources = super::sources(settings);
+        for (path, value) in &overrides {
+            sources.env.extend(table::setting(path).map(|setting| (setting.own_env(), value.clone())));
+        }
+        let compiled = crate::config::load(&sources)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>())
             .and_then(|snapshot| self.refuse_opening(snapshot).map_err(|what| vec![what]))
             .and_then(|snapshot| compile(snapshot, Some(&self.compiled)).map_err(|what| vec![what]));
         match compiled {
             Err(mistakes) => {
-                mistakes.into_iter().for_each(|mistake| self.offload.log(Level::Error, mistake));
+                mistakes.iter().for_each(|mistake| self.offload.log(Level::Error, mistake.clone()));
                 let line = "the settings were not reloaded: the old ones stay active";
                 self.offload.log(Level::Error, line.to_owned());
+                Err(mistakes)
             }
             Ok(compiled) => {
                 self.warn_of_fixed(&compiled.snapshot);
+                self.overrides = overrides;
                 self.compiled = Arc::new(compiled);
                 self.offload.tell(ToOffload::Settings(self.compiled.clone()));
                 self.tell_all(|| ToShard::Settings(self.compiled.clone()));
                 let generation = self.compiled.generation;
                 self.offload
                     .log(Level::Info, format!("the settings were reloaded (generation {generation})"));
+                Ok(())
             }
         }
     }
@@ -310,6 +350,8 @@ impl Running {
     fn drain(&self) {
         self.offload.log(Level::Info, "draining: running exchanges finish, no new ones begin".to_owned());
         self.tell_all(|| ToShard::Drain);
+        // A queue that is full empties again, or the gateway has other worries than who watches it.
+        self.offload.tell(ToOffload::Drain);
         if let Some(ms) = self.compiled.snapshot.server.drain_timeout_ms {
             end_after(Duration::from_millis(ms));
         }

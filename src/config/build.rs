@@ -17,7 +17,7 @@ use super::values::Values;
 use super::yaml::{self, Node, Value};
 use super::{Sources, compile, identity, plan, provider_file, storage};
 use crate::base::Secret;
-use crate::base::limits::HELD_BYTES_LIMIT;
+use crate::base::limits::{AUDIT_BODY_BYTES_MAX, HELD_BYTES_LIMIT};
 use crate::ledger::headers::Dress;
 use crate::provider::Provider;
 
@@ -48,6 +48,7 @@ pub fn of_file(
     let default_provider = default_provider(&values, &providers, &mut mistakes);
     let data_dir = storage::data_dir(&values, env);
     let storage = storage::storage(&values, &data_dir, &mut mistakes);
+    let audit = audit(&values, &mut mistakes);
     let prices = prices::read(&values, &file.price_overrides, price_names(&files), &mut mistakes);
     let mut warnings = std::mem::take(&mut mistakes.warnings);
     warnings.extend(without_effect(&identity).map(str::to_owned));
@@ -88,7 +89,7 @@ pub fn of_file(
         data_dir,
         storage,
         journal: storage::journal(&values),
-        audit: Audit { enabled: values.bool("audit.enabled") },
+        audit,
         dns_refresh_ms: values.number("upstream.dns_refresh").unwrap_or(30_000),
         log: log(&values),
         plan,
@@ -230,7 +231,7 @@ fn refuse_unknown_variables(env: &BTreeMap<String, String>, mistakes: &mut Mista
     let known: Vec<String> = SETTINGS
         .iter()
         .flat_map(env_names)
-        .chain(["RINGWAY_CONFIG", OF_CLIENTS].map(str::to_owned))
+        .chain(["RINGWAY_CONFIG"].into_iter().chain(OF_CLIENTS).map(str::to_owned))
         .collect();
     for name in env.keys().filter(|name| name.starts_with("RINGWAY_") && !known.contains(name)) {
         let hint =
@@ -239,8 +240,8 @@ fn refuse_unknown_variables(env: &BTreeMap<String, String>, mistakes: &mut Mista
     }
 }
 
-/// The variable that the commands read that ask a running gateway.
-const OF_CLIENTS: &str = "RINGWAY_URL";
+/// The variables that the commands read that ask a running gateway.
+const OF_CLIENTS: [&str; 2] = ["RINGWAY_URL", "RINGWAY_CA_FILE"];
 
 /// The file's providers in its order, then those that only the environment knows.
 fn providers(
@@ -439,6 +440,26 @@ fn default_provider(values: &Values, providers: &[Arc<Provider>], mistakes: &mut
         mistakes.add(place, "models.default_provider", format!("there is no provider `{name}`"), expected);
     }
     found
+}
+
+fn audit(values: &Values, mistakes: &mut Mistakes) -> Audit {
+    let path = "audit.body_max";
+    let bytes_max = values.number(path).unwrap_or_default();
+    if bytes_max > AUDIT_BODY_BYTES_MAX {
+        let most = format!("at most {}M", AUDIT_BODY_BYTES_MAX >> 20);
+        mistakes.add(values.place(path), path, "is more than a row of the store can hold", most);
+    }
+    Audit {
+        enabled: values.bool("audit.enabled"),
+        headers: values.bool("audit.headers"),
+        bodies: values.bool("audit.bodies"),
+        body_bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX),
+        headers_shown: values
+            .list("audit.headers_shown")
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect(),
+    }
 }
 
 fn models(values: &Values) -> Models {

@@ -34,6 +34,7 @@ pub use snapshot::{
     Audit, ConfiguredMode, DriverChoice, Engine, Identity, Journal, Keys, Log, LogLevel, Metrics, Models,
     Server, Snapshot, Storage,
 };
+pub use table::CHANGEABLE;
 
 /// Where settings come from. The environment is passed in, so that a test can make one up.
 #[derive(Clone, Debug, Default)]

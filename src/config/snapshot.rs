@@ -149,10 +149,48 @@ pub struct Journal {
     pub sync_interval_ms: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     pub enabled: bool,
+    /// Headers are kept, with the values of those that may be shown.
+    pub headers: bool,
+    pub bodies: bool,
+    /// What is kept of one body.
+    pub body_bytes_max: usize,
+    /// Names in lower case, beside the usual ones; a star at the end stands for whatever follows.
+    pub headers_shown: Vec<String>,
 }
+
+impl Audit {
+    /// Whether the value of a header, by its name in lower case, may be shown.
+    pub fn shows(&self, name: &str) -> bool {
+        let is_meant = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == pattern,
+        };
+        !NEVER_SHOWN.contains(&name)
+            && (usually_shown().any(is_meant) || self.headers_shown.iter().any(|pattern| is_meant(pattern)))
+    }
+}
+
+/// Headers whose values are no secret of anybody: data.
+fn usually_shown() -> impl Iterator<Item = &'static str> {
+    include_str!("../../config/headers-shown.txt").lines().filter(|line| !line.starts_with('#'))
+}
+
+/// Headers that carry keys under the names that clients and providers use: no setting shows them.
+const NEVER_SHOWN: &[&str] = &[
+    "api-key",
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "set-cookie",
+    "x-access-token",
+    "x-amz-security-token",
+    "x-api-key",
+    "x-auth-token",
+    "x-goog-api-key",
+];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -209,5 +247,31 @@ impl Keys {
     pub fn admits(&self, presented: &[u8]) -> bool {
         let matches = self.keys.iter().map(|key| is_same(key.reveal().as_bytes(), presented));
         matches.fold(subtle::Choice::from(0), |any, one| any | one).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_shown_by_a_list_that_no_setting_opens_to_keys() {
+        let headers_shown = vec!["x-team".to_owned(), "x-trace-*".to_owned(), "*".to_owned()];
+        let audit = |headers_shown| Audit {
+            enabled: true,
+            headers: true,
+            bodies: false,
+            body_bytes_max: 0,
+            headers_shown,
+        };
+        let (usual, named, all) =
+            (audit(Vec::new()), audit(headers_shown[..2].to_vec()), audit(headers_shown.clone()));
+        let shows = |name: &str| [&usual, &named, &all].map(|audit| audit.shows(name));
+        assert_eq!(shows("content-type"), [true; 3]);
+        assert_eq!(shows("x-team"), [false, true, true]);
+        assert_eq!(shows("x-trace-id"), [false, true, true]);
+        assert_eq!(shows("x-other"), [false, false, true]);
+        assert_eq!(shows("authorization"), [false; 3]);
+        assert_eq!(shows("x-api-key"), [false; 3]);
     }
 }

@@ -137,6 +137,10 @@ pub const SETTINGS: &[Setting] = settings! {
     "journal.when_full" Kind::Choice(&["fail_open", "fail_closed"]), "fail_open", [], "What becomes of requests when a journal is full or its disk is: served without a record, each of them counted, or refused with 503.";
     "journal.sync_interval" Kind::Millis(0), "1s", [], "How often the journal is made safe from a loss of power, which costs what was written since; 0 is never. The end of the process costs nothing.";
     "audit.enabled" Kind::Bool, "true", ["LOGGING_ENABLED"], "Keeps the audit log: the circumstances of every exchange, and every attempt at a provider.";
+    "audit.headers" Kind::Bool, "false", ["LOGGING_LOG_HEADERS"], "Keeps the headers of requests and answers in the audit log. Values are shown of those that hold no secret; of all others the name is.";
+    "audit.headers_shown" Kind::NameList, "", [], "Further headers whose values the audit log may show; a star at the end of a name stands for whatever follows.";
+    "audit.bodies" Kind::Bool, "false", ["LOGGING_LOG_BODIES"], "Keeps the bodies of requests and answers in the audit log, streams as the whole answer that they come to. Keys in them are replaced; whatever else stands in them is kept.";
+    "audit.body_max" Kind::Bytes, "1M", [], "What is kept of one body, 4M at most; of a longer one the beginning is, and the row says so.";
     "usage.retention_days" Kind::Count(0), "90", ["USAGE_RETENTION_DAYS"], "How long rows of usage are kept; 0 is for ever.";
     "audit.retention_days" Kind::Count(0), "30", ["LOGGING_RETENTION_DAYS"], "How long the audit log is kept; 0 is for ever.";
     "audit.changes_retention_days" Kind::Count(0), "365", [], "How long it is kept who changed what through the admin API; 0 is for ever.";
@@ -172,6 +176,30 @@ pub const SETTINGS: &[Setting] = settings! {
     "log.format" Kind::Choice(&["text", "json"]), "text", [], "How it is logged.";
 };
 
+/// Settings that the admin API may change while the gateway runs. None of them opens the gateway, moves its data, or takes a
+/// restart.
+pub const CHANGEABLE: &[&str] = &[
+    "audit.bodies",
+    "audit.body_max",
+    "audit.changes_retention_days",
+    "audit.enabled",
+    "audit.headers",
+    "audit.headers_shown",
+    "audit.retention_days",
+    "budgets.enabled",
+    "log.format",
+    "log.level",
+    "metrics.enabled",
+    "models.only_aliases",
+    "rate_limits.enabled",
+    "responses.memory_max",
+    "retry.max_retries",
+    "translation.on_unsupported",
+    "usage.ask_in_streams",
+    "usage.headers",
+    "usage.retention_days",
+];
+
 /// The settings of one provider, below `providers.<name>`.
 pub const PROVIDER_SETTINGS: &[Setting] = settings! {
     "type" Kind::Text, "", [], "The provider file that it follows; its own name when left out.";
@@ -195,6 +223,11 @@ pub const PROVIDER_SETTINGS: &[Setting] = settings! {
     "idle_timeout" Kind::Seconds(1), "", [], "As `upstream.idle_timeout`.";
     "max_retries" Kind::Count(0), "", [], "As `retry.max_retries`.";
 };
+
+/// The setting of this path.
+pub fn setting(path: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.path == path)
+}
 
 impl Setting {
     /// The setting's own name in the environment.
@@ -220,4 +253,19 @@ pub fn markdown(settings: &[Setting]) -> String {
         out.push_str(&line);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_changed_is_a_setting_and_no_secret() {
+        for path in CHANGEABLE {
+            let setting = setting(path).unwrap_or_else(|| panic!("{path} is no setting"));
+            let is_secret =
+                matches!(setting.kind, Kind::Secret | Kind::SecretList | Kind::Document | Kind::File);
+            assert!(!is_secret, "{path}");
+        }
+    }
 }

@@ -47,8 +47,6 @@ impl Places {
 /// The strings in a request that are ids of files, wherever the API has them: `file_id`, `file_ids`, and the names that
 /// batches and fine-tuning have for them. What a tool was called with, and schemas, are the caller's own and not looked at.
 pub fn file_ids<'d>(value: Node<'d>, found: &mut Vec<Node<'d>>) {
-    const OWN: [&[u8]; 6] =
-        [b"arguments", b"parameters", b"input_schema", b"schema", b"metadata", b"function"];
     for item in value.items() {
         file_ids(item, found);
     }
@@ -62,10 +60,17 @@ pub fn file_ids<'d>(value: Node<'d>, found: &mut Vec<Node<'d>>) {
             }
             // What a tool was called with.
             (b"input", Kind::Object) => {}
-            (key, Kind::Object | Kind::Array) if !OWN.contains(&key) => file_ids(member, found),
+            (key, Kind::Object | Kind::Array) if !is_callers_own(key) => file_ids(member, found),
             _ => {}
         }
     }
+}
+
+/// Members below which names mean what the caller wants them to.
+pub fn is_callers_own(key: &[u8]) -> bool {
+    const OWN: [&[u8]; 6] =
+        [b"arguments", b"parameters", b"input_schema", b"schema", b"metadata", b"function"];
+    OWN.contains(&key)
 }
 
 /// The model of each request that a batch brings with it: `requests[].params.model` of messages, `requests[].body.model` of

@@ -8,11 +8,13 @@ use crate::base::Refusal;
 use crate::ledger::usage::Usage;
 use crate::wire::json::Node;
 
+mod assembly;
 mod filter;
 mod stream;
 mod voices;
 mod words;
 
+pub use assembly::Assembly;
 use filter::Filter;
 pub use stream::{Stream, StreamFault};
 pub use voices::keep_alive;

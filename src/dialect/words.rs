@@ -21,6 +21,10 @@ words! {
     OF_FILE "_file",
     /// An escape that may spell an ASCII character.
     LOW_ESCAPE r"\u00",
+    /// What ids of vector stores, containers and stored prompts stand under.
+    VECTOR_STORE "vector_store",
+    CONTAINER "container",
+    PROMPT "\"prompt\"",
     /// What marks a signature of another vendor.
     MARK "ringway:",
     /// Members of events, with their quotes.

@@ -7,4 +7,5 @@ pub mod fuzz;
 pub mod headers;
 pub mod price;
 pub mod record;
+pub mod redact;
 pub mod usage;

@@ -6,7 +6,7 @@ use super::codec::{Take, put_cut, put_number, put_optional};
 use super::usage::Usage;
 use crate::base::Pico;
 use crate::base::limits::{
-    ATTEMPTS_RECORDED_MAX, OBJECT_NAME_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LABELS_BYTES_MAX,
+    ATTEMPTS_RECORDED_MAX, OBJECT_NAME_BYTES_MAX, PART_BYTES_MAX, RECORD_BYTES_MAX, RECORD_LABELS_BYTES_MAX,
     RECORD_NAME_BYTES_MAX, RECORD_TEXT_BYTES_MAX, USER_PATH_BYTES_MAX,
 };
 
@@ -41,6 +41,8 @@ pub struct Begun<'a> {
     pub workflow: &'a str,
     pub client_ip: &'a str,
     pub user_agent: &'a str,
+    /// What the client calls the conversation that it belongs to; empty for nothing.
+    pub session: &'a str,
     pub is_stream: bool,
     /// Its workflow leaves it out of the rows of usage.
     pub skips_usage: bool,
@@ -167,6 +169,69 @@ pub enum Record<'a> {
     /// This many records could not be written before this one, and are lost.
     Lost(u64),
     Owned(Owned<'a>),
+    /// In front of the end of its exchange.
+    Part(RecordId, Part<'a>),
+}
+
+/// A piece of the headers and bodies of an exchange. Pieces of one kind are joined in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    pub kind: PartKind,
+    pub bytes: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PartKind {
+    /// An object of JSON, as the headers of the response are.
+    RequestHeaders = 0,
+    RequestBody = 1,
+    ResponseHeaders = 2,
+    ResponseBody = 3,
+    /// The bits of [`Remarks`].
+    Remarks = 4,
+}
+
+/// What should be known of headers and bodies that are kept, or are not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// Only the beginning of the body is kept, or none of one that streamed through.
+    pub request_too_big: bool,
+    pub response_too_big: bool,
+    /// There was no room in memory or in the journal.
+    pub request_unkept: bool,
+    pub response_unkept: bool,
+    /// The body is no text.
+    pub request_is_binary: bool,
+    pub response_is_binary: bool,
+    /// The answer broke off, or the stream that the body was put together from had no end.
+    pub response_incomplete: bool,
+}
+
+impl Remarks {
+    fn flags(&mut self) -> [&mut bool; 7] {
+        [
+            &mut self.request_too_big,
+            &mut self.response_too_big,
+            &mut self.request_unkept,
+            &mut self.response_unkept,
+            &mut self.request_is_binary,
+            &mut self.response_is_binary,
+            &mut self.response_incomplete,
+        ]
+    }
+
+    /// One bit for each, as a [`Part`] has them.
+    pub fn bytes(mut self) -> [u8; 1] {
+        let bits = self.flags().into_iter().enumerate();
+        [bits.fold(0, |bits, (at, is_set)| bits | u8::from(*is_set) << at)]
+    }
+
+    pub fn of_bytes(bytes: &[u8]) -> Remarks {
+        let (mut remarks, bits) = (Remarks::default(), bytes.first().copied().unwrap_or(0));
+        remarks.flags().into_iter().enumerate().for_each(|(at, flag)| *flag = bits >> at & 1 != 0);
+        remarks
+    }
 }
 
 /// An object that a provider keeps for one of the gateway's callers.
@@ -180,7 +245,8 @@ pub struct Owned<'a> {
 }
 
 pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
-    out.push(KIND_BEGUN);
+    let has_session = !begun.session.is_empty();
+    out.push(if has_session { KIND_BEGUN_IN_SESSION } else { KIND_BEGUN });
     out.extend_from_slice(&id.0.to_le_bytes());
     put_number(out, begun.at_ms);
     out.push(begun.auth as u8);
@@ -202,6 +268,9 @@ pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
         (begun.user_agent, RECORD_NAME_BYTES_MAX),
     ] {
         put_cut(out, text, bytes_max);
+    }
+    if has_session {
+        put_cut(out, begun.session, RECORD_NAME_BYTES_MAX);
     }
 }
 
@@ -234,6 +303,7 @@ fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
         workflow: take.text()?,
         client_ip: take.text()?,
         user_agent: take.text()?,
+        session: "",
     })
 }
 
@@ -338,6 +408,26 @@ fn take_owned<'a>(take: &mut Take<'a>) -> Option<Owned<'a>> {
     Some(Owned { at_ms: take.number()?, object: take.text()?, tenant: take.text()? })
 }
 
+pub fn write_part(out: &mut Vec<u8>, id: RecordId, part: &Part<'_>) {
+    out.push(KIND_PART);
+    out.extend_from_slice(&id.0.to_le_bytes());
+    out.push(part.kind as u8);
+    out.extend_from_slice(part.bytes);
+}
+
+fn take_part<'a>(take: &mut Take<'a>) -> Option<Part<'a>> {
+    let kind = match take.byte()? {
+        0 => PartKind::RequestHeaders,
+        1 => PartKind::RequestBody,
+        2 => PartKind::ResponseHeaders,
+        3 => PartKind::ResponseBody,
+        4 => PartKind::Remarks,
+        _ => return None,
+    };
+    let count = take.0.len();
+    Some(Part { kind, bytes: take.bytes(count)? })
+}
+
 /// Reads a record; `None` when it is none, or one of a later version of the gateway.
 pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     let mut take = Take(bytes);
@@ -351,7 +441,14 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     let id = RecordId(u128::from_le_bytes(take.bytes(16)?.try_into().ok()?));
     let record = match kind {
         KIND_BEGUN => Record::Begun(id, Box::new(take_begun(&mut take)?)),
+        KIND_BEGUN_IN_SESSION => {
+            let begun = take_begun(&mut take)?;
+            // An empty name has the other kind.
+            let session = take.text().filter(|session| !session.is_empty())?;
+            Record::Begun(id, Box::new(Begun { session, ..begun }))
+        }
         KIND_ENDED => Record::Ended(id, Box::new(take_ended(&mut take)?)),
+        KIND_PART => Record::Part(id, take_part(&mut take)?),
         KIND_ENDED_BY => {
             let ended = take_ended(&mut take)?;
             // An empty name has the other kind.
@@ -369,6 +466,11 @@ const KIND_LOST: u8 = 3;
 const KIND_OWNED: u8 = 4;
 /// An end whose answer names another model, which stands behind all the rest.
 const KIND_ENDED_BY: u8 = 5;
+const KIND_PART: u8 = 6;
+/// A beginning with the name of its session, which stands behind all the rest.
+const KIND_BEGUN_IN_SESSION: u8 = 7;
+
+const _: () = assert!(PART_BYTES_MAX + 18 <= RECORD_BYTES_MAX, "a piece of a body fits its frame");
 
 const _: () = assert!(
     OBJECT_NAME_BYTES_MAX <= RECORD_NAME_BYTES_MAX && USER_PATH_BYTES_MAX <= RECORD_NAME_BYTES_MAX,
@@ -377,7 +479,7 @@ const _: () = assert!(
 
 /// The longest record there can be: kinds, id and numbers of at most ten bytes each beside the texts.
 const _: () = assert!(
-    17 + 20 * 10 + 10 * RECORD_NAME_BYTES_MAX + 3 * RECORD_TEXT_BYTES_MAX + RECORD_LABELS_BYTES_MAX
+    17 + 20 * 10 + 11 * RECORD_NAME_BYTES_MAX + 3 * RECORD_TEXT_BYTES_MAX + RECORD_LABELS_BYTES_MAX
         < RECORD_BYTES_MAX,
     "a record of what began fits its frame"
 );
@@ -411,6 +513,7 @@ mod tests {
             workflow: "",
             client_ip: "127.0.0.1",
             user_agent: "curl/8",
+            session: "",
             is_stream: true,
             skips_usage: false,
             skips_audit: true,
@@ -466,6 +569,7 @@ mod tests {
             Record::Ended(id, ended) => write_ended(&mut out, *id, ended),
             Record::Lost(count) => write_lost(&mut out, *count),
             Record::Owned(owned) => write_owned(&mut out, owned),
+            Record::Part(id, part) => write_part(&mut out, *id, part),
         }
         out
     }
@@ -474,8 +578,10 @@ mod tests {
     fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
         let by_other = Ended { answered_model: "gpt-4o-2024-08-06", ..ended() };
         let owned = Owned { at_ms: 1_764_000_000_000, object: "file-1~openai", tenant: "/team/alpha" };
+        let in_session = Begun { session: "sess-1", ..begun() };
         for record in [
             Record::Begun(ID, Box::new(begun())),
+            Record::Begun(ID, Box::new(in_session)),
             Record::Ended(ID, Box::new(ended())),
             Record::Ended(ID, Box::new(by_other)),
             Record::Lost(300),
@@ -497,6 +603,18 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_of_a_body_comes_back_and_remarks_are_one_bit_each() {
+        let part = Part { kind: PartKind::ResponseBody, bytes: &vec![b'x'; PART_BYTES_MAX] };
+        let bytes = bytes_of(&Record::Part(ID, part));
+        assert!(bytes.len() <= RECORD_BYTES_MAX);
+        assert_eq!(read(&bytes), Some(Record::Part(ID, part)));
+        assert_eq!(read(&[&[KIND_PART][..], &ID.0.to_le_bytes(), &[5]].concat()), None, "no such kind");
+        for bits in 0..128_u8 {
+            assert_eq!(Remarks::of_bytes(&[bits]).bytes(), [bits]);
+        }
+    }
+
+    #[test]
     fn texts_of_any_length_make_a_record_that_fits_its_frame() {
         let long = "é".repeat(RECORD_BYTES_MAX);
         let begun = Begun {
@@ -511,6 +629,7 @@ mod tests {
             provider: &long,
             model: &long,
             workflow: &long,
+            session: &long,
             client_ip: &long,
             user_agent: &long,
             ..begun()

@@ -23,6 +23,8 @@ pub struct Counters {
     pub connections_open: u64,
     pub requests_in_flight: u64,
     pub clients_gone: u64,
+    /// Bodies and headers that the audit log was to keep and that found no room.
+    pub audit_unkept: u64,
     pub panics: u64,
     pub driver: &'static str,
     /// The time that the gateway itself took for an exchange, by endpoint.
@@ -233,6 +235,7 @@ impl Counters {
         self.client_bytes_out += other.client_bytes_out;
         self.requests_in_flight += other.requests_in_flight;
         self.clients_gone += other.clients_gone;
+        self.audit_unkept += other.audit_unkept;
         for (own, more) in self.added.iter_mut().zip(&other.added) {
             own.merge(more);
         }

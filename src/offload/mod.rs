@@ -26,6 +26,7 @@ use crate::provider::SourceId;
 pub mod admin;
 pub mod catalogue;
 mod dns;
+pub mod live;
 mod log;
 pub mod manage;
 mod managed;
@@ -44,6 +45,7 @@ mod trim;
 pub use catalogue::Catalogue;
 pub use log::Level;
 use manage::Manager;
+use manage::overriding::Settler;
 pub use managed::Managed;
 use owners::Owners;
 pub use owners::{Belonging, Tenants};
@@ -152,6 +154,8 @@ pub enum ToOffload {
     Scraped(String),
     Settings(Arc<Compiled>),
     Log(Level, String),
+    /// The shards finish what is running: streams of the gateway's own end.
+    Drain,
     /// Ends the thread.
     Stop,
 }
@@ -215,6 +219,8 @@ pub struct Plan {
     pub managed: Arc<Managed>,
     /// What the limits of the last process had counted.
     pub left: Vec<Counter>,
+    /// The way to whoever reads settings.
+    pub settler: Settler,
 }
 
 /// Starts the thread. It ends after [`ToOffload::Stop`], when what was told before is done and the records are stored, or
@@ -237,7 +243,7 @@ pub fn start(plan: Plan) -> io::Result<std::thread::JoinHandle<()>> {
 }
 
 async fn run(plan: Plan) {
-    let Plan { own, mut queue, shards, compiled, journal, managed, left } = plan;
+    let Plan { own, mut queue, shards, compiled, journal, managed, left, settler } = plan;
     let catalogue = catalogue::Builder::new(&compiled);
     let mut tokens = tokens::Keeper::default();
     tokens.resettle(&compiled);
@@ -256,8 +262,8 @@ async fn run(plan: Plan) {
         let _ = trim::code();
     });
     let owners = Rc::new(Owners::new(shelf.clone(), records.clone()));
-    let manager =
-        Manager::new(own.clone(), shards.clone(), shelf, compiled.clone(), managed, left, records.clone());
+    let (told, kept_in) = (compiled.clone(), records.clone());
+    let manager = Manager::new(own.clone(), shards.clone(), shelf, told, managed, left, kept_in, settler);
     let manager = Rc::new(manager);
     tokio::task::spawn_local(manager.clone().run());
     tokio::task::spawn_local(manager.clone().save_forever());
@@ -410,6 +416,11 @@ impl State {
                 self.publish_catalogue();
             }
             ToOffload::Log(level, line) => log::write(&self.compiled.snapshot.log, level, &line),
+            ToOffload::Drain => {
+                if let Some(records) = &self.records {
+                    records.live.close();
+                }
+            }
             ToOffload::Stop => return false,
         }
         true

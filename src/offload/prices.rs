@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+mod kept;
+
+use kept::Kept;
+
 use super::log::Level;
-use super::manage::Manager;
+use super::manage::{Manager, Origin};
 use super::{ToShard, dns};
 use crate::base::clock;
 use crate::base::limits::{PRICE_LIST_AGAIN_MS, PRICE_LIST_MS_MAX};
@@ -52,10 +56,13 @@ impl Keeper {
                 self.manager.prices_due.notified().await;
                 continue;
             };
+            if self.manager.price_list().url != source.url {
+                self.take_kept(&source).await;
+            }
             let wait_ms = match self.fetch(&source).await {
                 Ok(catalogue) => {
                     let line = format!("prices of {} are in force: {}", catalogue.date, source.url);
-                    self.manager.set_prices(&source.url, catalogue);
+                    self.manager.set_prices(&source.url, catalogue, clock::wall_ms(), Origin::Fetched);
                     self.manager.log(Level::Info, line);
                     source.refresh_ms
                 }
@@ -89,10 +96,48 @@ impl Keeper {
         }
         let text = String::from_utf8(body).map_err(|_| "it is no UTF-8".to_owned())?;
         let (url, names) = (source.url.clone(), self.manager.compiled().snapshot.prices.names.clone());
-        let day = day_of(clock::wall_ms() / 1000);
+        let data_dir = self.manager.compiled().snapshot.data_dir.clone();
         // Reading it takes some tens of milliseconds.
-        let read = tokio::task::spawn_blocking(move || read_price_list(&text, &url, &day, &names)).await;
-        read.unwrap_or_else(|_| Err("it cannot be read".to_owned()))
+        let read = tokio::task::spawn_blocking(move || {
+            let fetched_ms = clock::wall_ms();
+            let catalogue = read_price_list(&text, &url, &day_of(fetched_ms / 1000), &names)?;
+            let written = kept::write(&data_dir, &url, &Kept { fetched_ms, text });
+            Ok((catalogue, written))
+        });
+        let (catalogue, written) = read.await.unwrap_or_else(|_| Err("it cannot be read".to_owned()))?;
+        if let Err(error) = written {
+            let line = format!("the price list is in force and not kept for the next start: {error}");
+            self.manager.log(Level::Warn, line);
+        }
+        Ok(catalogue)
+    }
+
+    /// Puts the list in force that the process before fetched from the same place, until it is fetched anew.
+    async fn take_kept(&self, source: &Arc<PriceUrl>) {
+        let (url, snapshot) = (source.url.clone(), self.manager.compiled().snapshot.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let Some(kept) = kept::read(&snapshot.data_dir, &url).map_err(|error| error.to_string())? else {
+                return Ok(None);
+            };
+            let day = day_of(kept.fetched_ms / 1000);
+            let catalogue = read_price_list(&kept.text, &url, &day, &snapshot.prices.names)?;
+            Ok(Some((catalogue, kept.fetched_ms)))
+        });
+        match read.await.unwrap_or_else(|_| Err("it cannot be read".to_owned())) {
+            Ok(Some((catalogue, fetched_ms))) => {
+                let line = format!(
+                    "prices of {} are in force, kept since the last start: {}",
+                    catalogue.date, source.url
+                );
+                self.manager.set_prices(&source.url, catalogue, fetched_ms, Origin::Kept);
+                self.manager.log(Level::Info, line);
+            }
+            Ok(None) => {}
+            Err(what) => {
+                let line = format!("the price list of the last start cannot be read: {what}");
+                self.manager.log(Level::Warn, line);
+            }
+        }
     }
 
     fn ask(&self, source: &Arc<PriceUrl>) -> std::io::Result<()> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
+use super::live::Live;
 use super::log::Level;
 use super::shelf::Shelf;
 use super::store::{Store, StoreError, tables};
@@ -24,7 +25,7 @@ mod carried;
 pub mod rows;
 
 use carried::Carried;
-use rows::Rows;
+use rows::{Bodies, Rows};
 
 /// What the keeping of records needs, and what is known of it.
 pub struct Records {
@@ -37,6 +38,8 @@ pub struct Records {
     is_drained: Cell<bool>,
     wake: Notify,
     pub counts: Counts,
+    /// Who watches what is stored.
+    pub live: Rc<Live>,
 }
 
 /// Counts for the metrics.
@@ -82,6 +85,7 @@ impl Records {
             is_drained: Cell::new(false),
             wake: Notify::new(),
             counts: Counts::default(),
+            live: Rc::default(),
         }
     }
 
@@ -149,7 +153,11 @@ pub struct Keeper {
 #[derive(Default)]
 struct Open {
     begun: HashMap<RecordId, Box<[u8]>, RandomState>,
+    /// Pieces of headers and bodies, which stand right in front of an end: those of one exchange for each shard.
+    parts: Parts,
 }
+
+type Parts = HashMap<RecordId, Vec<Box<[u8]>>, RandomState>;
 
 /// What a look at the journals brought.
 struct Turn {
@@ -266,7 +274,7 @@ impl Keeper {
         if batch.ends_segment {
             // The beginnings in it outlive it. One that is carried although it has ended does no harm: the store has its
             // id already.
-            self.carried.replace(self.open.begun.values())?;
+            self.carried.replace(self.open.begun.values().chain(self.open.parts.values().flatten()))?;
         }
         let freed = self.readers[at].release(&batch)?;
         self.records.gauge.released(freed);
@@ -316,29 +324,42 @@ async fn store_batch(
     // Most exchanges begin and end within one batch: those are never copied.
     let mut fresh: HashMap<RecordId, (Box<record::Begun<'_>>, &[u8]), RandomState> = HashMap::default();
     let mut ended: Vec<RecordId> = Vec::new();
+    let mut parts = Parts::default();
     for bytes in batch.records() {
         match record::read(bytes) {
             Some(Record::Begun(id, begun)) => {
                 fresh.insert(id, (begun, bytes));
             }
             Some(Record::Ended(id, end)) => {
+                let fresh_parts = parts.remove(&id);
+                let pieces = open.parts.get(&id).into_iter().chain(&fresh_parts).flatten();
+                let bodies = Bodies::of(pieces.filter_map(|bytes| as_part(bytes)));
                 if let Some((begun, _)) = fresh.remove(&id) {
-                    rows.add(id, Some(&begun), &end);
+                    rows.add(id, Some(&begun), &end, bodies);
                 } else {
                     let begun = open.begun.get(&id).and_then(|bytes| as_begun(bytes));
-                    rows.add(id, begun.as_ref(), &end);
+                    rows.add(id, begun.as_ref(), &end, bodies);
                 }
                 ended.push(id);
             }
+            Some(Record::Part(id, _)) => parts.entry(id).or_default().push(bytes.into()),
             Some(Record::Owned(owned)) => rows.own(&owned),
             Some(Record::Lost(count)) => records.counts.lost.set(records.counts.lost.get() + count),
             None => records.counts.unreadable.set(records.counts.unreadable.get() + 1),
         }
     }
+    let told = if records.live.is_heard() { rows.told() } else { Vec::new() };
     let unfit = rows.store(store).await? as u64;
+    told.into_iter().for_each(|told| told.tell(&records.live));
     records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     records.counts.stored.set(records.counts.stored.get() + ended.len() as u64);
-    ended.iter().for_each(|id| drop(open.begun.remove(id)));
+    for id in &ended {
+        open.begun.remove(id);
+        open.parts.remove(id);
+    }
+    for (id, mut pieces) in parts {
+        open.parts.entry(id).or_default().append(&mut pieces);
+    }
     open.begun.extend(fresh.into_iter().map(|(id, (_, bytes))| (id, bytes.into())));
     Ok(())
 }
@@ -346,6 +367,13 @@ async fn store_batch(
 fn as_begun(bytes: &[u8]) -> Option<record::Begun<'_>> {
     match record::read(bytes)? {
         Record::Begun(_, begun) => Some(*begun),
+        _ => None,
+    }
+}
+
+fn as_part(bytes: &[u8]) -> Option<record::Part<'_>> {
+    match record::read(bytes)? {
+        Record::Part(_, part) => Some(part),
         _ => None,
     }
 }
@@ -359,8 +387,10 @@ async fn drain_orphan(
 ) -> Result<usize, Trouble> {
     let (mut open, mut moved, mut torn) = (Open::default(), 0, 0);
     for bytes in Carried::of(&orphan.folder).read()? {
-        if let Some(Record::Begun(id, _)) = record::read(&bytes) {
-            open.begun.insert(id, bytes.into());
+        match record::read(&bytes) {
+            Some(Record::Begun(id, _)) => drop(open.begun.insert(id, bytes.into())),
+            Some(Record::Part(id, _)) => open.parts.entry(id).or_default().push(bytes.into()),
+            _ => {}
         }
     }
     // Segments stay until all is stored: one that is read again does no harm, one that is gone does.
@@ -387,7 +417,8 @@ async fn drain_orphan(
             error: "process_ended",
             ..record::Ended::default()
         };
-        rows.add(*id, as_begun(bytes).as_ref(), &end);
+        let pieces = open.parts.get(id).into_iter().flatten();
+        rows.add(*id, as_begun(bytes).as_ref(), &end, Bodies::of(pieces.filter_map(|bytes| as_part(bytes))));
     }
     let unfit = rows.store(store).await? as u64;
     records.counts.unreadable.set(records.counts.unreadable.get() + unfit);

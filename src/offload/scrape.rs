@@ -168,6 +168,8 @@ impl Page {
         self.single("ringway_requests_in_flight", "gauge", help, all.requests_in_flight);
         let help = "Clients that left before their answer was complete.";
         self.single("ringway_clients_gone_total", "counter", help, all.clients_gone);
+        let help = "Bodies that the audit log was to keep and for which memory or the journal had no room.";
+        self.single("ringway_audit_bodies_unkept_total", "counter", help, all.audit_unkept);
         self.family("ringway_client_bytes_total", "counter", "Bytes from and to clients, before TLS.");
         self.sample("ringway_client_bytes_total", &[("direction", "in")], all.client_bytes_in);
         self.sample("ringway_client_bytes_total", &[("direction", "out")], all.client_bytes_out);

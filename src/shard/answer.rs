@@ -84,14 +84,7 @@ pub async fn refuse(
     timeout_ms: u64,
 ) -> Result<(), FaultKind> {
     *shard.counters.borrow_mut().refusals.entry(refusal.code).or_default() += 1;
-    let mut body = Vec::new();
-    match work.grammar {
-        Grammar::Chat | Grammar::Responses => openai::write_error(refusal, &mut body),
-        grammar => {
-            let id = String::from_utf8_lossy(work.request_id.as_bytes());
-            facts::write_error(grammar, &errors::of_refusal(refusal), &id, &mut body);
-        }
-    }
+    let body = refusal_body(work, refusal);
     let mut lines = refusal.header_lines.clone();
     let mut head = HeadWriter::continuing(&mut lines);
     if let Some(seconds) = refusal.retry_after_s {
@@ -115,6 +108,19 @@ pub async fn refuse(
         header_lines: &lines,
     };
     send(shard, client, work, &answer, timeout_ms).await
+}
+
+/// A refusal as a document of the caller's dialect.
+pub fn refusal_body(work: &Work, refusal: &Refusal) -> Vec<u8> {
+    let mut body = Vec::new();
+    match work.grammar {
+        Grammar::Chat | Grammar::Responses => openai::write_error(refusal, &mut body),
+        grammar => {
+            let id = String::from_utf8_lossy(work.request_id.as_bytes());
+            facts::write_error(grammar, &errors::of_refusal(refusal), &id, &mut body);
+        }
+    }
+    body
 }
 
 /// Closes a connection on which the client may still be sending: our answer must reach it, and a close with bytes unread

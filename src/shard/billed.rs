@@ -25,6 +25,14 @@ pub fn write(shard: &Shard, client: &Client, work: &Work, call: &Call, found: &[
 
 fn write_one(shard: &Shard, client: &Client, work: &Work, call: &Call, billed: &Billed) {
     let provider = &*call.target.upstream.provider;
+    let managed = shard.managed.borrow().clone();
+    let workflows = &managed.workflows;
+    let found = || workflows.find(&work.caller.path(), &provider.name, &billed.model);
+    let workflow = workflows.only().unwrap_or_else(found);
+    let features = workflows.features(workflow);
+    if !features.usage && !features.audit {
+        return;
+    }
     let mut usage = billed.usage.by(provider.rules_for(&billed.model).usage);
     // Whatever class the answer names, it was given in a batch.
     usage.mode = Some(Mode::Batch);
@@ -50,7 +58,10 @@ fn write_one(shard: &Shard, client: &Client, work: &Work, call: &Call, billed: &
         requested_model: &billed.model,
         provider: &provider.name,
         model: &billed.model,
+        workflow: &workflow.id,
         client_ip: &client.address,
+        skips_usage: !features.usage,
+        skips_audit: !features.audit,
         ..Begun::default()
     };
     let (input_cost, output_cost) = entry::costs_of(cost.as_ref().ok());

@@ -212,6 +212,12 @@ async fn owner(
     let egress = transcode::egress(provider, endpoint, &target.model, false).unwrap_or(endpoint);
     owners::check(shard, client, work, body, endpoint, egress, provider).await?;
     let is_kept = match asked {
+        Asked::Api(Endpoint::Other, rest)
+            if !stored::is_path(rest.of(&client.input.filled()[..head_len])) =>
+        {
+            let path = String::from_utf8_lossy(rest.of(&client.input.filled()[..head_len])).into_owned();
+            owners::check_path(shard, work, &path).await?
+        }
         Asked::Api(Endpoint::Responses, _) => egress == Endpoint::Responses,
         Asked::Api(Endpoint::Other, rest) => {
             let path = rest.of(&client.input.filled()[..head_len]);

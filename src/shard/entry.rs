@@ -15,6 +15,7 @@ use super::active::Active;
 use super::body::Body;
 use super::call::Call;
 use super::caller::Caller;
+use super::capture::{Capture, Sent};
 use super::client::Client;
 use super::tally::Tally;
 use super::work::Work;
@@ -29,6 +30,7 @@ use crate::policy::access::Asked;
 use crate::policy::hold::{Ask, Budgets, Hold, Used};
 use crate::policy::reserve::{Size, Strictness, Tokens};
 use crate::provider::Provider;
+use crate::wire::head::{Headers, Known};
 use crate::wire::json::{self, Kind, Node};
 
 /// The part of one exchange that outlives it.
@@ -49,6 +51,10 @@ pub struct Entry {
     pub dress: Option<Dress>,
     /// What the exchange costs, where a header has told it.
     told: Option<Result<Cost, Unpriced>>,
+    /// Headers and bodies, where the audit log keeps them.
+    pub capture: Option<Box<Capture>>,
+    /// The body as the client sent it, where that is nowhere else and the audit log keeps it.
+    pub sent: Option<Sent>,
 }
 
 type ByModel = HashMap<Box<str>, Option<Rc<Price>>, RandomState>;
@@ -131,12 +137,34 @@ pub fn open(
         workflow: &workflow.id,
         client_ip: &client.address,
         user_agent: text(user_agent.of(head)),
+        session: text(session(&work.request.headers, head)),
         is_stream: call.wants_stream,
         skips_usage: !features.usage,
         skips_audit: !features.audit,
     };
-    Ok(tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)?)
+    tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)?;
+    let audit = &active.snapshot().audit;
+    if features.audit && audit.enabled && tally.entry.id.is_some() {
+        tally.entry.capture =
+            Capture::begin(shard, audit, client, work, head_len, body, tally.entry.sent.take());
+    }
+    Ok(())
 }
+
+/// The name of the conversation that a request belongs to, by the headers in which clients tell it: `X-Session-Id`,
+/// `X-Claude-Code-Session-Id`, `Session_id`, `Helicone-Session-Id` and whatever else ends like them.
+fn session<'h>(headers: &Headers, head: &'h [u8]) -> &'h [u8] {
+    let is_session = |name: &[u8]| {
+        let end = name.len().checked_sub(SESSION_ID.len()).map(|at| &name[at..]);
+        end.is_some_and(|end| {
+            end.iter().zip(SESSION_ID).all(|(&byte, &of)| byte | 0x20 == of || (of == b'-' && byte == b'_'))
+        })
+    };
+    let mut others = headers.fields.iter().filter(|field| field.known == Known::Other);
+    others.find(|field| is_session(field.name.of(head))).map_or(b"", |field| field.value.of(head))
+}
+
+const SESSION_ID: &[u8] = b"session-id";
 
 /// What the body says of its own size.
 fn size(client: &Client, work: &Work, body: &Body) -> Size {
@@ -227,7 +255,14 @@ impl Entry {
     }
 
     /// Settles the accounts and writes the end, once; later calls change nothing. Usage and cost are put into `ended`.
-    pub fn end(&mut self, shard: &Shard, model: &str, usage: Usage, ended: Ended<'_>) {
+    pub fn end(
+        &mut self,
+        shard: &Shard,
+        provider: Option<&Provider>,
+        model: &str,
+        usage: Usage,
+        ended: Ended<'_>,
+    ) {
         if std::mem::replace(&mut self.is_ended, true) {
             return;
         }
@@ -248,6 +283,9 @@ impl Entry {
             shard.observed.borrow_mut().observe(model, self.size, Tokens { input, output });
         }
         let Some(id) = self.id else { return };
+        if let Some(capture) = self.capture.take() {
+            capture.write(shard, id, provider, ended.outcome);
+        }
         let caveat = match &cost {
             Ok(cost) => cost.remark.map(|remark| remark.sentence().to_owned()),
             Err(unpriced) => usage.is_known().then(|| unpriced.to_string()),

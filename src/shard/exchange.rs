@@ -9,6 +9,7 @@ use super::attempt;
 use super::body::{self, Body};
 use super::call::prepare_outgoing;
 use super::caller;
+use super::capture::Sent;
 use super::client::Client;
 use super::count;
 use super::inside;
@@ -82,7 +83,7 @@ pub async fn exchange(shard: &Shard, client: &mut Client, head_len: usize) -> Ne
     let mut tally = Tally::begin(client.bytes_out);
     let result = straight(shard, &active, client, &mut work, &mut tally, head_len).await;
     if let Err(Stop::Refuse { refusal, .. }) = &result {
-        tally.is_refused(shard, refusal);
+        tally.is_refused(shard, &work, refusal);
     }
     let next = match result {
         Ok(next) => next,
@@ -302,6 +303,11 @@ async fn through_provider(
     let mut body = take_body(shard, active, client, work, head_len, asked).await?;
     let was_waited_for = if client.input.len() == here_before { WasWaitedFor::No } else { WasWaitedFor::Yes };
     tally.has_body(&body, was_waited_for);
+    let audit = &active.snapshot().audit;
+    if let (Body::Decoded(bytes), true) = (&body, audit.bodies) {
+        // Its chunks are gone, and a translation would take its place.
+        tally.entry.sent = Some(Sent::of(bytes, audit.body_bytes_max));
+    }
     let result = ask_and_relay(shard, active, client, work, tally, head_len, asked, &mut body).await;
     result.map_err(|stop| match stop {
         // The rest of the body is still to come, where a request would be looked for.

@@ -13,6 +13,7 @@ mod billed;
 mod body;
 mod call;
 mod caller;
+mod capture;
 mod client;
 mod collection;
 mod connection;
@@ -165,6 +166,8 @@ pub(crate) struct Shard {
     acceptors_running: Cell<usize>,
     /// Bytes of request bodies that are held.
     held_bytes: Rc<Cell<usize>>,
+    /// Bytes of bodies on their way to the audit log.
+    captured_bytes: Rc<Cell<usize>>,
     questions: RefCell<Questions>,
     /// The wall clock less the monotonic one, in milliseconds.
     wall_offset_ms: Cell<u64>,
@@ -332,6 +335,7 @@ impl Shard {
             is_draining: Cell::new(false),
             acceptors_running: Cell::new(0),
             held_bytes: Rc::default(),
+            captured_bytes: Rc::default(),
             questions: RefCell::default(),
             wall_offset_ms: Cell::new(0),
             journal: RefCell::default(),

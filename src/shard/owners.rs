@@ -17,16 +17,18 @@ use super::work::Work;
 use crate::base::limits::{OBJECT_NAME_BYTES_MAX, OWNERS_NEAR_MAX};
 use crate::base::{Refusal, RefusalKind};
 use crate::dialect::batches::{self, Api};
-use crate::dialect::belongings::{self, Mention};
+use crate::dialect::belongings::{self, InPath, Mention};
 use crate::dialect::collection;
 use crate::dialect::endpoint::Endpoint;
 use crate::journal::Need;
 use crate::ledger::record::{self, Owned};
 use crate::offload::state::Id;
 use crate::offload::{Belonging, Level, ToOffload};
+use crate::policy::key::Key;
 use crate::policy::{admit, caller};
 use crate::provider::{Provider, ids};
 use crate::wire::json::{self, Node};
+use crate::wire::request::Method;
 
 /// Owners that the shard knows by itself. They never change.
 #[derive(Default)]
@@ -134,6 +136,9 @@ pub async fn check(
     let document = Node::scanned(body.held(&client.input));
     let mut mentions = Vec::new();
     belongings::files(document, &mut mentions);
+    if matches!(endpoint, Endpoint::Responses | Endpoint::Messages | Endpoint::Other) {
+        belongings::stores(document, &mut mentions);
+    }
     // What the gateway keeps itself is looked for under the caller's own name.
     if matches!((endpoint, egress), (Endpoint::Responses, Endpoint::Responses) | (Endpoint::Other, _)) {
         belongings::responses(document, &mut mentions);
@@ -148,6 +153,43 @@ pub async fn check(
         mentions.retain(|mention| !is_kept_here(mention));
     }
     check_mentions(shard, tenant, &provider.name, &mentions).await
+}
+
+/// Whether the gateway sees to it that a caller meets only its own vector stores and containers there. A list of them all
+/// it cannot tell apart.
+pub fn sees_to(path: &str, method: Method) -> bool {
+    match belongings::in_path(path) {
+        InPath::Nothing => false,
+        InPath::Collection => method == Method::Post,
+        InPath::Object(_) => true,
+    }
+}
+
+/// Refuses a path in which a vector store or container stands that is not the caller's, and says whether what is made there
+/// becomes the caller's.
+pub async fn check_path(shard: &Shard, work: &Work, path: &str) -> Result<bool, Stop> {
+    let Some(tenant) = tenant(work) else { return Ok(false) };
+    let id = match belongings::in_path(path) {
+        InPath::Nothing => return Ok(false),
+        InPath::Collection => return Ok(work.request.method == Method::Post),
+        InPath::Object(id) => id,
+    };
+    // What nobody is known to own is the operator's: to be used by all, and changed by those who are trusted with it.
+    let is_trusted = |key: &Key| key.check_trust(Endpoint::Other.name()).is_ok();
+    let is_trusted = work.caller.key.as_deref().is_none_or(is_trusted);
+    match shard.whose(tenant, vec![object_name(id)]).await?.first() {
+        Some(Whose::Own) => Ok(false),
+        Some(Whose::Nobodys) if is_trusted => Ok(false),
+        _ => Err(no_object(id).into()),
+    }
+}
+
+/// Whose an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Own,
+    Others,
+    Nobodys,
 }
 
 /// A file that waits here for the batch that is made of it.
@@ -168,14 +210,23 @@ pub async fn check_mentions(
     let name = |mention: &Mention| match mention {
         Mention::File(id) => file_name(id, provider),
         Mention::Response(id) | Mention::Conversation(id) | Mention::Item(id) => object_name(id),
+        Mention::VectorStore(id) | Mention::Container(id) | Mention::Prompt(id) => object_name(id),
     };
-    let owned = shard.are_of(tenant, mentions.iter().map(name).collect()).await?;
-    match mentions.iter().zip(owned).find(|(_, is_own)| !is_own) {
+    let whose = shard.whose(tenant, mentions.iter().map(name).collect()).await?;
+    let is_refused = |(mention, whose): &(&Mention, Whose)| match mention {
+        // What nobody is known to own, the operator has made for all.
+        Mention::VectorStore(_) | Mention::Container(_) | Mention::Prompt(_) => *whose == Whose::Others,
+        _ => *whose != Whose::Own,
+    };
+    match mentions.iter().zip(whose).find(is_refused) {
         None => Ok(()),
         Some((Mention::File(id), _)) => Err(no_file(id).into()),
         Some((Mention::Response(id), _)) => Err(no_previous(id).into()),
         Some((Mention::Conversation(id), _)) => Err(conversation_not_found(id).into()),
         Some((Mention::Item(id), _)) => Err(no_item(id).into()),
+        Some((Mention::VectorStore(id) | Mention::Container(id) | Mention::Prompt(id), _)) => {
+            Err(no_object(id).into())
+        }
     }
 }
 
@@ -212,8 +263,14 @@ impl Shard {
         }
     }
 
-    /// Whether these objects are the tenant's, in their order. The refusal is for a store that does not answer in time.
+    /// Whether these objects are the tenant's, in their order.
     pub(super) async fn are_of(&self, tenant: &str, objects: Vec<String>) -> Result<Vec<bool>, Refusal> {
+        let whose = self.whose(tenant, objects).await?;
+        Ok(whose.into_iter().map(|whose| whose == Whose::Own).collect())
+    }
+
+    /// Whose these objects are, in their order. The refusal is for a store that does not answer in time.
+    async fn whose(&self, tenant: &str, objects: Vec<String>) -> Result<Vec<Whose>, Refusal> {
         let mut known: Vec<Option<bool>> =
             objects.iter().map(|object| self.owners.is_of(object, tenant)).collect();
         let is_unknown = |at: &usize| known[*at].is_none();
@@ -222,13 +279,18 @@ impl Shard {
             let asked = unknown.iter().map(|&at| objects[at].as_str().into()).collect();
             let tenants = self.ask_owners(asked).await?;
             for (at, owner) in unknown.into_iter().zip(tenants) {
-                known[at] = Some(owner.as_deref() == Some(tenant));
                 if let Some(owner) = owner {
+                    known[at] = Some(*owner == *tenant);
                     self.owners.learn(&objects[at], &owner);
                 }
             }
         }
-        Ok(known.into_iter().map(|is_own| is_own == Some(true)).collect())
+        let whose = |is_own: Option<bool>| match is_own {
+            Some(true) => Whose::Own,
+            Some(false) => Whose::Others,
+            None => Whose::Nobodys,
+        };
+        Ok(known.into_iter().map(whose).collect())
     }
 
     /// Whether one object is the tenant's.

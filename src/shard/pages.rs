@@ -64,7 +64,7 @@ pub async fn collect(
     asking::write_target(call, collection, b"", &mut asking.begin().target);
     let path_len = asking.work.target.len() - RESULTS.len();
     asking.work.target.truncate(path_len);
-    if !asking.page(|batch| pages::has_results(batch)).await? {
+    if !asking.page(pages::has_results).await? {
         return Err(errors::to_refusal(&no_results()).into());
     }
     let (mut token, mut lines, mut count, mut found) = (None, Vec::new(), 0, Vec::new());

@@ -70,6 +70,9 @@ pub async fn relay(
     passing.out = shard.buffers.lend();
     passing.tells_cost &= tally.entry.dress.is_some();
     head::write(work, call, &answered, &tally.entry, &mut passing);
+    if let Some(capture) = &mut tally.entry.capture {
+        capture.answer_begins(&shard.active().snapshot().audit, call, &passing.watch, &passing.out);
+    }
 
     answered.buffer.consume(answered.head_len);
     let result = passing.pass(shard, server, client, work, tally, &mut answered).await;
@@ -331,6 +334,10 @@ impl Passing<'_> {
         }
         let tail = if is_chunked { chunk_tail(data_len, ends_well) } else { b"" };
         let leaving = out.len() + data_len + tail.len();
+        if let Some(capture) = &mut tally.entry.capture {
+            let passes = spans.iter().map(|span| span.of(input)).filter(|_| !is_staged);
+            passes.chain(is_staged.then_some(&self.stage[..])).for_each(|data| capture.take(shard, data));
+        }
         if ends_well || self.watch.is_at_its_end() {
             // Whoever has the last byte can count on the record.
             self.write_down(shard, tally, status, client.bytes_out + leaving as u64);
@@ -421,7 +428,7 @@ impl Passing<'_> {
         refusal: &Refusal,
     ) -> Relayed {
         tally.refused(refusal.status);
-        tally.is_refused(shard, refusal);
+        tally.is_refused(shard, work, refusal);
         match answer::refuse(shard, client, work, refusal, server.write_timeout_ms).await {
             Ok(()) => Relayed::Whole,
             Err(_) => Relayed::Cut,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::active::{Active, Upstream};
-use super::stored;
+use super::{owners, stored};
 use crate::base::{Refusal, RefusalKind, Span};
 use crate::dialect::endpoint::{Endpoint, Grammar};
 use crate::dialect::{gemini, messages};
@@ -59,7 +59,9 @@ impl Asked {
         match self {
             Asked::Passthrough { .. } => false,
             Asked::Api(Endpoint::Other, rest) => {
-                method == Method::Post && Endpoint::keeps_nothing(rest.of(head))
+                let path = rest.of(head);
+                let is_forgetful = || method == Method::Post && Endpoint::keeps_nothing(path);
+                is_forgetful() || owners::sees_to(&String::from_utf8_lossy(path), method)
             }
             _ => true,
         }

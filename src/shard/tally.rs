@@ -4,10 +4,12 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::active::Upstream;
+use super::answer;
 use super::body::Body;
 use super::call::Call;
 use super::client::Client;
 use super::entry::Entry;
+use super::work::Work;
 use crate::base::Refusal;
 use crate::base::clock;
 use crate::base::fault::FaultKind;
@@ -270,8 +272,11 @@ impl Tally {
     }
 
     /// The gateway answers by itself: its record is written before the answer leaves.
-    pub fn is_refused(&mut self, shard: &Shard, refusal: &Refusal) {
+    pub fn is_refused(&mut self, shard: &Shard, work: &Work, refusal: &Refusal) {
         if self.entry.is_open() {
+            if let Some(capture) = &mut self.entry.capture {
+                capture.is_refused(answer::refusal_body(work, refusal));
+            }
             self.status = refusal.status;
             self.ends(shard, 0, Outcome::Refused, refusal.code);
         }
@@ -328,7 +333,8 @@ impl Tally {
             attempts,
             ..Ended::default()
         };
-        self.entry.end(shard, model, usage, ended);
+        let provider = named.map(|named| &*named.upstream.provider);
+        self.entry.end(shard, provider, model, usage, ended);
     }
 
     /// The provider did work that it did not come to count: what was seen of it stands in for its count, and says so.

@@ -66,6 +66,8 @@ pub struct Kept {
     ids: Vec<String>,
     /// The model that it names.
     model: String,
+    /// Tokens of what it says, about, where it states no usage.
+    tokens: u64,
     is_whole: bool,
     is_too_large: bool,
 }
@@ -86,6 +88,9 @@ impl Kept {
             self.ids = belongings::of_response(document);
             if let Some(stated) = document.get(facts::answer_keys(Grammar::Responses)[0]) {
                 usage.merge(facts::read_usage(Grammar::Responses, stated.raw(), &mut Vec::new()));
+            }
+            if !usage.is_known() {
+                self.tokens = estimate::tokens_of_answer(&self.body);
             }
         }
     }
@@ -382,6 +387,7 @@ impl Watch {
         match self {
             Watch::Json(.., said) => Some(said.tokens),
             Watch::Whole(whole) => Some(whole.tokens),
+            Watch::Kept(kept) => Some(kept.tokens),
             _ => None,
         }
     }

@@ -45,6 +45,8 @@ fn answer_to(kept: &Kept, method: &str, parts: &[&str], query: &str, body: &[u8]
             "id": format!("resp_{number}"), "object": "response", "status": "completed",
             "output": [{"type": "message", "id": format!("msg_{number}"), "role": "assistant", "content": []}],
         }),
+        ("POST", ["vector_stores"]) => json!({"id": format!("vs_{number}"), "object": "vector_store"}),
+        ("POST", ["containers"]) => json!({"id": format!("cntr_{number}"), "object": "container"}),
         ("POST", ["conversations"]) => json!({"id": format!("conv_{number}"), "object": "conversation"}),
         ("GET", ["files" | "batches"]) => return json_answer(200, "", &page(&kept, parts[0], query)),
         ("POST", ["chat", "completions"]) => return json_answer(200, "", CHAT),
@@ -347,7 +349,9 @@ fn paths_that_show_everybodys_objects_take_a_key_that_is_trusted_with_them() {
         ("GET", "/p/up/files"),
         ("POST", "/p/up/chat/completions"),
         ("GET", "/v1/fine_tuning/jobs"),
-        ("POST", "/v1/vector_stores"),
+        ("POST", "/v1/assistants"),
+        ("GET", "/v1/vector_stores"),
+        ("GET", "/v1/containers"),
         ("GET", "/v1//files"),
     ] {
         let (status, answer) = send(&gateway, &usual, method, target, &json!({}));
@@ -358,6 +362,54 @@ fn paths_that_show_everybodys_objects_take_a_key_that_is_trusted_with_them() {
     }
     let (status, answer) = send(&gateway, &usual, "GET", "/v1/conversations", &Value::Null);
     assert_eq!((status, code(&answer)), (404, "unknown_url"), "{answer}");
+}
+
+#[test]
+fn vector_stores_containers_and_prompts_are_their_makers_in_paths_and_bodies() {
+    let (data, upstream) = (TempFolder::new(), provider());
+    let gateway = start(&data.0, &upstream, "");
+    let usual = |name: &str| make_key(&gateway, json!({"name": name})).1;
+    let (one, two) = (usual("one"), usual("two"));
+    let trusted = make_key(&gateway, json!({"name": "trusted", "endpoints": ["other", "responses"]})).1;
+    let store = made(send(&gateway, &one, "POST", "/v1/vector_stores", &json!({"name": "mine"})));
+    let container = made(send(&gateway, &one, "POST", "/v1/containers", &json!({"name": "mine"})));
+    for path in [
+        format!("/v1/vector_stores/{store}"),
+        format!("/v1/vector_stores/{store}/files"),
+        format!("/v1/containers/{container}"),
+        format!("/v1/containers/{container}/files/x/content"),
+    ] {
+        for method in ["GET", "POST", "DELETE"] {
+            let asked = |key: &str| send(&gateway, key, method, &path, &Value::Null);
+            assert_eq!(asked(&one).0, 200, "{method} {path}");
+            for key in [&two, &trusted] {
+                let (status, answer) = asked(key);
+                assert_eq!((status, code(&answer)), (404, "not_found"), "{method} {path}: {answer}");
+            }
+        }
+    }
+    let before = upstream.requests().len();
+    for (members, want) in [
+        (json!({"tools": [{"type": "file_search", "vector_store_ids": [store]}]}), [200, 404, 404, 200]),
+        (json!({"tools": [{"type": "code_interpreter", "container": container}]}), [200, 404, 404, 200]),
+        // What the operator has made at the provider is for all.
+        (json!({"tools": [{"type": "file_search", "vector_store_ids": ["vs_operator"]}]}), [200; 4]),
+        (json!({"prompt": {"id": "pmpt_1"}}), [200; 4]),
+    ] {
+        let mut body = json!({"model": "up/m", "input": "x"});
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let asked = |key: &str| send(&gateway, key, "POST", "/v1/responses", &body).0;
+        assert_eq!([&*one, &*two, &*trusted, KEY].map(asked), want, "{members}");
+    }
+    let asked_for = upstream.requests().len() - before;
+    assert_eq!(asked_for, 12, "nothing of another's reaches the provider");
+    // The operator's own is changed by those who are trusted with it.
+    for (key, want) in [(&two, 404), (&trusted, 404), (&KEY.to_owned(), 404)] {
+        let status = send(&gateway, key, "DELETE", "/v1/vector_stores/vs_operator", &Value::Null).0;
+        assert_eq!(status, want, "the provider of this test has none");
+    }
+    let reached = upstream.requests().into_iter().filter(|seen| seen.head.contains("vs_operator")).count();
+    assert_eq!(reached, 2, "only the trusted key and the operator get that far");
 }
 
 #[test]
@@ -402,4 +454,25 @@ fn usage_and_audit_show_a_tenant_its_own() {
         let (status, answer) = crate::admin::call(&gateway, &two, "GET", path, None);
         assert!(matches!(status, 401 | 403), "{path}: {status} {answer}");
     }
+}
+
+#[test]
+fn a_tenants_response_that_states_no_usage_is_estimated() {
+    const SAID: &str = "The quick brown fox jumps over the lazy dog.";
+    let data = TempFolder::new();
+    let part = json!({"type": "output_text", "text": SAID, "annotations": []});
+    let message = json!({"type": "message", "id": "msg_1", "role": "assistant", "content": [part]});
+    let answer = json!({"id": "resp_1", "object": "response", "status": "completed", "output": [message]});
+    let upstream = Upstream::answering(json_answer(200, "", &answer.to_string()), After::KeepAlive);
+    let gateway = start(&data.0, &upstream, "");
+    let key = make_key(&gateway, json!({"name": "one"})).1;
+    let body = json!({"model": "up/m", "input": "x"});
+    assert_eq!(send(&gateway, &key, "POST", "/v1/responses", &body).0, 200);
+    let sql = "SELECT usage_source, output_total FROM ringway_usage";
+    eventually("its row", || {
+        crate::admin::call(&gateway, KEY, "GET", "/usage/summary", None).1["requests"] == 1
+    });
+    let said = ringway::dialect::estimate::tokens_of(SAID);
+    let want = vec!["Text(\"estimated\")".to_owned(), format!("Integer({said})")];
+    assert_eq!(crate::admin::rows(&data.0, sql), [want]);
 }

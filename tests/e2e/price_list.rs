@@ -14,13 +14,23 @@ struct World {
     gateway: Gateway,
     listed: Arc<Mutex<Vec<u8>>>,
     upstream: Upstream,
+    _data: Option<TempFolder>,
 }
 
 impl World {
     fn start(first: Vec<u8>) -> World {
+        let data = TempFolder::new();
+        let mut world = World::start_on(first, &data, "127.0.0.1:0");
+        world._data = Some(data);
+        world
+    }
+
+    /// The same with this data, and with the provider at this address.
+    fn start_on(first: Vec<u8>, data: &TempFolder, address: &str) -> World {
         let listed = Arc::new(Mutex::new(first));
         let served = listed.clone();
-        let upstream = Upstream::start(move |_, seen, stream| {
+        let listener = std::net::TcpListener::bind(address).expect("the port");
+        let upstream = Upstream::on(listener, move |_, seen, stream| {
             let is_list = seen.head.starts_with("GET /lists/prices.json ");
             let bytes = if is_list { served.lock().unwrap().clone() } else { json_answer(200, "", CHAT) };
             let _ = stream.write_all(&bytes);
@@ -31,8 +41,12 @@ impl World {
             "server: {{shards: 2}}\nprices: {{url: 'http://user:canary@127.0.0.1:{port}/lists/prices.json', overrides: {{fixed: \
              {{input_per_mtok: 1, output_per_mtok: 1}}}}}}\n"
         );
-        let gateway = Gateway::start(port, &settings);
-        World { gateway, listed, upstream }
+        let provider =
+            format!("type: openai, base_url: 'http://127.0.0.1:{port}/v1', api_key: {UPSTREAM_KEY}");
+        let folder = data.0.to_str().expect("UTF-8");
+        let settings = format!("providers:\n  up: {{{provider}}}\n{settings}");
+        let gateway = Gateway::start_with(&settings, &[("RINGWAY_DATA_DIR", folder)]);
+        World { gateway, listed, upstream, _data: None }
     }
 
     /// Another answer is there, and the gateway asks for it.
@@ -133,4 +147,26 @@ fn a_list_is_in_force_as_soon_as_it_has_come_and_a_broken_one_never() {
     std::fs::write(&world.gateway.config, without).unwrap();
     world.gateway.signal(1);
     cost(&world, "unknown");
+}
+
+#[test]
+fn a_list_is_in_force_after_a_restart_before_it_can_be_fetched_again() {
+    let data = TempFolder::new();
+    let mut world = World::start_on(list("new-model", 2), &data, "127.0.0.1:0");
+    world.await_attempt("good", 1.0);
+    eventually("the list", || world.cost("up/new-model") == "0.000014");
+    let fetched_at = world.told()["fetched_at"].clone();
+    world.gateway.signal(15);
+    assert!(world.gateway.child.wait().expect("an end").success());
+    world.gateway = {
+        *world.listed.lock().unwrap() = json_answer(500, "", "{}");
+        let folder = data.0.to_str().expect("UTF-8");
+        let settings = std::fs::read_to_string(&world.gateway.config).expect("settings");
+        Gateway::start_with(&settings, &[("RINGWAY_DATA_DIR", folder)])
+    };
+    world.gateway.wait_for_line("kept since the last start");
+    world.await_attempt("failed", 1.0);
+    eventually("the list of before", || world.cost("up/new-model") == "0.000014");
+    let told = world.told();
+    assert_eq!((&told["fetched_at"], told["last_error"] != ""), (&fetched_at, true), "{told}");
 }

@@ -11,7 +11,7 @@ use crate::support::*;
 
 /// What the store has of one exchange.
 #[derive(Debug, PartialEq)]
-struct Stored {
+pub struct Stored {
     source: String,
     status: Option<u16>,
     input: Option<u64>,
@@ -20,7 +20,7 @@ struct Stored {
 }
 
 /// The rows of the table `usage` by request id. Each request id stands for one exchange in these tests.
-fn stored(data: &Path) -> HashMap<String, Vec<Stored>> {
+pub fn stored(data: &Path) -> HashMap<String, Vec<Stored>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let Ok(store) = Connection::open_with_flags(data.join("ringway.db"), flags) else {
         return HashMap::new();
@@ -43,7 +43,7 @@ fn stored(data: &Path) -> HashMap<String, Vec<Stored>> {
     found
 }
 
-fn start(data: &Path, provider: &str, settings: &str) -> Gateway {
+pub fn start(data: &Path, provider: &str, settings: &str) -> Gateway {
     let settings = format!("providers:\n  up: {{{provider}}}\n{settings}");
     let config = temp_file(&settings);
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringway"));
@@ -52,12 +52,12 @@ fn start(data: &Path, provider: &str, settings: &str) -> Gateway {
     Gateway::from(command, config)
 }
 
-fn provider_at(port: u16) -> String {
+pub fn provider_at(port: u16) -> String {
     format!("type: openai, base_url: 'http://127.0.0.1:{port}/v1', api_key: sk-up")
 }
 
 /// A chat that has this name, for the gateway and for the provider.
-fn asking(name: &str, body: &str) -> Vec<u8> {
+pub fn asking(name: &str, body: &str) -> Vec<u8> {
     let body = body.replacen('{', &format!(r#"{{"user":"{name}","#), 1);
     post_with("/v1/chat/completions", &format!("x-request-id: {name}\r\n"), body.as_bytes())
 }
@@ -216,6 +216,16 @@ fn each_answer_of_a_batch_has_one_record_however_often_its_results_are_fetched()
     let (model, input, output, tier, cost, caveat) = &rows[1];
     assert_eq!((&**model, *input, *output, tier.as_deref()), ("other", Some(5), Some(6), Some("batch")));
     assert!(matches!(cost, rusqlite::types::Value::Null), "a price is never guessed: {cost:?} {caveat:?}");
+
+    // The workflow of one model leaves its answers out.
+    let data = TempFolder::new();
+    let workflow = "{name: quiet, provider: up, model: other, features: {usage: false}}";
+    let gateway = start(&data.0, &provider_at(upstream.port), &format!("workflows: [{workflow}]\n"));
+    assert_eq!(gateway.call(&get("/v1/files/file-1~up/content")).status, 200);
+    eventually("the answer of the other model", || {
+        stored(&data.0).values().flatten().any(|row| row.model == "m")
+    });
+    assert!(!stored(&data.0).values().flatten().any(|row| row.model == "other"));
 }
 
 #[test]
@@ -248,7 +258,7 @@ fn while_the_store_is_away_nothing_waits_for_it_and_everything_arrives_afterward
 }
 
 /// A request with a long record: it fills a journal sooner, and where one finds no room no other does.
-fn long() -> Vec<u8> {
+pub fn long() -> Vec<u8> {
     let (path, agent) = ("p".repeat(200), "a".repeat(256));
     let lines = format!("x-ringway-user-path: /{path}\r\nuser-agent: {agent}\r\n");
     post_with("/v1/chat/completions", &lines, ASK.as_bytes())

@@ -229,3 +229,33 @@ fn a_client_that_leaves_under_tls_closes_its_upstream() {
         }
     }
 }
+
+#[test]
+fn the_command_line_asks_a_gateway_under_tls_and_trusts_only_what_it_is_told_to() {
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    let authority = Authority::new();
+    let files = authority.issue(&["localhost"], 2100).files();
+    let gateway = Gateway::start_with(&tls_settings(upstream.port, &[&files], ""), &[]);
+    let ca_file = temp_file(&authority.pem);
+    let ask = |url: &str, more: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ringway"));
+        command.args(["budgets", "--url", url, "--key", KEY]).args(more).arg("list");
+        let output = command.env_remove("RINGWAY_CA_FILE").output().expect("the binary runs");
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+        )
+    };
+    let ca = ["--ca-file", ca_file.to_str().expect("UTF-8")];
+    let url = format!("https://localhost:{}", gateway.port);
+    let (is_good, told) = ask(&url, &ca);
+    assert!(is_good && told.contains("data"), "{told}");
+    for (url, more) in [
+        (url.as_str(), &[][..]),
+        // The certificate is for another name.
+        (&*format!("https://127.0.0.1:{}", gateway.port), &ca[..]),
+    ] {
+        let (is_good, told) = ask(url, more);
+        assert!(!is_good && told.contains("certificate"), "{url}: {told}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::fields::{Asked, not_found};
 use super::usage::{page, range, rows_page};
@@ -11,7 +11,7 @@ use super::{Desk, Reply};
 use crate::base::{Refusal, clock};
 use crate::identity::UserPath;
 use crate::offload::manage::load::select_one;
-use crate::offload::store::{By, Direction, Filter, Select, Summary, Table, Value, tables};
+use crate::offload::store::{By, Direction, Filter, Op, Row, Select, Summary, Table, Value, tables};
 use crate::policy::grant::AdminAccess;
 
 type Answer = Result<Reply, Refusal>;
@@ -19,7 +19,7 @@ type Answer = Result<Reply, Refusal>;
 /// Exchanges, the newest first, without their bodies.
 pub async fn log(desk: Rc<Desk>, asked: Asked) -> Answer {
     let equal = ["request_id", "provider_name", "resolved_model", "auth_key_id"];
-    newest(&desk, &asked, &tables::AUDIT_LOGS, &equal, &BODIES).await
+    newest(&desk, &asked, &tables::AUDIT_LOGS, &equal, &view::BODIES).await
 }
 
 /// One exchange with all of its attempts.
@@ -35,15 +35,30 @@ pub async fn detail(desk: Rc<Desk>, asked: Asked) -> Answer {
     let filter = Filter::all().equal("audit_id", Value::text(id));
     let attempts = store.select(Select::new(&tables::AUDIT_LOG_ATTEMPTS, filter, ATTEMPTS_MAX)).await;
     let attempts = attempts.map_err(|error| of_store(&error))?;
-    let mut members = view::row(&row, &[]);
+    let mut members = with_bodies(&row);
     let attempts = attempts.iter().map(|row| Json::Object(view::row(row, &["audit_id"])));
     let attempts: Vec<Json> = only_attempt(&members).into_iter().chain(attempts).collect();
     members.insert("attempts".to_owned(), attempts.into());
     Reply::ok(Json::Object(members))
 }
 
+/// An exchange with its headers and bodies among its data: those that are JSON as JSON.
+fn with_bodies(row: &Row) -> Map<String, Json> {
+    let mut members = view::row(row, &view::BODIES);
+    let Some(Json::Object(data)) = members.get_mut("data") else { return members };
+    for name in view::BODIES {
+        let shown = match row.get(name) {
+            Value::Null => continue,
+            Value::Text(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
+            value => view::value(value),
+        };
+        data.insert(name.to_owned(), shown);
+    }
+    members
+}
+
 /// The one attempt of an exchange that nothing happened to, which has no row of its own: the exchange's tells all of it.
-fn only_attempt(exchange: &serde_json::Map<String, Json>) -> Option<Json> {
+fn only_attempt(exchange: &Map<String, Json>) -> Option<Json> {
     let duration_us = exchange.get("data")?.get("attempt_us").filter(|us| us.is_u64())?;
     let of = |name: &str| exchange.get(name).cloned().unwrap_or_default();
     Some(json!({
@@ -55,6 +70,83 @@ fn only_attempt(exchange: &serde_json::Map<String, Json>) -> Option<Json> {
         "status_code": of("status_code"),
         "duration_us": duration_us,
     }))
+}
+
+/// Sessions: how many exchanges each has. Those that no client named have none.
+pub async fn sessions(desk: Rc<Desk>, asked: Asked) -> Answer {
+    let mut query = asked.query(&["from", "to", "limit"])?;
+    let (limit, (from_ms, to_ms)) = (query.limit()?, range(&mut query)?);
+    query.end()?;
+    let filter = Filter::all().between_ms("at_ms", from_ms, to_ms).present("session_id");
+    let filter = within(&asked, filter);
+    let store = desk.manager.store().await.map_err(|error| of_store(&error))?;
+    // The time of the last exchange is not summed up: the newest of them all are looked at for it.
+    let summary =
+        Summary::new(&tables::AUDIT_LOGS, filter.clone(), &[By::Column("session_id")], &[], GROUPS_MAX);
+    let found = store.summarise(summary).await.map_err(|error| of_store(&error))?;
+    let newest = Select::new(&tables::AUDIT_LOGS, filter, SESSIONS_ROWS_MAX)
+        .ordered("at_ms", Direction::Descending)
+        .only(&["id", "at_ms", "session_id", "user_path", "auth_key_id", "requested_model"]);
+    let rows = store.select(newest).await.map_err(|error| of_store(&error))?;
+    let mut shown: Vec<Json> = Vec::new();
+    for row in &rows {
+        let session = view::value(row.get("session_id"));
+        if shown.len() == limit || shown.iter().any(|known| known["session_id"] == session) {
+            continue;
+        }
+        let group = found.groups.iter().find(|group| &group.by[0] == row.get("session_id"));
+        shown.push(json!({
+            "session_id": session,
+            "requests": group.map(|group| group.rows),
+            "last_at": view::value(row.get("at_ms")),
+            "last_id": view::value(row.get("id")),
+            "user_path": view::value(row.get("user_path")),
+            "auth_key_id": view::value(row.get("auth_key_id")),
+            "requested_model": view::value(row.get("requested_model")),
+        }));
+    }
+    let is_cut = found.is_cut || rows.len() == SESSIONS_ROWS_MAX;
+    Reply::ok(
+        json!({"from": view::time(from_ms), "to": view::time(to_ms), "data": shown, "truncated": is_cut}),
+    )
+}
+
+/// The exchanges around one that belong to its session, in the order in which they were made, with their bodies.
+pub async fn conversation(desk: Rc<Desk>, asked: Asked) -> Answer {
+    let mut query = asked.query(&["log_id", "limit"])?;
+    let (id, limit) = (query.needed("log_id")?, query.limit()?.min(CONVERSATION_MAX));
+    query.end()?;
+    let store = desk.manager.store().await.map_err(|error| of_store(&error))?;
+    let found = select_one(&store, &tables::AUDIT_LOGS, "id", &id).await;
+    let anchor = found.map_err(|error| of_store(&error))?.ok_or_else(|| not_found("exchange"))?;
+    let path = anchor.get("user_path").as_text().and_then(|path| UserPath::new(path).ok());
+    asked.who.scope.check(&path.unwrap_or_else(UserPath::root), AdminAccess::Read)?;
+    let mut rows = vec![anchor.clone()];
+    let mut is_cut = false;
+    if let Some(session) = anchor.get("session_id").as_text() {
+        // Two callers may give two conversations one name: only those of the same caller are one.
+        let mut filter = within(&asked, Filter::all()).equal("session_id", Value::text(session));
+        for column in ["user_path", "auth_key_id"] {
+            filter = match anchor.get(column) {
+                Value::Null => filter.null(column),
+                value => filter.equal(column, value.clone()),
+            };
+        }
+        let at_ms = anchor.get("at_ms").clone();
+        for (op, direction) in [(Op::AtMost, Direction::Descending), (Op::Greater, Direction::Ascending)] {
+            let some = filter.clone().compare("at_ms", op, at_ms.clone());
+            let select = Select::new(&tables::AUDIT_LOGS, some, limit + 1).ordered("at_ms", direction);
+            let found = store.select(select).await.map_err(|error| of_store(&error))?;
+            is_cut |= found.len() > limit;
+            rows.extend(found.into_iter().take(limit).filter(|row| row.get("id") != anchor.get("id")));
+        }
+    }
+    rows.sort_by_key(|row| (row.get("at_ms").as_integer(), row.get("id").as_text().map(str::to_owned)));
+    let place = rows.iter().position(|row| row.get("id") == anchor.get("id")).unwrap_or_default();
+    let first = place.saturating_sub(limit / 2).min(rows.len().saturating_sub(limit));
+    is_cut |= rows.len() > limit;
+    let entries = rows.iter().skip(first).take(limit).map(|row| Json::Object(with_bodies(row)));
+    Reply::ok(json!({"anchor_id": id, "entries": entries.collect::<Vec<_>>(), "truncated": is_cut}))
 }
 
 /// How many exchanges ended with which status, by provider.
@@ -140,7 +232,10 @@ async fn by_status(desk: &Desk, table: &'static Table, filter: Filter) -> Result
     Ok(groups.iter().map(row).collect())
 }
 
-const BODIES: [&str; 4] = ["request_headers", "request_body", "response_headers", "response_body"];
 const ATTEMPTS_MAX: usize = 100;
 const GROUPS_MAX: usize = 10_000;
+/// Rows that are looked at for the newest of each session.
+const SESSIONS_ROWS_MAX: usize = 10_000;
+/// Exchanges of one conversation, each with its bodies.
+const CONVERSATION_MAX: usize = 200;
 const LATELY_MS: i64 = 15 * 60 * 1000;

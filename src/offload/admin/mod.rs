@@ -2,10 +2,13 @@
 //! every request anew.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -13,6 +16,7 @@ use axum::extract::{Extension, RawPathParams, RawQuery};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
+use futures_core::Stream;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -31,14 +35,16 @@ mod audit;
 mod fields;
 mod grants;
 mod keys;
+mod live;
 mod names;
 mod openapi;
 mod prices;
+mod recalculate;
 pub mod routes;
 mod runtime;
 mod settings;
 mod usage;
-mod view;
+pub mod view;
 mod who;
 mod workflows;
 
@@ -96,15 +102,21 @@ struct Job {
 pub struct Reply {
     pub status: u16,
     pub json: serde_json::Value,
+    /// The answer is a stream of server-sent events instead.
+    pub events: Option<mpsc::Receiver<Bytes>>,
 }
 
 impl Reply {
     pub fn ok(json: serde_json::Value) -> Result<Reply, Refusal> {
-        Ok(Reply { status: 200, json })
+        Ok(Reply { status: 200, json, events: None })
     }
 
     pub fn created(json: serde_json::Value) -> Result<Reply, Refusal> {
-        Ok(Reply { status: 201, json })
+        Ok(Reply { status: 201, json, events: None })
+    }
+
+    pub fn stream(events: mpsc::Receiver<Bytes>) -> Reply {
+        Reply { status: 200, json: serde_json::Value::Null, events: Some(events) }
     }
 }
 
@@ -205,9 +217,26 @@ async fn work(desk: Rc<Desk>, mut jobs: mpsc::Receiver<Job>) {
 }
 
 fn answered(reply: Reply) -> Response {
+    if let Some(events) = reply.events {
+        let mut response = json(StatusCode::OK, axum::body::Body::from_stream(Told(events)));
+        let is_stream = HeaderValue::from_static("text/event-stream");
+        response.headers_mut().insert(header::CONTENT_TYPE, is_stream);
+        return response;
+    }
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
     let body = if reply.json.is_null() { String::new() } else { reply.json.to_string() };
     json(status, body)
+}
+
+/// A stream of events as the server takes it.
+struct Told(mpsc::Receiver<Bytes>);
+
+impl Stream for Told {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(cx).map(|bytes| bytes.map(Ok))
+    }
 }
 
 fn refused(refusal: &Refusal) -> Response {

@@ -8,7 +8,8 @@ use axum::routing::MethodFilter;
 
 use super::fields::Asked;
 use super::{
-    Desk, Reply, access, audit, grants, keys, names, openapi, prices, runtime, settings, usage, workflows,
+    Desk, Reply, access, audit, grants, keys, live, names, openapi, prices, recalculate, runtime, settings,
+    usage, workflows,
 };
 use crate::base::Refusal;
 
@@ -131,16 +132,24 @@ pub static ROUTES: &[Route] = routes! {
     GET "/usage/user-paths" Read usage::user_paths, "The same by user paths.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
     GET "/usage/labels" Read usage::labels, "The same by labels.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
     GET "/usage/keys" Read usage::keys, "The same by virtual keys.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
+    GET "/usage/sessions" Read usage::sessions, "The same by what clients call their conversations.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
+    GET "/usage/throughput" Read usage::throughput, "Tokens of late, by seconds, minutes, hours or days.", ["granularity*"];
+    POST "/usage/recalculate-pricing" Write recalculate::recalculate, "Counts the costs of stored rows anew, with the prices that are known now for their time.", ["confirmation*", "from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label"];
     GET "/usage/log" Read usage::log, "The rows of usage, the newest first.", ["from", "to", "user_path", "model", "provider_name", "auth_key_id", "request_id", "label", "limit", "after"];
     GET "/audit/log" Read audit::log, "Exchanges, the newest first, without their bodies.", ["from", "to", "request_id", "provider_name", "resolved_model", "auth_key_id", "limit", "after"];
     GET "/audit/detail" Read audit::detail, "One exchange with all of its attempts.", ["id*"];
+    GET "/audit/sessions" Read audit::sessions, "Sessions that clients name, the newest first.", ["from", "to", "limit"];
+    GET "/audit/conversation" Read audit::conversation, "The exchanges around one that belong to its session, with their bodies.", ["log_id*", "limit"];
     GET "/audit/stats" Read audit::stats, "How many exchanges ended with which status, by provider.", ["from", "to"];
+    GET "/live/logs" Read live::logs, "What is stored, as server-sent events, for as long as the reader keeps up.", ["types", "cursor"];
     GET "/changes" Read audit::changes, "Who changed what in the admin API, the newest first.", ["from", "to", "object_kind", "object_id", "actor_id", "action", "limit", "after"];
     GET "/providers/status" Read audit::providers, "The providers, and how the requests to them ended of late.", [];
     GET "/models" Read settings::models, "The models that the providers offer, with their prices.", [];
     GET "/budgets/settings" Read settings::of_budgets, "When the windows of budgets begin.", [];
     GET "/tagging/settings" Read settings::of_tagging, "The headers that carry labels.", [];
     GET "/runtime/settings" Read settings::all, "Every setting, its value and where it comes from, secrets masked.", [];
+    PUT "/runtime/settings/{key}" Write settings::put, "Sets one of those that are `changeable`, above the file and the environment.", ["value*"];
+    DELETE "/runtime/settings/{key}" Write settings::delete, "Takes it back to what file and environment say.", [];
     GET "/runtime/config" Read runtime::config, "What the settings came to, secrets masked.", [];
     POST "/runtime/refresh" Write runtime::refresh, "Has the store read again, and the price list of `prices.url` fetched.", [];
     GET "/v1/usage" Caller usage::own, "What the caller itself has used, and what it may still use.", ["from", "to"];

@@ -41,5 +41,5 @@ pub async fn refresh(desk: Rc<Desk>, asked: Asked) -> Result<Reply, Refusal> {
     asked.who.scope.check_global(AdminAccess::Write)?;
     desk.manager.reload();
     desk.manager.prices_due.notify_one();
-    Ok(Reply { status: 202, json: json!({"status": "refreshing"}) })
+    Ok(Reply { status: 202, json: json!({"status": "refreshing"}), events: None })
 }

@@ -1,17 +1,22 @@
-//! What the settings say and what the providers offer, to be looked at: nothing here is changed.
+//! What the settings say and what the providers offer, to be looked at; and the settings that may change while running.
 
 use std::rc::Rc;
 
 use jiff::civil::Weekday;
 use serde_json::{Map, Value as Json, json};
 
-use super::fields::Asked;
-use super::view;
+use super::fields::{Asked, not_found, wrong};
+use super::view::{self, of_store};
 use super::{Desk, Reply};
 use crate::base::{Pico, Refusal, clock};
+use crate::config::CHANGEABLE;
 use crate::identity::Tagging;
 use crate::ledger::price::{FIELDS, Named, Price};
 use crate::ledger::usage::Mode;
+use crate::offload::Level;
+use crate::offload::manage::overriding::OVERRIDE;
+use crate::offload::manage::{Change, Part, rows};
+use crate::offload::store::{Filter, Value, tables};
 use crate::policy::grant::AdminAccess;
 
 type Answer = Result<Reply, Refusal>;
@@ -21,10 +26,110 @@ pub async fn all(desk: Rc<Desk>, asked: Asked) -> Answer {
     asked.query(&[])?.end()?;
     asked.who.scope.check_global(AdminAccess::Read)?;
     let compiled = desk.manager.compiled();
+    let overrides = desk.manager.overrides();
     let lines = compiled.snapshot.settings.iter();
-    let shown = lines.map(|(name, value, place)| json!({"key": name, "value": value, "source": place}));
+    let shown = lines.map(|(name, value, place)| {
+        let source = if overrides.contains_key(name) { ADMIN } else { place };
+        let is_changeable = CHANGEABLE.contains(&name.as_str());
+        json!({"key": name, "value": value, "source": source, "changeable": is_changeable})
+    });
     Reply::ok(json!({"data": shown.collect::<Vec<_>>()}))
 }
+
+/// Sets a setting above what file and environment say, until it is taken back.
+pub async fn put(desk: Rc<Desk>, asked: Asked) -> Answer {
+    let path = changeable(&asked)?;
+    let mut fields = asked.fields()?;
+    let value = fields.json("value").as_ref().and_then(text_of);
+    let value =
+        value.ok_or_else(|| wrong("value", "must be a text, a number, true, false or a list of texts"))?;
+    fields.end()?;
+    change(&desk, &asked, path, Some(value)).await
+}
+
+/// Takes a setting back to what file and environment say.
+pub async fn delete(desk: Rc<Desk>, asked: Asked) -> Answer {
+    let path = changeable(&asked)?;
+    asked.query(&[])?.end()?;
+    if !desk.manager.overrides().contains_key(path) {
+        return Err(not_found("changed setting"));
+    }
+    change(&desk, &asked, path, None).await
+}
+
+/// The setting in the path, if whoever asks may change it.
+fn changeable(asked: &Asked) -> Result<&'static str, Refusal> {
+    asked.who.scope.check_global(AdminAccess::Write)?;
+    let named = asked.param("key");
+    let known = CHANGEABLE.iter().find(|path| **path == named);
+    known.copied().ok_or_else(|| {
+        let message = format!("`{named}` is no setting that can be changed while the gateway runs.");
+        Refusal::invalid("setting_is_fixed", message).about("key")
+    })
+}
+
+fn text_of(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Bool(flag) => Some(flag.to_string()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Array(items) => {
+            let texts: Option<Vec<&str>> = items.iter().map(Json::as_str).collect();
+            texts.map(|texts| texts.join(","))
+        }
+        _ => None,
+    }
+}
+
+async fn change(desk: &Desk, asked: &Asked, path: &'static str, value: Option<String>) -> Answer {
+    let manager = &desk.manager;
+    let _turn = manager.begin_change().await;
+    let _overriding = manager.begin_overriding();
+    let store = manager.store().await.map_err(|error| of_store(&error))?;
+    let before = manager.overrides();
+    let mut after = before.clone();
+    match &value {
+        Some(value) => drop(after.insert(path.to_owned(), value.clone())),
+        None => drop(after.remove(path)),
+    }
+    manager
+        .override_settings(after)
+        .await
+        .map_err(|what| wrong("value", &format!("cannot be taken: {what}")))?;
+    let name = format!("{OVERRIDE}{path}");
+    let written = match &value {
+        Some(value) => {
+            let row = rows::setting(&name, &value.as_str().into(), clock::wall_ms());
+            store.replace(&tables::RUNTIME_SETTINGS, vec![row]).await
+        }
+        None => {
+            let filter = Filter::all().equal("name", Value::text(&*name));
+            store.delete(&tables::RUNTIME_SETTINGS, filter).await.map(drop)
+        }
+    };
+    if let Err(error) = written {
+        // What is not kept is not in force either.
+        if let Err(what) = manager.override_settings(before).await {
+            manager.log(Level::Error, format!("{path} is changed until the next start: {what}"));
+        }
+        return Err(of_store(&error));
+    }
+    let held = |value: Option<&String>| value.map(|value| json!({"value": value}));
+    let change = Change {
+        action: if value.is_some() { "update" } else { "delete" },
+        part: Part::Settings,
+        object_id: path,
+        user_path: "/",
+        before: held(before.get(path)),
+        after: held(value.as_ref()),
+    };
+    manager.changed(&store, &asked.who.actor, change).await.map_err(|error| of_store(&error))?;
+    let source = value.as_ref().map(|_| ADMIN);
+    Reply::ok(json!({"key": path, "value": value, "source": source, "changeable": true}))
+}
+
+/// Where a setting comes from that was changed here.
+const ADMIN: &str = "admin API";
 
 /// When the windows of budgets begin.
 pub async fn of_budgets(desk: Rc<Desk>, asked: Asked) -> Answer {

@@ -43,6 +43,49 @@ pub async fn keys(desk: Rc<Desk>, asked: Asked) -> Answer {
     grouped(desk, asked, &[By::Column("auth_key_id")], &["auth_key_id"]).await
 }
 
+/// By what clients call their conversations.
+pub async fn sessions(desk: Rc<Desk>, asked: Asked) -> Answer {
+    grouped(desk, asked, &[By::Column("session_id")], &["session_id"]).await
+}
+
+/// Tokens of late, in spans of one length: what has passed of the present one is the last of them.
+pub async fn throughput(desk: Rc<Desk>, asked: Asked) -> Answer {
+    let mut query = asked.query(&["granularity"])?;
+    let words: Vec<&'static str> = GRANULARITIES.iter().map(|(word, ..)| *word).collect();
+    let word = query.choice("granularity", &words)?.ok_or_else(|| wrong("granularity", "must be there"))?;
+    query.end()?;
+    let (_, span_ms, count) =
+        GRANULARITIES.into_iter().find(|(known, ..)| *known == word).unwrap_or_default();
+    let place = &asked.who.scope.path;
+    let now_ms = i64::try_from(clock::wall_ms()).unwrap_or(i64::MAX);
+    let last_ms = now_ms - now_ms.rem_euclid(span_ms);
+    let first_ms = last_ms - (count - 1) * span_ms;
+    let mut filter = Filter::all().between_ms("at_ms", first_ms, last_ms + span_ms);
+    if !place.is_root() {
+        filter = filter.within("user_path", place.as_str());
+    }
+    let by = [By::Span { column: "at_ms", width_ms: span_ms }];
+    let found = groups(&desk, filter, &by).await?;
+    let buckets = (0..count).map(|at| {
+        let start_ms = first_ms + at * span_ms;
+        let group = found.iter().find(|group| group.by[0].as_integer() == Some(start_ms));
+        let sum = |names: &[&str]| -> i128 {
+            let sums = group.into_iter().flat_map(|group| SUMS.iter().zip(&group.sums));
+            sums.filter(|(name, _)| names.contains(name)).map(|(_, sum)| sum.total).sum()
+        };
+        let tokens = |names: &[&str]| i64::try_from(sum(names)).unwrap_or(i64::MAX);
+        json!({
+            "start": view::time(start_ms),
+            "input_tokens": tokens(&["input_uncached", "cache_write_5m", "cache_write_1h"]),
+            "output_tokens": tokens(&["output_total"]),
+            "prompt_cached_tokens": tokens(&["cache_read"]),
+            "locally_cached_tokens": 0,
+        })
+    });
+    let buckets: Vec<Json> = buckets.collect();
+    Reply::ok(json!({"granularity": word, "bucket_seconds": span_ms / 1000, "buckets": buckets}))
+}
+
 /// By labels. A row with several labels counts for each of them.
 pub async fn labels(desk: Rc<Desk>, asked: Asked) -> Answer {
     let (filter, range) = meant(&asked, &FILTERS)?;
@@ -146,7 +189,7 @@ fn meant(asked: &Asked, names: &[&'static str]) -> Result<(Filter, Map<String, J
     Ok(meant)
 }
 
-fn meant_by(asked: &Asked, query: &mut Fields) -> Result<(Filter, Map<String, Json>), Refusal> {
+pub fn meant_by(asked: &Asked, query: &mut Fields) -> Result<(Filter, Map<String, Json>), Refusal> {
     let (from_ms, to_ms) = range(query)?;
     let place = query.path("user_path")?.unwrap_or_else(|| asked.who.scope.path.clone());
     asked.who.scope.check(&place, AdminAccess::Read)?;
@@ -277,4 +320,7 @@ const SUMS: [&str; 10] = [
     "duration_us",
 ];
 const DAY_MS: i64 = 86_400_000;
+/// Lengths of spans in milliseconds, and how many of them are shown.
+const GRANULARITIES: [(&str, i64, i64); 4] =
+    [("second", 1_000, 60), ("minute", 60_000, 60), ("hour", 3_600_000, 48), ("day", DAY_MS, 30)];
 const GROUPS_MAX: usize = 10_000;

@@ -63,3 +63,6 @@ pub fn of_store(error: &StoreError) -> Refusal {
         }
     }
 }
+
+/// Columns of the audit log that are shown of one exchange alone.
+pub const BODIES: [&str; 4] = ["request_headers", "request_body", "response_headers", "response_body"];

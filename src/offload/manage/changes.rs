@@ -21,6 +21,10 @@ pub enum Part {
     Users,
     Prices,
     Workflows,
+    /// Rows of usage: what was spent is to be counted anew.
+    Usage,
+    /// Settings that are changed while running.
+    Settings,
     /// What accounts had counted.
     Resets,
     /// Everything, for a change of a kind that is not known here.
@@ -69,13 +73,15 @@ impl Part {
             Part::Prices => "model_pricing_override",
             Part::Workflows => "workflow",
             Part::Resets => "reset",
+            Part::Usage => "usage",
+            Part::Settings => "setting",
             Part::All => "",
         }
     }
 
     fn of(kind: &str, object_id: &str) -> Part {
         let plain = [Part::Budgets, Part::RateLimits, Part::VirtualModels, Part::Users];
-        let others = [Part::Prices, Part::Workflows, Part::Resets];
+        let others = [Part::Prices, Part::Workflows, Part::Resets, Part::Usage, Part::Settings];
         match KeyId::new(object_id) {
             Some(id) if kind == "auth_key" => Part::Key(id),
             _ => plain.into_iter().chain(others).find(|part| part.kind() == kind).unwrap_or(Part::All),

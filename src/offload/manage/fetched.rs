@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Manager;
-use crate::base::clock;
 use crate::ledger::price::Catalogue;
 
 #[derive(Default)]
@@ -27,6 +26,15 @@ pub struct PriceList {
     pub failed: u64,
 }
 
+/// Where a list comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was fetched just now.
+    Fetched,
+    /// The process before fetched it.
+    Kept,
+}
+
 impl Manager {
     /// How the fetching of the price list goes.
     pub fn price_list(&self) -> PriceList {
@@ -34,13 +42,13 @@ impl Manager {
     }
 
     /// A list has come: it is in force from now on.
-    pub fn set_prices(&self, url: &str, catalogue: Catalogue) {
+    pub fn set_prices(&self, url: &str, catalogue: Catalogue, fetched_ms: u64, origin: Origin) {
         {
             let fetched = &mut *self.fetched.borrow_mut();
             let list = &mut fetched.list;
             (list.url, list.trouble) = (url.to_owned(), String::new());
-            (list.fetched_ms, list.date) = (Some(clock::wall_ms()), catalogue.date.clone());
-            list.good += 1;
+            (list.fetched_ms, list.date) = (Some(fetched_ms), catalogue.date.clone());
+            list.good += u64::from(origin == Origin::Fetched);
             fetched.catalogue = Some(Arc::new(catalogue));
         }
         self.publish(self.join(self.current().keyring.clone()));

@@ -25,6 +25,7 @@ impl Manager {
             self.read_part(store, part).await?;
         }
         self.read_resets(store).await?;
+        self.read_overrides(store).await?;
         let pepper = self.pepper(store).await?;
         let keyring = Keyring::new(pepper, self.read_keys(store).await?);
         let managed = Managed { is_settled: true, ..self.join(keyring) };
@@ -48,6 +49,13 @@ impl Manager {
             // Another change may have come in between: what is in force now counts.
             let current = self.current();
             self.publish(current.with_keys(current.keyring.with([change])));
+            return Ok(());
+        }
+        if part == Part::Settings {
+            return self.read_overrides(store).await;
+        }
+        if part == Part::Usage {
+            self.forget_sums();
             return Ok(());
         }
         if part == Part::Resets {
@@ -146,7 +154,7 @@ impl Manager {
                 let made = self.read(store, &tables::WORKFLOW_VERSIONS, workflows::in_force).await?;
                 self.stored.borrow_mut().workflows = made.into_iter().flatten().map(Arc::new).collect();
             }
-            Part::Key(_) | Part::Resets | Part::All => {}
+            Part::Key(_) | Part::Resets | Part::Usage | Part::Settings | Part::All => {}
         }
         Ok(())
     }
@@ -200,7 +208,7 @@ pub async fn select_one(
 }
 
 /// Looks at all rows that are meant, a page at a time.
-async fn each_row(
+pub(super) async fn each_row(
     store: &Store,
     table: &'static Table,
     filter: Filter,

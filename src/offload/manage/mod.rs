@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::live::Live;
 use super::log::Level;
 use super::managed::Stored;
 use super::records::Records;
@@ -27,6 +28,7 @@ pub mod changes;
 mod counters;
 mod fetched;
 pub mod load;
+pub mod overriding;
 pub mod pepper;
 pub mod rows;
 mod spend;
@@ -34,8 +36,9 @@ pub mod workflows;
 
 pub use changes::{Actor, ActorKind, Change, Part};
 pub use counters::read as read_counters;
-pub use fetched::PriceList;
+pub use fetched::{Origin, PriceList};
 pub use load::RESET;
+use overriding::{Overrides, Settler};
 
 /// What is in force, and the way to change it.
 pub struct Manager {
@@ -72,10 +75,16 @@ pub struct Manager {
     /// Everything was read once: from then on parts can be.
     has_loaded: Cell<bool>,
     has_told_open: Cell<bool>,
+    /// Settings that are changed while running, as they are in force.
+    overrides: RefCell<Overrides>,
+    /// One of them is being changed: the store does not say yet what is in force.
+    is_overriding: Cell<bool>,
+    settler: Settler,
 }
 
 impl Manager {
     /// A manager of what the shards already decide by.
+    #[expect(clippy::too_many_arguments, reason = "the parts of the offload thread, each made on its own")]
     pub fn new(
         own: Offload,
         shards: Vec<Mailbox<ToShard>>,
@@ -84,6 +93,7 @@ impl Manager {
         managed: Arc<Managed>,
         left: Vec<Counter>,
         records: Option<Rc<Records>>,
+        settler: Settler,
     ) -> Manager {
         Manager {
             own,
@@ -109,6 +119,9 @@ impl Manager {
             records,
             has_loaded: Cell::new(false),
             has_told_open: Cell::new(false),
+            overrides: RefCell::default(),
+            is_overriding: Cell::new(false),
+            settler,
         }
     }
 
@@ -305,6 +318,11 @@ impl Manager {
         }
         counters.sort_by(|a, b| a.id.cmp(&b.id));
         (counters != *self.saved.borrow()).then_some(counters)
+    }
+
+    /// Where what is stored can be watched; `None` where no records are kept.
+    pub fn live(&self) -> Option<Rc<Live>> {
+        self.records.as_ref().map(|records| records.live.clone())
     }
 
     /// The store for a change or a question.

@@ -25,6 +25,11 @@ struct Known {
 }
 
 impl Manager {
+    /// Stored costs have changed: all of them are counted anew.
+    pub(super) fn forget_sums(&self) {
+        self.sums.borrow_mut().known.clear();
+    }
+
     /// Raises every account of money to what the store knows.
     pub(super) async fn count_spend(&self, store: &Store, now_ms: u64) -> Result<(), StoreError> {
         let book = self.current().book.clone();

@@ -25,6 +25,13 @@ impl Carried {
             bytes.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
             bytes.extend_from_slice(record);
         }
+        if bytes.is_empty() {
+            // A disk that is full has room again only when segments go, which wait for this.
+            return match fs::remove_file(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            };
+        }
         let new = self.path.with_extension("new");
         let mut file = File::create(&new)?;
         file.write_all(&bytes)?;

@@ -6,8 +6,13 @@ use crate::base::Pico;
 use crate::base::decimal::Digits;
 use crate::base::id::Ids;
 use crate::base::limits::RESPONSES_OWNED_MS;
-use crate::ledger::record::{Attempt, AttemptKind, Begun, Ended, Outcome, Owned, RecordId};
+use crate::identity::UserPath;
+use crate::ledger::record::{
+    Attempt, AttemptKind, Begun, Ended, Outcome, Owned, Part, PartKind, RecordId, Remarks,
+};
 use crate::ledger::usage::{KnownBy, ServerTool, Usage};
+use crate::offload::admin::view;
+use crate::offload::live::{Live, LiveKind};
 use crate::offload::store::{ErrorKind, Row, Store, StoreError, Table, Value, tables};
 
 /// Rows that go to the store together.
@@ -19,6 +24,37 @@ pub struct Rows {
     owned: Vec<Row>,
 }
 
+/// The headers and bodies of an exchange, joined from their pieces.
+#[derive(Default)]
+pub struct Bodies {
+    texts: [Option<Vec<u8>>; 4],
+    remarks: Remarks,
+}
+
+impl Bodies {
+    pub fn of<'p>(parts: impl Iterator<Item = Part<'p>>) -> Bodies {
+        let mut bodies = Bodies::default();
+        for part in parts {
+            match part.kind {
+                PartKind::Remarks => bodies.remarks = Remarks::of_bytes(part.bytes),
+                kind => {
+                    bodies.texts[kind as usize].get_or_insert_default().extend_from_slice(part.bytes);
+                }
+            }
+        }
+        bodies
+    }
+
+    fn text(&mut self, kind: PartKind) -> Option<String> {
+        let bytes = self.texts[kind as usize].take()?;
+        // Only a body that was cut within a character is none.
+        Some(String::from_utf8(bytes).unwrap_or_else(|wrong| {
+            let end = wrong.utf8_error().valid_up_to();
+            String::from_utf8_lossy(&wrong.as_bytes()[..end]).into_owned()
+        }))
+    }
+}
+
 impl Rows {
     /// No rows yet; those of the audit log come only where it is kept.
     pub fn new(audits: bool) -> Rows {
@@ -26,7 +62,7 @@ impl Rows {
     }
 
     /// Adds an exchange. Without its beginning, which is the case when that could not be read, what is known goes in.
-    pub fn add(&mut self, id: RecordId, begun: Option<&Begun<'_>>, ended: &Ended<'_>) {
+    pub fn add(&mut self, id: RecordId, begun: Option<&Begun<'_>>, ended: &Ended<'_>, bodies: Bodies) {
         let id = uuid(id);
         let nothing = Begun::default();
         let begun = begun.unwrap_or(&nothing);
@@ -36,7 +72,7 @@ impl Rows {
         if begun.skips_audit || !self.audits {
             return;
         }
-        self.audit.push(audit_row(&id, begun, ended));
+        self.audit.push(audit_row(&id, begun, ended, bodies));
         if only_attempt(begun, ended).is_some() {
             return;
         }
@@ -50,6 +86,15 @@ impl Rows {
         self.owned.push(owned_row(owned));
     }
 
+    /// The rows as those who watch get them, without bodies, in the order in which the exchanges ended.
+    pub fn told(&self) -> Vec<Told> {
+        let of =
+            |kind: LiveKind, rows: &[Row]| rows.iter().map(|row| Told::of(kind, row)).collect::<Vec<_>>();
+        let mut told = of(LiveKind::Audit, &self.audit);
+        told.extend(of(LiveKind::Usage, &self.usage));
+        told
+    }
+
     /// Stores them, and says how many rows the store can never take. Each id is taken once, so that doing it again does no
     /// harm; the audit log comes first, because what is in `usage` is taken to be complete.
     pub async fn store(self, store: &Store) -> Result<usize, StoreError> {
@@ -57,6 +102,29 @@ impl Rows {
         unfit += insert(store, &tables::AUDIT_LOG_ATTEMPTS, self.attempts).await?;
         unfit += insert(store, &tables::AUDIT_LOGS, self.audit).await?;
         Ok(unfit + insert(store, &tables::USAGE, self.usage).await?)
+    }
+}
+
+/// A row for those who watch.
+pub struct Told {
+    kind: LiveKind,
+    request_id: String,
+    at_ms: u64,
+    place: UserPath,
+    data: String,
+}
+
+impl Told {
+    fn of(kind: LiveKind, row: &Row) -> Told {
+        let text = |column: &str| row.get(column).as_text().unwrap_or_default().to_owned();
+        let at_ms = row.get("at_ms").as_integer().and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default();
+        let place = UserPath::new(&text("user_path")).unwrap_or_else(|_| UserPath::root());
+        let data = serde_json::Value::Object(view::row(row, &view::BODIES)).to_string();
+        Told { kind, request_id: text("request_id"), at_ms, place, data }
+    }
+
+    pub fn tell(self, live: &Live) {
+        live.tell(self.kind, self.request_id, self.at_ms, self.place, self.data);
     }
 }
 
@@ -113,6 +181,10 @@ fn place(user_path: &str) -> Value {
     Value::short_text(if user_path.is_empty() { "/" } else { user_path })
 }
 
+fn session(session: &str) -> Value {
+    if session.is_empty() { Value::Null } else { Value::short_text(session) }
+}
+
 fn count(count: Option<u64>) -> Value {
     Value::maybe(count, Value::count)
 }
@@ -142,6 +214,7 @@ fn usage_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
         .with("endpoint", Value::text(begun.endpoint))
         .with("user_path", place(begun.user_path))
         .with("auth_key_id", text(begun.key_id))
+        .with("session_id", session(begun.session))
         .with("labels", labels(begun.labels))
         .with("requested_model", text(begun.requested_model))
         .with("model", text(begun.model))
@@ -202,9 +275,10 @@ fn tools(usage: &Usage) -> Value {
     Value::Json(serde_json::Value::Object(object).to_string())
 }
 
-fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
+fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>, mut bodies: Bodies) -> Row {
     let is_unknown = ended.outcome == Outcome::Unknown;
-    Row::new(&tables::AUDIT_LOGS)
+    let data = data(begun, ended, bodies.remarks);
+    let row = Row::new(&tables::AUDIT_LOGS)
         .with("id", Value::text(id))
         .with("at_ms", Value::time_ms(begun.at_ms))
         .with("duration_us", if is_unknown { Value::Null } else { Value::count(ended.duration_us) })
@@ -221,10 +295,18 @@ fn audit_row(id: &str, begun: &Begun<'_>, ended: &Ended<'_>) -> Row {
         .with("auth_method", Value::text(begun.auth.name()))
         .with("client_ip", text(begun.client_ip))
         .with("user_agent", text(begun.user_agent))
+        .with("session_id", session(begun.session))
         .with("labels", labels(begun.labels))
         .with("is_stream", Value::Flag(begun.is_stream))
         .with("error_code", text(ended.error))
-        .with("data", Value::Json(data(begun, ended)))
+        .with("data", Value::Json(data));
+    if bodies.texts.iter().all(Option::is_none) {
+        return row;
+    }
+    row.with("request_headers", Value::maybe(bodies.text(PartKind::RequestHeaders), Value::Json))
+        .with("request_body", Value::maybe(bodies.text(PartKind::RequestBody), Value::Text))
+        .with("response_headers", Value::maybe(bodies.text(PartKind::ResponseHeaders), Value::Json))
+        .with("response_body", Value::maybe(bodies.text(PartKind::ResponseBody), Value::Text))
 }
 
 /// The one attempt of an exchange that nothing happened to: the exchange's own row tells all of it, and a second row would
@@ -239,7 +321,7 @@ fn only_attempt<'r, 'a>(begun: &Begun<'_>, ended: &'r Ended<'a>) -> Option<&'r A
 }
 
 /// What has no column of its own. Names and numbers only, so that nothing has to be escaped.
-fn data(begun: &Begun<'_>, ended: &Ended<'_>) -> String {
+fn data(begun: &Begun<'_>, ended: &Ended<'_>, remarks: Remarks) -> String {
     let mut out = String::with_capacity(DATA_BYTES_USUAL);
     out.push_str("{\"outcome\":\"");
     out.push_str(ended.outcome.name());
@@ -259,8 +341,25 @@ fn data(begun: &Begun<'_>, ended: &Ended<'_>) -> String {
             None => out.push_str("null"),
         }
     }
+    tell(remarks, &mut out);
     out.push('}');
     out
+}
+
+/// What should be known of the bodies, as further members.
+fn tell(remarks: Remarks, out: &mut String) {
+    let all = [
+        ("request_body_too_big_to_handle", remarks.request_too_big),
+        ("response_body_too_big_to_handle", remarks.response_too_big),
+        ("request_not_kept", remarks.request_unkept),
+        ("response_not_kept", remarks.response_unkept),
+        ("request_body_is_binary", remarks.request_is_binary),
+        ("response_body_is_binary", remarks.response_is_binary),
+        ("response_body_incomplete", remarks.response_incomplete),
+    ];
+    for (name, _) in all.into_iter().filter(|(_, is_so)| *is_so) {
+        [",\"", name, "\":true"].into_iter().for_each(|part| out.push_str(part));
+    }
 }
 
 /// Room for all of it with numbers of a usual size.

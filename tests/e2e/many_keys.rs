@@ -1,0 +1,74 @@
+//! A million virtual keys in the store: how long a start takes until the last of them is good. Told and not judged, and run only
+//! when asked for: `cargo test --test e2e many_keys -- --ignored --nocapture`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ringway::policy::key::{NewKey, Pepper, Proof};
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::admin::{chat, make_key};
+use crate::support::*;
+
+const KEYS: u32 = 1_000_000;
+const PEPPER: &str = "a pepper of this test alone";
+
+fn begin(data: &TempFolder, upstream: &Upstream) -> Gateway {
+    let settings = format!(
+        "providers:\n  up: {{type: openai, base_url: 'http://127.0.0.1:{}/v1', api_key: {UPSTREAM_KEY}}}\n",
+        upstream.port
+    );
+    let folder = data.0.to_str().expect("UTF-8");
+    Gateway::start_with(&settings, &[("RINGWAY_DATA_DIR", folder), ("RINGWAY_KEY_PEPPER", PEPPER)])
+}
+
+#[test]
+#[ignore = "writes a million rows first, which takes a while"]
+fn a_million_keys_are_read_at_the_start() {
+    let (data, upstream) = (TempFolder::new(), crate::admin::upstream());
+    // A gateway makes the tables, and one key that the others are made after.
+    let mut gateway = begin(&data, &upstream);
+    make_key(&gateway, json!({"name": "first", "user_path": "/team/first", "labels": ["cost-center-1"]}));
+    gateway.signal(15);
+    assert!(gateway.child.wait().expect("an end").success());
+    let pepper = Arc::new(Pepper::new(PEPPER.as_bytes()));
+    let mut store = Connection::open(data.0.join("ringway.db")).expect("the store");
+    let columns = "name, description, user_path, labels, allowed_models, dashboard_access, redacted_value, hash_kind, \
+                   previous_hash, previous_until_ms, is_enabled, expires_at_ms, deactivated_at_ms, created_at_ms, updated_at_ms, extra";
+    let sql = format!(
+        "INSERT INTO ringway_auth_keys (id, secret_hash, {columns}) SELECT ?1, ?2, {columns} FROM ringway_auth_keys WHERE name = 'first' LIMIT 1"
+    );
+    let batch = store.transaction().expect("a transaction");
+    let mut last = String::new();
+    {
+        let mut insert = batch.prepare(&sql).expect("a statement");
+        for number in 1..KEYS {
+            let mut random = [9; 48];
+            random[..4].copy_from_slice(&number.to_be_bytes());
+            let new = NewKey::make(&random, &pepper);
+            let Proof::Hmac(hash) = new.proof else { panic!("keys of our own have this proof") };
+            let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            insert.execute((new.id.as_str(), hash)).expect("a row");
+            last = new.text.reveal().to_owned();
+        }
+    }
+    batch.commit().expect("a commit");
+    drop(store);
+    let begun = Instant::now();
+    let gateway = begin(&data, &upstream);
+    let listening = begun.elapsed();
+    // A request with a key that is not known yet waits until the keys are read.
+    let mut tries = 0;
+    eventually("the last key is good", || {
+        tries += 1;
+        chat(&gateway, &last).status == 200
+    });
+    let known = begun.elapsed();
+    println!(
+        "{KEYS} keys: listening after {} ms, the last one good after {} ms ({tries} requests), {} MiB resident",
+        listening.as_millis(),
+        known.as_millis(),
+        gateway.rss_kib() / 1024
+    );
+}
