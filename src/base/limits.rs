@@ -193,6 +193,8 @@ pub const SQLITE_PAGE_BYTES: u32 = 16 * 1024;
 pub const SQLITE_INSERT_ROWS: usize = 32;
 /// Rows that an export holds at a time.
 pub const STORE_EXPORT_ROWS: usize = 500;
+/// The same where all that is managed is read at a start: a million keys are not asked for in thousands of questions.
+pub const STORE_LOAD_ROWS: usize = 5_000;
 /// Rows that one step of a sweep takes away.
 pub const STORE_SWEEP_ROWS: usize = 500;
 
@@ -261,9 +263,13 @@ pub const ADMIN_PAGE_ROWS_MAX: usize = 1_000;
 pub const ADMIN_PAGE_ROWS_USUAL: usize = 100;
 /// How long a change of a setting through the admin API waits to be in force.
 pub const SETTINGS_MS_MAX: u64 = 10_000;
-/// Events of the live stream that are kept for readers that come back, and that wait for one reader.
+/// Events of the live stream that are kept for readers that come back, and that wait for one reader: those of a few batches
+/// of rows, each of which is told at once.
 pub const LIVE_EVENTS_KEPT_MAX: usize = 1_000;
-pub const LIVE_EVENTS_WAITING_MAX: usize = 256;
+pub const LIVE_EVENTS_WAITING_MAX: usize = 4_096;
+const _: () = assert!(LIVE_EVENTS_WAITING_MAX >= 2 * JOURNAL_BATCH_RECORDS_MAX, "no batch alone is too much");
+/// What leaves for a reader at a time.
+pub const LIVE_PIECE_BYTES: usize = 64 * 1024;
 /// Readers of the live stream at a time.
 pub const LIVE_READERS_MAX: usize = 16;
 /// How often a silent live stream says that it is there, and how long events are kept after the last reader left.

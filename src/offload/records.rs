@@ -350,7 +350,13 @@ async fn store_batch(
     }
     let told = if records.live.is_heard() { rows.told() } else { Vec::new() };
     let unfit = rows.store(store).await? as u64;
-    told.into_iter().for_each(|told| told.tell(&records.live));
+    for (at, told) in told.into_iter().enumerate() {
+        told.tell(&records.live);
+        if at % TOLD_AT_ONCE == TOLD_AT_ONCE - 1 {
+            // Who watches gets its turn.
+            tokio::task::yield_now().await;
+        }
+    }
     records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     records.counts.stored.set(records.counts.stored.get() + ended.len() as u64);
     for id in &ended {
@@ -448,5 +454,7 @@ pub async fn sync_forever(records: Rc<Records>) {
     }
 }
 
+/// Rows that are told to those who watch before these get a turn.
+const TOLD_AT_ONCE: usize = 128;
 /// How often folders of ended processes are looked for, and old rows are swept.
 const ORPHANS_EVERY_MS: u64 = 2_000;

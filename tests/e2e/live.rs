@@ -52,6 +52,24 @@ fn what_is_stored_is_told_to_those_who_may_see_it_and_again_to_those_who_come_ba
 }
 
 #[test]
+fn a_burst_is_told_whole_to_who_reads_it() {
+    let (data, upstream) = (TempFolder::new(), upstream());
+    let gateway = start(&data.0, &upstream, "server: {shards: 2}\n");
+    let mut watching = watch(&gateway, KEY, "?types=usage");
+    const COUNT: usize = 1_500;
+    let mut link = gateway.connect();
+    for _ in 0..COUNT {
+        assert_eq!(crate::admin::chat_over(&mut link, KEY, ASK).status, 200);
+    }
+    let mut seen = 0;
+    while seen < COUNT {
+        let piece = watching.read_until("\n\n");
+        assert!(!piece.contains("event: closed"), "after {seen}: {piece}");
+        seen += usize::from(piece.contains("event: usage.flushed"));
+    }
+}
+
+#[test]
 fn a_stop_lets_those_who_watch_go_and_tells_them() {
     let (data, upstream) = (TempFolder::new(), upstream());
     let mut gateway = start(&data.0, &upstream, "");

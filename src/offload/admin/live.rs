@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::fields::{Asked, wrong};
 use super::view;
 use super::{Desk, Reply};
-use crate::base::limits::LIVE_HEARTBEAT_MS;
+use crate::base::limits::{LIVE_HEARTBEAT_MS, LIVE_PIECE_BYTES};
 use crate::base::{Refusal, RefusalKind, clock};
 use crate::identity::UserPath;
 use crate::offload::live::{Live, LiveEvent, LiveKind, Watching};
@@ -65,27 +65,37 @@ impl Pump {
     async fn run(self, mut watching: Watching) {
         // The head of the answer leaves with the first of its bytes.
         let first = if watching.is_reset { "reset" } else { "heartbeat" };
-        let mut goes_on = self.write_own(first, None).await;
-        for event in std::mem::take(&mut watching.missed) {
-            goes_on = goes_on && self.write(&event).await;
-        }
+        let mut text = self.of_stream(first, None);
+        watching.missed.iter().for_each(|event| self.add(event, &mut text));
+        let mut goes_on = self.send(text).await;
         while goes_on {
             let beat = Duration::from_millis(LIVE_HEARTBEAT_MS);
             goes_on = match tokio::time::timeout(beat, watching.events.recv()).await {
-                Ok(Some(event)) => self.write(&event).await,
+                Ok(Some(event)) => {
+                    let mut text = String::new();
+                    self.add(&event, &mut text);
+                    // What waits goes along: a batch of rows is told at once.
+                    while text.len() < LIVE_PIECE_BYTES
+                        && let Ok(event) = watching.events.try_recv()
+                    {
+                        self.add(&event, &mut text);
+                    }
+                    self.send(text).await
+                }
                 Ok(None) => {
-                    self.write_own("closed", Some(json!({"reason": watching.why.get().word()}))).await;
+                    let reason = json!({"reason": watching.why.get().word()});
+                    self.send(self.of_stream("closed", Some(reason))).await;
                     false
                 }
-                Err(_) => self.write_own("heartbeat", None).await,
+                Err(_) => self.send(self.of_stream("heartbeat", None)).await,
             };
         }
     }
 
-    /// False when the reader has left.
-    async fn write(&self, event: &LiveEvent) -> bool {
+    /// Appends an event, if the reader has asked for such and may see it.
+    fn add(&self, event: &LiveEvent, out: &mut String) {
         if !self.kinds.contains(&event.kind) || !event.place.is_within(&self.place) {
-            return !self.send.is_closed();
+            return;
         }
         let name = match event.kind {
             LiveKind::Audit => "audit.flushed",
@@ -100,23 +110,32 @@ impl Pump {
             "timestamp": view::time(at_ms),
             "data": data,
         });
-        self.write_event(event.number, name, &document).await
+        write_event(event.number, name, &document, out);
     }
 
-    /// Writes what is of the stream itself.
-    async fn write_own(&self, name: &str, data: Option<Json>) -> bool {
+    /// What is of the stream itself.
+    fn of_stream(&self, name: &str, data: Option<Json>) -> String {
         let number = self.live.last_number();
         let now_ms = i64::try_from(clock::wall_ms()).unwrap_or(i64::MAX);
         let mut document = json!({"seq": number, "type": name, "timestamp": view::time(now_ms)});
         if let Some(data) = data {
             document["data"] = data;
         }
-        self.write_event(number, name, &document).await
+        let mut out = String::new();
+        write_event(number, name, &document, &mut out);
+        out
     }
 
-    async fn write_event(&self, number: u64, name: &str, document: &Json) -> bool {
-        let id = if number > 0 { format!("id: {number}\n") } else { String::new() };
-        let text = format!("{id}event: {name}\ndata: {document}\n\n");
-        self.send.send(Bytes::from(text)).await.is_ok()
+    /// False when the reader has left.
+    async fn send(&self, text: String) -> bool {
+        match text.is_empty() {
+            true => !self.send.is_closed(),
+            false => self.send.send(Bytes::from(text)).await.is_ok(),
+        }
     }
+}
+
+fn write_event(number: u64, name: &str, document: &Json, out: &mut String) {
+    let id = if number > 0 { format!("id: {number}\n") } else { String::new() };
+    out.push_str(&format!("{id}event: {name}\ndata: {document}\n\n"));
 }

@@ -6,7 +6,7 @@ use super::pepper;
 use super::rows::{self, Virtual};
 use super::{Manager, Part, workflows};
 use crate::base::clock;
-use crate::base::limits::STORE_EXPORT_ROWS;
+use crate::base::limits::STORE_LOAD_ROWS;
 use crate::ledger::price::Override;
 use crate::offload::Level;
 use crate::offload::managed::Managed;
@@ -214,14 +214,12 @@ pub(super) async fn each_row(
     filter: Filter,
     mut look: impl FnMut(&Row),
 ) -> Result<(), StoreError> {
-    let mut select = Select::new(table, filter, STORE_EXPORT_ROWS);
+    let mut select = Select::new(table, filter, STORE_LOAD_ROWS);
     loop {
         let page = store.select(select.clone()).await?;
         page.iter().for_each(&mut look);
         match page.last() {
-            Some(last) if page.len() == STORE_EXPORT_ROWS => {
-                select = select.clone().after(select.cursor(last))
-            }
+            Some(last) if page.len() == STORE_LOAD_ROWS => select = select.clone().after(select.cursor(last)),
             _ => return Ok(()),
         }
     }
