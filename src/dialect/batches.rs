@@ -364,7 +364,9 @@ fn write_result(number: u64, custom_id: Option<Node<'_>>, outcome: &Outcome, out
         Outcome::Answered(status, body) => {
             let mut response =
                 format!("{{\"status_code\":{status},\"request_id\":null,\"body\":").into_bytes();
-            response.extend_from_slice(body);
+            // A line end inside of JSON can only be white space.
+            let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+            response.extend(body.iter().map(|byte| if is_end(byte) { b' ' } else { *byte }));
             response.push(b'}');
             members.raw("response", &response);
             members.null("error");

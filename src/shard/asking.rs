@@ -56,13 +56,8 @@ fn own_pair(api: Option<Api>, pair: &[u8]) -> Vec<u8> {
         None if !is_cursor => pair.to_vec(),
         Some(Api::Operations) if name == b"limit" => [b"pageSize", value].concat(),
         Some(Api::Jobs) if name == b"limit" => [b"page_size", value].concat(),
-        Some(_) if !is_cursor => {
-            if name == b"limit" {
-                pair.to_vec()
-            } else {
-                Vec::new()
-            }
-        }
+        Some(_) if name == b"limit" => pair.to_vec(),
+        Some(_) if !is_cursor => Vec::new(),
         _ => {
             let text = percent_decoded(value.strip_prefix(b"=").unwrap_or(value));
             let text = String::from_utf8_lossy(&text).into_owned();

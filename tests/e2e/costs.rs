@@ -132,3 +132,38 @@ fn the_headers_have_litellms_names_on_request_and_can_be_off() {
     assert_eq!(told(&off), ["x-litellm-response-cost: 5"], "then nothing is added and nothing taken");
     assert_eq!(off.text(), CHAT);
 }
+
+#[test]
+fn searches_of_geminis_have_their_fee_or_make_the_cost_unknown() {
+    let answer = json!({
+        "candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}, "finishReason": "STOP", "index": 0,
+            "groundingMetadata": {"webSearchQueries": ["one", "two"], "groundingChunks": [{"web": {"uri": "u"}}]}}],
+        "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15},
+    });
+    let upstream = Upstream::answering(json_answer(200, "", &answer.to_string()), After::KeepAlive);
+    let port = upstream.port;
+    let settings = format!(
+        "providers:\n  goo: {{type: gemini, base_url: 'http://127.0.0.1:{port}/v1beta', api_key: k}}\nprices:\n  overrides:\n    \
+         gemini-3-x: {{input_per_mtok: 1, output_per_mtok: 2, per_web_search: 0.014}}\n    \
+         gemini-2.5-x: {{input_per_mtok: 1, output_per_mtok: 2, per_web_search: 0.035}}\n    \
+         gemini-3-y: {{input_per_mtok: 1, output_per_mtok: 2}}\n"
+    );
+    let gateway = Gateway::start_with(&settings, &[]);
+    for (model, cost) in [("gemini-3-x", "0.02802"), ("gemini-2.5-x", "0.03502"), ("gemini-3-y", "unknown")] {
+        let chat = json!({"model": format!("goo/{model}"), "messages": [{"role": "user", "content": "hi"}]});
+        let own = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
+        for (path, body) in [
+            ("/v1/chat/completions".to_owned(), chat),
+            (format!("/v1beta/models/goo/{model}:generateContent"), own),
+        ] {
+            let answer = gateway.call(&post(&path, &body.to_string()));
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(
+                answer.header("x-ringway-cost").as_deref(),
+                Some(cost),
+                "{path} {model}: {}",
+                answer.head
+            );
+        }
+    }
+}

@@ -84,7 +84,8 @@ mod tests {
 
     const QUEUED: &str = r#"{"id":"ca1c-1","object":"batch","input_files":["5c"],"metadata":{"k":"v"},"endpoint":"/v1/chat/completions","model":"m","output_file":null,"errors":[],"outputs":null,"status":"QUEUED","created_at":1787150442,"total_requests":0,"succeeded_requests":0,"failed_requests":0,"completed_at":null}"#;
     const OVER: &str = r#"{"id":"ca1c-1","object":"batch","metadata":null,"outputs":[
-        {"id":"batch-1","custom_id":"a","response":{"status_code":200,"body":{"id":"x","object":"chat.completion","model":"m","usage":{"prompt_tokens":27,"completion_tokens":2,"total_tokens":29},"created":1787150442,"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"4"}}]}},"error":null},
+        {"id":"batch-1","custom_id":"a","response":{"status_code":200,"body":{"id":"x","object":"chat.completion","model":"m","usage":{"prompt_tokens":27,"completion_tokens":2,"total_tokens":29},"created":1787150442,"choices":[{"index":0,"finish_reason":"stop",
+            "message":{"role":"assistant","content":"4"}}]}},"error":null},
         {"id":"batch-2","custom_id":"b","response":{"status_code":422,"body":{"object":"error","message":"no","type":"invalid"}},"error":null},
         {"id":"batch-3","custom_id":"c","response":null,"error":{"message":"gone"}}
         ],"status":"SUCCESS","created_at":1787150442,"total_requests":3,"succeeded_requests":1,"failed_requests":2,"completed_at":1787150467}"#;
