@@ -56,7 +56,7 @@ fn a_burst_is_told_whole_to_who_reads_it() {
     let (data, upstream) = (TempFolder::new(), upstream());
     let gateway = start(&data.0, &upstream, "server: {shards: 2}\n");
     let mut watching = watch(&gateway, KEY, "?types=usage");
-    const COUNT: usize = 1_500;
+    const COUNT: usize = 300;
     let mut link = gateway.connect();
     for _ in 0..COUNT {
         assert_eq!(crate::admin::chat_over(&mut link, KEY, ASK).status, 200);
