@@ -60,9 +60,9 @@ impl Keeper {
                 self.take_kept(&source).await;
             }
             let wait_ms = match self.fetch(&source).await {
-                Ok(catalogue) => {
+                Ok((catalogue, fetched_ms)) => {
                     let line = format!("prices of {} are in force: {}", catalogue.date, source.url);
-                    self.manager.set_prices(&source.url, catalogue, clock::wall_ms(), Origin::Fetched);
+                    self.manager.set_prices(&source.url, catalogue, fetched_ms, Origin::Fetched);
                     self.manager.log(Level::Info, line);
                     source.refresh_ms
                 }
@@ -79,7 +79,8 @@ impl Keeper {
         }
     }
 
-    async fn fetch(&self, source: &Arc<PriceUrl>) -> Result<Catalogue, String> {
+    /// The list, and when it was fetched in milliseconds since 1970: the time that is kept with it.
+    async fn fetch(&self, source: &Arc<PriceUrl>) -> Result<(Catalogue, u64), String> {
         let (send, receive) = oneshot::channel();
         *self.waiting.borrow_mut() = Some(send);
         self.number.set(self.number.get() + 1);
@@ -102,14 +103,15 @@ impl Keeper {
             let fetched_ms = clock::wall_ms();
             let catalogue = read_price_list(&text, &url, &day_of(fetched_ms / 1000), &names)?;
             let written = kept::write(&data_dir, &url, &Kept { fetched_ms, text });
-            Ok((catalogue, written))
+            Ok((catalogue, fetched_ms, written))
         });
-        let (catalogue, written) = read.await.unwrap_or_else(|_| Err("it cannot be read".to_owned()))?;
+        let (catalogue, fetched_ms, written) =
+            read.await.unwrap_or_else(|_| Err("it cannot be read".to_owned()))?;
         if let Err(error) = written {
             let line = format!("the price list is in force and not kept for the next start: {error}");
             self.manager.log(Level::Warn, line);
         }
-        Ok(catalogue)
+        Ok((catalogue, fetched_ms))
     }
 
     /// Puts the list in force that the process before fetched from the same place, until it is fetched anew.
