@@ -138,7 +138,7 @@ fn bodies_outlive_the_process_and_the_segments_of_its_journal() {
         let said = String::from_utf8_lossy(&seen.body);
         let number =
             said.split(" number ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
-        let answer = CHAT.replace(r#""content":"hi""#, &format!(r#""content":"{}""#, text(&number)));
+        let answer = CHAT.replace(r#""content":"hi""#, &format!(r#""content":"{}""#, text(number)));
         let _ = stream.write_all(&json_answer(200, "", &answer));
         After::KeepAlive
     });
