@@ -79,7 +79,7 @@ impl Keeper {
         }
     }
 
-    /// The list, and when it came.
+    /// The list, and when it was fetched in milliseconds since 1970: the time that is kept with it.
     async fn fetch(&self, source: &Arc<PriceUrl>) -> Result<(Catalogue, u64), String> {
         let (send, receive) = oneshot::channel();
         *self.waiting.borrow_mut() = Some(send);
