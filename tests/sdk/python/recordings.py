@@ -32,6 +32,8 @@ class Recording:
             return "calls of custom tools are in no type of a chunk"
         if dialect == "messages" and re.search(rb"image_generation_call|inlineData", self.body):
             return "a picture is in no type of a message that was answered"
+        if dialect == "responses" and self.is_stream and re.search(rb"overloaded|UNAVAILABLE", self.body):
+            return "the code of a provider that is overloaded, on which agents act, is in no type of a failed response"
         return None
 
     def unreadable_to(self, dialect):
