@@ -1,0 +1,160 @@
+//! Every record comes back as it was written, and no part of one is taken for a record.
+
+use super::*;
+use crate::ledger::usage::{Mode, ToolCalls};
+
+const ID: RecordId = RecordId(0x0190_0000_0000_7000_8000_0000_0000_0001);
+
+fn begun() -> Begun<'static> {
+    Begun {
+        at_ms: 1_764_000_000_000,
+        request_id: "req-1",
+        key_id: "abcdefghijkl",
+        auth: Auth::ApiKey,
+        user_path: "/team/alpha",
+        labels: "[\"a\",\"ü\"]",
+        method: "POST",
+        path: "/v1/chat/completions",
+        endpoint: "chat",
+        requested_model: "fast",
+        provider: "openai",
+        model: "gpt-4o",
+        workflow: "",
+        client_ip: "127.0.0.1",
+        user_agent: "curl/8",
+        session: "",
+        is_stream: true,
+        skips_usage: false,
+        skips_audit: true,
+    }
+}
+
+fn ended() -> Ended<'static> {
+    let attempt = |kind, status, fault| Attempt {
+        kind,
+        provider: "openai",
+        model: "gpt-4o",
+        status,
+        fault,
+        duration_us: 1234,
+    };
+    Ended {
+        duration_us: 2_000_000,
+        first_byte_us: Some(0),
+        first_token_us: None,
+        status: 200,
+        outcome: Outcome::ClientGone,
+        error: "client_gone",
+        usage: Usage {
+            input: Some(7),
+            output: Some(0),
+            output_image: Some(u64::MAX),
+            tools: ToolCalls([0, 0, 3, 0, 0]),
+            stated_cost: Some(Pico(150_000)),
+            mode: Some(Mode::Flex),
+            is_estimated: true,
+            ..Usage::default()
+        },
+        cost: Some(Pico(-1)),
+        input_cost: None,
+        output_cost: Some(Pico(i128::MAX)),
+        cost_source: "catalogue 2026-08-21",
+        cost_caveat: "",
+        bytes_in: 10,
+        bytes_out: u64::MAX,
+        attempts: vec![
+            attempt(AttemptKind::Primary, 0, "connect_failed"),
+            attempt(AttemptKind::Retry, 429, ""),
+        ],
+        answered_model: "",
+        attempts_unlisted: 0,
+    }
+}
+
+fn bytes_of(record: &Record<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    match record {
+        Record::Begun(id, begun) => write_begun(&mut out, *id, begun),
+        Record::Ended(id, ended) => write_ended(&mut out, *id, ended),
+        Record::Lost(count) => write_lost(&mut out, *count),
+        Record::Owned(owned) => write_owned(&mut out, owned),
+        Record::Part(id, part) => write_part(&mut out, *id, part),
+    }
+    out
+}
+
+#[test]
+fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
+    let by_other = Ended { answered_model: "gpt-4o-2024-08-06", ..ended() };
+    let owned = Owned { at_ms: 1_764_000_000_000, object: "file-1~openai", tenant: "/team/alpha" };
+    let in_session = Begun { session: "sess-1", ..begun() };
+    for record in [
+        Record::Begun(ID, Box::new(begun())),
+        Record::Begun(ID, Box::new(in_session)),
+        Record::Ended(ID, Box::new(ended())),
+        Record::Ended(ID, Box::new(by_other)),
+        Record::Lost(300),
+        Record::Owned(owned),
+    ] {
+        let bytes = bytes_of(&record);
+        assert_eq!(read(&bytes), Some(record.clone()));
+        for cut in 0..bytes.len() {
+            assert_eq!(read(&bytes[..cut]), None, "{record:?} cut at {cut}");
+        }
+        assert_eq!(read(&[&bytes[..], b"\0"].concat()), None, "more than the record");
+    }
+    for flags in 0..8 {
+        let is = |bit: u8| flags & bit != 0;
+        let begun = Begun { is_stream: is(1), skips_usage: is(2), skips_audit: is(4), ..begun() };
+        let record = Record::Begun(ID, Box::new(begun));
+        assert_eq!(read(&bytes_of(&record)), Some(record));
+    }
+}
+
+#[test]
+fn a_piece_of_a_body_comes_back_and_remarks_are_one_bit_each() {
+    let part = Part { kind: PartKind::ResponseBody, bytes: &vec![b'x'; PART_BYTES_MAX] };
+    let bytes = bytes_of(&Record::Part(ID, part));
+    assert!(bytes.len() <= RECORD_BYTES_MAX);
+    assert_eq!(read(&bytes), Some(Record::Part(ID, part)));
+    assert_eq!(read(&[&[KIND_PART][..], &ID.0.to_le_bytes(), &[5]].concat()), None, "no such kind");
+    for bits in 0..128_u8 {
+        assert_eq!(Remarks::of_bytes(&[bits]).bytes(), [bits]);
+    }
+}
+
+#[test]
+fn texts_of_any_length_make_a_record_that_fits_its_frame() {
+    let long = "é".repeat(RECORD_BYTES_MAX);
+    let begun = Begun {
+        request_id: &long,
+        key_id: &long,
+        user_path: &long,
+        labels: &long,
+        method: &long,
+        path: &long,
+        endpoint: &long,
+        requested_model: &long,
+        provider: &long,
+        model: &long,
+        workflow: &long,
+        session: &long,
+        client_ip: &long,
+        user_agent: &long,
+        ..begun()
+    };
+    let attempt = Attempt { provider: &long, model: &long, fault: &long, ..ended().attempts[0] };
+    let attempts = vec![attempt; ATTEMPTS_RECORDED_MAX + 5];
+    let answered_model = &*long;
+    let ended =
+        Ended { error: &long, cost_source: &long, cost_caveat: &long, answered_model, attempts, ..ended() };
+    for record in [Record::Begun(ID, Box::new(begun)), Record::Ended(ID, Box::new(ended))] {
+        let bytes = bytes_of(&record);
+        assert!(bytes.len() <= RECORD_BYTES_MAX, "{}", bytes.len());
+        match read(&bytes) {
+            Some(Record::Ended(_, ended)) => assert_eq!(ended.attempts_unlisted, 5),
+            Some(Record::Begun(..)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
