@@ -187,7 +187,7 @@ pub const STORE_PAUSE_MS_MIN: u64 = 100;
 pub const STORE_PAUSE_MS_MAX: u64 = 5_000;
 /// Parameters of one statement. PostgreSQL counts them in 16 bits.
 pub const STORE_PARAMETERS_MAX: usize = 32_000;
-/// A page of a new file of SQLite, in bytes: with pages of 4 KiB the rows of an exchange cost a third more.
+/// A page of a new file of SQLite, in bytes. Records are written at the ends of their trees: fewer pages are fewer writes.
 pub const SQLITE_PAGE_BYTES: u32 = 16 * 1024;
 /// Rows that one statement of SQLite inserts; with all columns of the widest table far below the parameters that it takes.
 pub const SQLITE_INSERT_ROWS: usize = 32;

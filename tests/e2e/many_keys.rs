@@ -1,5 +1,5 @@
-//! A million virtual keys in the store: how long a start takes until the last of them is good. Told and not judged, and run only
-//! when asked for: `cargo test --test e2e many_keys -- --ignored --nocapture`.
+//! Many virtual keys in the store: after a start the last of them is good. How long that takes is told and not judged; a
+//! million of them by `KEYS_COUNT=1000000 cargo test --test e2e many_keys -- --nocapture`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,8 @@ use serde_json::json;
 use crate::admin::{chat, make_key};
 use crate::support::*;
 
-const KEYS: u32 = 1_000_000;
+/// More than are read from the store at once.
+const KEYS_USUAL: u32 = 12_000;
 const PEPPER: &str = "a pepper of this test alone";
 
 fn begin(data: &TempFolder, upstream: &Upstream) -> Gateway {
@@ -24,8 +25,9 @@ fn begin(data: &TempFolder, upstream: &Upstream) -> Gateway {
 }
 
 #[test]
-#[ignore = "writes a million rows first, which takes a while"]
-fn a_million_keys_are_read_at_the_start() {
+fn the_last_of_many_keys_is_good_after_a_start() {
+    let keys =
+        std::env::var("KEYS_COUNT").map_or(KEYS_USUAL, |text| text.parse().expect("KEYS_COUNT is a number"));
     let (data, upstream) = (TempFolder::new(), crate::admin::upstream());
     // A gateway makes the tables, and one key that the others are made after.
     let mut gateway = begin(&data, &upstream);
@@ -43,7 +45,7 @@ fn a_million_keys_are_read_at_the_start() {
     let mut last = String::new();
     {
         let mut insert = batch.prepare(&sql).expect("a statement");
-        for number in 1..KEYS {
+        for number in 1..keys {
             let mut random = [9; 48];
             // Both the id and the secret are its own.
             for place in [0, 44] {
@@ -69,7 +71,7 @@ fn a_million_keys_are_read_at_the_start() {
     });
     let known = begun.elapsed();
     println!(
-        "{KEYS} keys: listening after {} ms, the last one good after {} ms ({tries} requests) and {} ms of the CPU, {} MiB resident",
+        "{keys} keys: listening after {} ms, the last one good after {} ms ({tries} requests) and {} ms of the CPU, {} MiB resident",
         listening.as_millis(),
         known.as_millis(),
         cpu_ms(&gateway),
