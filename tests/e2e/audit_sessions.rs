@@ -11,6 +11,15 @@ fn ask(gateway: &Gateway, key: &str, lines: &str) {
     assert_eq!(gateway.call(request.as_bytes()).status, 200);
 }
 
+/// Records tell milliseconds, each shard by its own reading of the clock, which may be one off: what is to come later by
+/// the records has to come some milliseconds later.
+fn a_later_moment() {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_millis(5) {
+        std::thread::yield_now();
+    }
+}
+
 /// Waits until so many exchanges are stored.
 fn await_rows(gateway: &Gateway, count: u64) {
     eventually("all are stored", || call(gateway, KEY, "GET", "/usage/summary", None).1["requests"] == count);
@@ -33,6 +42,7 @@ fn exchanges_of_one_session_are_one_conversation_of_one_caller() {
         (&one, ""),
     ] {
         ask(&gateway, key, lines);
+        a_later_moment();
     }
     await_rows(&gateway, 5);
     let (status, sessions) = call(&gateway, &one, "GET", "/audit/sessions", None);
