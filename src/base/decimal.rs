@@ -13,8 +13,8 @@ impl Digits {
         // Two at a time: each division waits for the one before it.
         while value >= 10 {
             first -= 2;
-            let pair = (value % 100) as u8;
-            (space[first], space[first + 1]) = (b'0' + pair / 10, b'0' + pair % 10);
+            let pair = 2 * (value % 100) as usize;
+            (space[first], space[first + 1]) = (PAIRS[pair], PAIRS[pair + 1]);
             value /= 100;
         }
         if value > 0 || first == DIGITS_MAX {
@@ -34,6 +34,17 @@ impl Digits {
         std::str::from_utf8(self.text()).unwrap_or_default()
     }
 }
+
+/// The two digits of every number below 100.
+const PAIRS: [u8; 200] = {
+    let mut pairs = [0; 200];
+    let mut number = 0;
+    while number < 100 {
+        (pairs[2 * number], pairs[2 * number + 1]) = (b'0' + (number / 10) as u8, b'0' + (number % 10) as u8);
+        number += 1;
+    }
+    pairs
+};
 
 /// The digits of 2^64 - 1.
 const DIGITS_MAX: usize = 20;

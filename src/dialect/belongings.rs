@@ -135,8 +135,10 @@ fn texts_of(object: Node<'_>, name: &[u8]) -> Vec<String> {
 
 /// Whether a name that ids of files stand under can be in it, spelled plainly or with escapes.
 fn may_name_files(document: &[u8]) -> bool {
+    // Both have an underscore, and many bodies have none.
     let has = |word: &Word| word.find(document).is_some();
-    has(&words::FILE_ID) || has(&words::OF_FILE) || may_be_escaped(document)
+    let has_name = memchr::memchr(b'_', document).is_some() && (has(&words::FILE_ID) || has(&words::OF_FILE));
+    has_name || may_be_escaped(document)
 }
 
 /// Whether a letter of a name may be spelled with an escape.

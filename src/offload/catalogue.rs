@@ -6,6 +6,7 @@ mod shapes;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use serde_json::{Map, Value, json};
 
 use super::Compiled;
@@ -17,9 +18,9 @@ use crate::dialect::endpoint::Grammar;
 pub struct Catalogue {
     /// The first provider that offers a bare id. Providers are known by name: their order may be another one in the
     /// settings that a shard has by now.
-    by_bare_id: HashMap<String, Arc<str>>,
+    by_bare_id: HashMap<String, Arc<str>, RandomState>,
     /// The bare ids of each provider, which are few.
-    by_provider: Vec<(Arc<str>, HashSet<String>)>,
+    by_provider: Vec<(Arc<str>, HashSet<String, RandomState>)>,
     /// The body of `GET /v1/models`.
     pub list: Vec<u8>,
     /// The same for callers of Anthropic's and of Gemini's dialect.
@@ -157,7 +158,7 @@ impl Builder {
             Catalogue { is_settled: self.providers.iter().all(|p| p.is_settled), ..Catalogue::default() };
         let (mut bare, mut qualified) = (Vec::new(), Vec::new());
         for provider in &self.providers {
-            let (name, mut own): (Arc<str>, _) = (provider.name.as_str().into(), HashSet::new());
+            let (name, mut own): (Arc<str>, _) = (provider.name.as_str().into(), HashSet::default());
             for model in provider.models() {
                 let Some(id) = model.get("id").and_then(Value::as_str).map(str::to_owned) else { continue };
                 if !own.insert(id.clone()) {

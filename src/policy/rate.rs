@@ -46,22 +46,27 @@ impl Rates {
         if *self != Rates::default() {
             out.reserve(LINES_BYTES_USUAL);
         }
-        for (name, rate) in [("requests", self.requests), ("tokens", self.tokens)] {
+        for (starts, rate) in [(REQUESTS, self.requests), (TOKENS, self.tokens)] {
             let Some(rate) = rate else { continue };
-            let mut line = |what: &str, write: &dyn Fn(&mut Vec<u8>)| {
-                for part in ["x-ratelimit-", what, "-", name, ": "] {
-                    out.extend_from_slice(part.as_bytes());
-                }
-                write(out);
-                out.extend_from_slice(b"\r\n");
-            };
-            line("limit", &|out| write_count(rate.limit, out));
-            line("remaining", &|out| write_count(rate.remaining, out));
-            line("reset", &|out| write_duration(rate.reset_ms, out));
+            out.extend_from_slice(starts[0]);
+            write_count(rate.limit, out);
+            out.extend_from_slice(starts[1]);
+            write_count(rate.remaining, out);
+            out.extend_from_slice(starts[2]);
+            write_duration(rate.reset_ms, out);
+            out.extend_from_slice(b"\r\n");
         }
     }
 }
 
+/// What stands in front of each number of a limit, the end of the line before included.
+const REQUESTS: [&[u8]; 3] = [
+    b"x-ratelimit-limit-requests: ",
+    b"\r\nx-ratelimit-remaining-requests: ",
+    b"\r\nx-ratelimit-reset-requests: ",
+];
+const TOKENS: [&[u8]; 3] =
+    [b"x-ratelimit-limit-tokens: ", b"\r\nx-ratelimit-remaining-tokens: ", b"\r\nx-ratelimit-reset-tokens: "];
 /// Room for the lines of both limits with numbers of a usual size.
 const LINES_BYTES_USUAL: usize = 320;
 

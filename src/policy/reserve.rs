@@ -44,10 +44,10 @@ impl Observed {
     /// an image by its URL or an earlier response, is not in its bytes: who knows of it adds it.
     pub fn reserve(&self, model: &str, size: Size, strictness: Strictness) -> Tokens {
         let known = self.models.get(model).filter(|_| strictness == Strictness::Usual);
-        let usual = known.and_then(|model| model.density.quantile(PER_HUNDRED));
+        let usual = known.and_then(|model| model.density.usual());
         let by_density = usual.map(|density| size.body_bytes.saturating_mul(density).div_ceil(1024));
         let input = by_density.map_or(size.body_bytes, |tokens| tokens.min(size.body_bytes));
-        let of_model = || self.models.get(model).and_then(|model| model.output.quantile(PER_HUNDRED));
+        let of_model = || self.models.get(model).and_then(|model| model.output.usual());
         let output = size.output_tokens_max.or_else(of_model).unwrap_or(OUTPUT_TOKENS_DEFAULT);
         Tokens { input, output: output.saturating_mul(size.choices.max(1)) }
     }
@@ -82,36 +82,48 @@ pub enum Strictness {
 pub struct Distribution {
     counts: Box<[u32; STEPS]>,
     total: u32,
+    /// The step up to which so many of a hundred lie, and how many lie up to it: followed with each number, because it is
+    /// asked for with each request.
+    at: usize,
+    within: u32,
 }
 
 impl Default for Distribution {
     fn default() -> Self {
-        Distribution { counts: Box::new([0; STEPS]), total: 0 }
+        Distribution { counts: Box::new([0; STEPS]), total: 0, at: 0, within: 0 }
     }
 }
 
 impl Distribution {
     pub fn add(&mut self, number: u64) {
-        self.counts[step(number)] += 1;
+        let step = step(number);
+        self.counts[step] += 1;
         self.total += 1;
+        self.within += u32::from(step <= self.at);
         if self.total >= ANSWERS_COUNT_MAX {
             self.counts.iter_mut().for_each(|count| *count /= 2);
             self.total = self.counts.iter().sum();
+            self.within = self.counts[..=self.at].iter().sum();
+        }
+        self.follow();
+    }
+
+    /// Moves on to the first step up to which there are enough.
+    fn follow(&mut self) {
+        let wanted = (u64::from(self.total) * PER_HUNDRED).div_ceil(100);
+        while u64::from(self.within) < wanted {
+            self.at += 1;
+            self.within += self.counts[self.at];
+        }
+        while self.at > 0 && u64::from(self.within - self.counts[self.at]) >= wanted {
+            self.within -= self.counts[self.at];
+            self.at -= 1;
         }
     }
 
-    /// The number that so many of a hundred stay within. `None` while too few are known.
-    pub fn quantile(&self, per_hundred: u32) -> Option<u64> {
-        if self.total < ANSWERS_COUNT_MIN {
-            return None;
-        }
-        let wanted = (u64::from(self.total) * u64::from(per_hundred)).div_ceil(100);
-        let mut seen = 0;
-        let within = self.counts.iter().position(|count| {
-            seen += u64::from(*count);
-            seen >= wanted
-        });
-        within.map(most_of)
+    /// The number that 99 of a hundred stay within. `None` while too few are known.
+    pub fn usual(&self) -> Option<u64> {
+        (self.total >= ANSWERS_COUNT_MIN).then(|| most_of(self.at))
     }
 }
 
@@ -136,7 +148,7 @@ fn most_of(step: usize) -> u64 {
 
 /// 32 doublings: up to 17 thousand million.
 const STEPS: usize = 8 * 32;
-const PER_HUNDRED: u32 = 99;
+const PER_HUNDRED: u64 = 99;
 
 #[cfg(test)]
 mod tests;
