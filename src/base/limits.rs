@@ -86,6 +86,12 @@ pub const BODY_READ_BYTES: usize = 256 * 1024;
 pub const INTERIM_ANSWERS_MAX: usize = 16;
 /// What a client is shown of a provider's error that is no JSON.
 pub const ERROR_TEXT_BYTES_MAX: usize = 2 * 1024;
+/// A head that a connection remembers, to know it again; usual ones have 200 to 1,500 bytes.
+pub const FAMILIAR_HEAD_BYTES_MAX: usize = 2 * 1024;
+/// Heads of one shard that are looked through for the same one before another is made.
+pub const FAMILIAR_HEADS_COUNT_MAX: usize = 16;
+/// Heads in a row that were others than the last: a connection that goes on so remembers none.
+pub const FAMILIAR_MISSES_MAX: u8 = 4;
 /// Pieces of work (a request, a read that was passed on) that a connection does without waiting before it gives way.
 pub const TURNS_MAX: u32 = 32;
 /// The least average rate of a request body, beyond its first `server.body_timeout`: slower ones are cut.

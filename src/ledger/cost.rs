@@ -144,6 +144,19 @@ pub fn cost(usage: &Usage, price: Option<&Price>, mode: Mode) -> Result<Cost, Un
     Ok(Cost { total, parts: Some(parts), source, remark: remark(usage, rates) })
 }
 
+/// What so many tokens cost at most: writing to a cache may cost more than reading afresh, and thoughts more than words.
+/// `None` where they have no price.
+pub fn at_most(price: &Price, input: u64, output: u64) -> Option<Pico> {
+    let rates = price.rates(Mode::Standard, input)?;
+    let most = |tokens: u64, kinds: &[Rate]| {
+        let dearest = kinds.iter().filter_map(|&rate| rates.get(rate)).max();
+        if tokens == 0 { Some(Pico::ZERO) } else { Pico(i128::from(dearest?)).checked_times(tokens) }
+    };
+    let input = most(input, &[Rate::Input, Rate::CacheWrite, Rate::CacheWrite1h])?;
+    let output = most(output, &[Rate::Output, Rate::Reasoning])?;
+    input.checked_add(output)?.checked_add(Pico(i128::from(price.request.unwrap_or(0))))
+}
+
 impl Parts {
     fn sum(&self) -> Option<Pico> {
         [self.cache_read, self.cache_write, self.output, self.reasoning, self.tools, self.request]

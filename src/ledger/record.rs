@@ -244,16 +244,44 @@ pub struct Owned<'a> {
     pub tenant: &'a str,
 }
 
+/// What beginnings have in common that differ in nothing but id, time, request id and flags, as it stands in all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Common {
+    has_session: bool,
+    bytes: Box<[u8]>,
+}
+
+impl Common {
+    pub fn of(begun: &Begun<'_>) -> Common {
+        let mut bytes = Vec::with_capacity(COMMON_BYTES_USUAL);
+        put_common(&mut bytes, begun);
+        Common { has_session: !begun.session.is_empty(), bytes: bytes.into() }
+    }
+}
+
 pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
-    let has_session = !begun.session.is_empty();
+    put_own(out, id, begun, !begun.session.is_empty());
+    put_common(out, begun);
+}
+
+/// The same with what was written before. Of `begun` nothing counts that it has in common with others.
+pub fn write_begun_with(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>, common: &Common) {
+    put_own(out, id, begun, common.has_session);
+    out.extend_from_slice(&common.bytes);
+}
+
+fn put_own(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>, has_session: bool) {
     out.push(if has_session { KIND_BEGUN_IN_SESSION } else { KIND_BEGUN });
     out.extend_from_slice(&id.0.to_le_bytes());
     put_number(out, begun.at_ms);
     out.push(begun.auth as u8);
     let flags = [begun.is_stream, begun.skips_usage, begun.skips_audit];
     out.push(flags.into_iter().enumerate().fold(0, |bits, (at, is_set)| bits | u8::from(is_set) << at));
+    put_cut(out, begun.request_id, RECORD_NAME_BYTES_MAX);
+}
+
+fn put_common(out: &mut Vec<u8>, begun: &Begun<'_>) {
     for (text, bytes_max) in [
-        (begun.request_id, RECORD_NAME_BYTES_MAX),
         (begun.key_id, RECORD_NAME_BYTES_MAX),
         (begun.user_path, RECORD_TEXT_BYTES_MAX),
         (begun.labels, RECORD_LABELS_BYTES_MAX),
@@ -269,10 +297,13 @@ pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
     ] {
         put_cut(out, text, bytes_max);
     }
-    if has_session {
+    if !begun.session.is_empty() {
         put_cut(out, begun.session, RECORD_NAME_BYTES_MAX);
     }
 }
+
+/// Room for the texts of most beginnings.
+const COMMON_BYTES_USUAL: usize = 256;
 
 fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
     let at_ms = take.number()?;

@@ -226,6 +226,11 @@ impl Key {
             || before.is_some_and(|(before, until_ms)| now_ms < *until_ms && before.is(proof))
     }
 
+    /// Whether no secret from before a rotation is good as well, for a time.
+    pub fn has_one_proof(&self) -> bool {
+        self.more.as_ref().is_none_or(|more| more.before.is_none())
+    }
+
     /// Whether it may be used at this moment, by who has proven it.
     pub fn check(&self, now_ms: u64) -> Result<(), Refusal> {
         if self.is_disabled {

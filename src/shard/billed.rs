@@ -43,7 +43,6 @@ fn write_one(shard: &Shard, client: &Client, work: &Work, call: &Call, billed: &
         Err(unpriced) => unpriced.to_string(),
     };
     let caller = &work.caller;
-    let labels = caller.labels_json();
     let id = id_of(&provider.name, billed);
     let begun = Begun {
         at_ms: shard.wall_ms(),
@@ -51,7 +50,7 @@ fn write_one(shard: &Shard, client: &Client, work: &Work, call: &Call, billed: &
         key_id: caller.key_id(),
         auth: caller.auth,
         user_path: caller.path_text(),
-        labels: &labels,
+        labels: &caller.labels_json,
         method: work.request.method.as_str(),
         path: RESULT,
         endpoint: call.endpoint.name(),

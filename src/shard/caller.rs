@@ -1,6 +1,8 @@
 //! Who asks: the key, its place in the tree of users, and the labels. Found out once, before the body is read.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -14,24 +16,77 @@ use crate::base::{Refusal, RefusalKind};
 use crate::config::Snapshot;
 use crate::dialect::endpoint::Endpoint;
 use crate::identity::UserPath;
-use crate::ledger::record::Auth;
-use crate::policy::access::{self, Access};
+use crate::ledger::record::{self, Auth, Begun, Common, RecordId};
+use crate::offload::Managed;
+use crate::policy::access::Asked as AskedModel;
+use crate::policy::hold::Applicable;
 use crate::policy::key::Key;
 use crate::policy::keyring::Found;
 use crate::policy::{admit, caller};
 
 /// A caller that was let in.
+#[derive(Default)]
 pub struct Caller {
     pub auth: Auth,
     pub key: Option<Arc<Key>>,
     /// `None` is the root.
     path: Option<UserPath>,
     pub labels: Vec<Box<str>>,
+    /// The labels as a JSON array; empty without any.
+    pub labels_json: String,
+    /// What was found out for the model that it asked for last.
+    standing: RefCell<Option<Standing>>,
+    /// What its records begin with, as it was written last.
+    beginning: RefCell<Option<Beginning>>,
 }
 
-impl Default for Caller {
-    fn default() -> Self {
-        Caller { auth: Auth::NoKey, key: None, path: None, labels: Vec::new() }
+/// What the records of a caller's exchanges have in common whose heads are the same.
+struct Beginning {
+    requested_model: Box<str>,
+    provider: Box<str>,
+    model: Box<str>,
+    workflow: Box<str>,
+    client_ip: Box<str>,
+    common: Common,
+}
+
+impl Beginning {
+    fn of(begun: &Begun<'_>) -> Beginning {
+        Beginning {
+            requested_model: begun.requested_model.into(),
+            provider: begun.provider.into(),
+            model: begun.model.into(),
+            workflow: begun.workflow.into(),
+            client_ip: begun.client_ip.into(),
+            common: Common::of(begun),
+        }
+    }
+
+    fn is_of(&self, own: &Begun<'_>) -> bool {
+        *self.model == *own.model
+            && *self.requested_model == *own.requested_model
+            && *self.client_ip == *own.client_ip
+            && *self.provider == *own.provider
+            && *self.workflow == *own.workflow
+    }
+}
+
+/// That a caller may use a model, and what its requests for it are held against.
+struct Standing {
+    /// Of the rules that say so.
+    version: u64,
+    provider: Box<str>,
+    model: Box<str>,
+    alias: Option<Box<str>>,
+    applicable: Option<Applicable>,
+}
+
+impl Standing {
+    fn is_of(&self, version: u64, asked: AskedModel<'_>) -> bool {
+        self.version == version
+            && *self.model == *asked.model
+            && *self.provider == *asked.provider
+            && self.alias.as_deref() == asked.alias
     }
 }
 
@@ -44,24 +99,61 @@ impl Caller {
         self.path.as_ref().map_or("/", UserPath::as_str)
     }
 
-    /// Whether the caller may use the model: 403 where not.
-    pub fn may_use(&self, access: &Access, asked: access::Asked<'_>) -> Result<(), Refusal> {
-        if self.key.is_none() && access.is_open_to_all() {
-            return Ok(());
+    /// Whether the caller may use the model.
+    pub fn may_use(&self, managed: &Managed, asked: AskedModel<'_>) -> bool {
+        (self.key.is_none() && managed.access.is_open_to_all())
+            || managed.access.allows(self.key.as_deref(), &self.path(), asked)
+    }
+
+    /// What a request for this model is held against; `None` for nothing. 403 where the caller may not use the model.
+    pub fn accounts(&self, managed: &Managed, asked: AskedModel<'_>) -> Result<Option<Applicable>, Refusal> {
+        // Most callers have no accounts, and nobody pays for those of others.
+        if self.key.is_none() && managed.access.is_open_to_all() && managed.book.is_empty() {
+            return Ok(None);
         }
-        access.check(self.key.as_deref(), &self.path(), asked)
+        if let Some(known) =
+            self.standing.borrow().as_ref().filter(|known| known.is_of(managed.version, asked))
+        {
+            return Ok(known.applicable.clone());
+        }
+        managed.access.check(self.key.as_deref(), &self.path(), asked)?;
+        let labels: Vec<&str> = self.labels.iter().map(|label| &**label).collect();
+        let target = Some((asked.provider, asked.model));
+        let applicable = managed.book.applicable(self.key.as_deref(), &self.path(), &labels, target);
+        let applicable = (!applicable.accounts().is_empty()).then_some(applicable);
+        *self.standing.borrow_mut() = Some(Standing {
+            version: managed.version,
+            provider: asked.provider.into(),
+            model: asked.model.into(),
+            alias: asked.alias.map(Box::from),
+            applicable: applicable.clone(),
+        });
+        Ok(applicable)
+    }
+
+    /// Writes the beginning of an exchange's record. A caller that is remembered has said the same head before, so that
+    /// nothing of `whole` but what stands in `own` can have changed.
+    pub fn write_begun<'b>(
+        self: &Rc<Caller>,
+        out: &mut Vec<u8>,
+        id: RecordId,
+        own: &Begun<'_>,
+        whole: impl FnOnce() -> Begun<'b>,
+    ) {
+        let is_remembered = Rc::strong_count(self) > 1;
+        let mut written = self.beginning.borrow_mut();
+        match written.as_ref().filter(|written| is_remembered && written.is_of(own)) {
+            Some(written) => record::write_begun_with(out, id, own, &written.common),
+            None => {
+                let whole = whole();
+                record::write_begun(out, id, &whole);
+                *written = is_remembered.then(|| Beginning::of(&whole));
+            }
+        }
     }
 
     pub fn key_id(&self) -> &str {
         self.key.as_ref().map_or("", |key| key.id.as_str())
-    }
-
-    /// The labels as a JSON array; empty without any.
-    pub fn labels_json(&self) -> String {
-        if self.labels.is_empty() {
-            return String::new();
-        }
-        serde_json::to_string(&self.labels).unwrap_or_default()
     }
 }
 
@@ -74,7 +166,8 @@ pub async fn admit(
     head_len: usize,
     asked: Asked,
 ) -> Result<(), Stop> {
-    work.caller = Caller::default();
+    work.caller = Rc::default();
+    let mut found = Caller::default();
     let is_free = match asked {
         Asked::Health | Asked::Ready | Asked::Hello | Asked::Options => true,
         // Its own rules say who may.
@@ -91,7 +184,7 @@ pub async fn admit(
     let head = &client.input.filled()[..head_len];
     let presented = admit::presented_key(head, &work.request.headers);
     if !snapshot.keys.is_open() && presented.is_some_and(|key| snapshot.keys.admits(key)) {
-        work.caller.auth = Auth::MasterKey;
+        found.auth = Auth::MasterKey;
     } else if let Some(key) = of_keyring(shard, client, presented.map(<[u8]>::to_vec)).await? {
         let now_ms = shard.wall_ms();
         let checked = key.check(now_ms).and_then(|()| match asked {
@@ -104,7 +197,7 @@ pub async fn admit(
             }),
         });
         checked.map_err(|refusal| stop_before_body(work, refusal))?;
-        (work.caller.auth, work.caller.key) = (Auth::ApiKey, Some(key));
+        (found.auth, found.key) = (Auth::ApiKey, Some(key));
     } else if !(snapshot.keys.is_open() && shard.managed.borrow().keyring.is_empty()) {
         return Err(stop_before_body(work, refusal(presented_any(client, work, head_len))));
     }
@@ -112,17 +205,21 @@ pub async fn admit(
     let names = &snapshot.identity.user_path_headers;
     let header = names.iter().find_map(|name| work.request.headers.get(head, name));
     let header = header.map(|value| value.of(head));
-    let key = work.caller.key.as_deref();
+    let key = found.key.as_deref();
     if header.is_some() || key.is_some_and(|key| key.path.is_some()) {
         let path = caller::user_path(key, header).map_err(|refusal| stop_before_body(work, refusal))?;
-        work.caller.path = Some(path);
+        found.path = Some(path);
     }
     let said = snapshot.identity.tagging.iter().flat_map(|tagging| {
         let value = work.request.headers.get(head, &tagging.header).unwrap_or_default();
         tagging.labels(std::str::from_utf8(value.of(head)).unwrap_or_default())
     });
-    let labels = caller::labels(work.caller.key.as_deref(), said);
-    work.caller.labels = labels.into_iter().map(Box::from).collect();
+    let labels = caller::labels(found.key.as_deref(), said);
+    found.labels = labels.into_iter().map(Box::from).collect();
+    if !found.labels.is_empty() {
+        found.labels_json = serde_json::to_string(&found.labels).unwrap_or_default();
+    }
+    work.caller = Rc::new(found);
     Ok(())
 }
 

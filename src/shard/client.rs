@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 
 use super::Shard;
+use super::familiar::Remembered;
 use crate::base::fault::FaultKind;
 use crate::base::limits::{BUFFER_BYTES, TURNS_MAX};
 use crate::net::alarm::{Alarm, Alarms};
@@ -30,6 +31,8 @@ pub struct Client {
     turns: Cell<u32>,
     /// A request has come on this connection.
     pub has_asked: bool,
+    /// The head of its last request.
+    pub remembered: Remembered,
 }
 
 /// The connection, and what is known of the other end while its request is being served.
@@ -83,6 +86,7 @@ impl Client {
             bytes_out: 0,
             turns: Cell::new(0),
             has_asked: false,
+            remembered: Remembered::default(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::task::Poll;
 
 use super::client::{Client, Fill};
 use super::exchange::{self, Next};
+use super::familiar;
 use super::{Shard, answer};
 use crate::base::limits::BUFFER_BYTES;
 use crate::base::{Refusal, RefusalKind};
@@ -82,6 +83,10 @@ async fn next_head(shard: &Shard, client: &mut Client) -> Head {
             Fill::Got(_) => {}
             Fill::End | Fill::Late | Fill::Draining => return Head::None,
         }
+    }
+    if let Some(head_len) = familiar::head_len(client) {
+        client.alarm.clear();
+        return Head::Whole(head_len);
     }
     client.alarm.set_after(server.head_timeout_ms);
     let (mut end, mut looked_at) = (EndOfHead::default(), 0);

@@ -23,11 +23,11 @@ use crate::base::{Pico, Refusal, RefusalKind};
 use crate::journal::{Full, Need};
 use crate::ledger::cost::{self, Cost, Unpriced};
 use crate::ledger::headers::{self, Dress};
-use crate::ledger::price::{Named, Price, Rate};
+use crate::ledger::price::{Named, Price};
 use crate::ledger::record::{self, Begun, Ended, RecordId};
 use crate::ledger::usage::{Mode, Usage};
 use crate::policy::access::Asked;
-use crate::policy::hold::{Ask, Budgets, Hold, Used};
+use crate::policy::hold::{Applicable, Ask, Budgets, Hold, Used};
 use crate::policy::reserve::{Size, Strictness, Tokens};
 use crate::provider::Provider;
 use crate::wire::head::{Headers, Known};
@@ -100,7 +100,7 @@ pub fn open(
     let asked = Asked { provider: &provider.name, model, alias };
     tally.entry.dress = active.snapshot().usage_headers;
     let managed = shard.managed.borrow();
-    caller.may_use(&managed.access, asked)?;
+    let applicable = caller.accounts(&managed, asked)?;
     // What all shards share is borrowed and not counted.
     let workflows = &managed.workflows;
     let found = || workflows.find(&caller.path(), &provider.name, model);
@@ -111,38 +111,47 @@ pub fn open(
         (true, true) => Budgets::Instead,
         (true, false) => Budgets::Hold,
     };
-    tally.entry.reserve(shard, caller, provider, model, budgets, || size(client, work, body))?;
+    tally.entry.size = size(client, work, body);
+    tally.entry.price = price_of(shard, provider, model, None);
+    if let Some(applicable) = applicable {
+        tally.entry.reserve(shard, &applicable, model, budgets)?;
+    }
     if !features.usage && !features.audit {
         // Nothing would come of its record.
         return Ok(());
     }
-    let head = &client.input.filled()[..head_len];
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-    let user_agent = work.request.headers.get(head, "user-agent").unwrap_or_default();
-    let labels = caller.labels_json();
     let qualified = target.is_qualified.then(|| [provider.name.as_str(), "/", model].concat());
-    let begun = Begun {
+    let own = Begun {
         at_ms: shard.wall_ms(),
         request_id: text(work.request_id.as_bytes()),
-        key_id: caller.key_id(),
         auth: caller.auth,
-        user_path: caller.path_text(),
-        labels: &labels,
-        method: work.request.method.as_str(),
-        path: text(work.request.path.of(head)),
-        endpoint: call.endpoint.name(),
         requested_model: asked_for.or(qualified.as_deref()).unwrap_or(model),
         provider: &provider.name,
         model,
         workflow: &workflow.id,
         client_ip: &client.address,
-        user_agent: text(user_agent.of(head)),
-        session: text(session(&work.request.headers, head)),
         is_stream: call.wants_stream,
         skips_usage: !features.usage,
         skips_audit: !features.audit,
+        ..Begun::default()
     };
-    tally.entry.begin(shard, &begun, active.snapshot().journal.fails_closed)?;
+    let fails_closed = active.snapshot().journal.fails_closed;
+    tally.entry.begin(shard, caller, &own, fails_closed, || {
+        let head = &client.input.filled()[..head_len];
+        let user_agent = work.request.headers.get(head, "user-agent").unwrap_or_default();
+        Begun {
+            key_id: caller.key_id(),
+            user_path: caller.path_text(),
+            labels: &caller.labels_json,
+            method: work.request.method.as_str(),
+            path: text(work.request.path.of(head)),
+            endpoint: call.endpoint.name(),
+            user_agent: text(user_agent.of(head)),
+            session: text(session(&work.request.headers, head)),
+            ..own
+        }
+    })?;
     let audit = &active.snapshot().audit;
     if features.audit && audit.enabled && tally.entry.id.is_some() {
         tally.entry.capture =
@@ -189,31 +198,16 @@ fn size(client: &Client, work: &Work, body: &Body) -> Size {
 }
 
 impl Entry {
-    /// Reserves in the accounts of this caller and target, or refuses.
-    pub fn reserve(
+    /// Reserves in these accounts, or refuses.
+    fn reserve(
         &mut self,
         shard: &Shard,
-        caller: &Caller,
-        provider: &Provider,
+        applicable: &Applicable,
         model: &str,
         budgets: Budgets,
-        size: impl FnOnce() -> Size,
     ) -> Result<(), Unopened> {
-        self.size = size();
-        self.price = price_of(shard, provider, model, None);
-        let managed = shard.managed.borrow();
-        // Most callers have no accounts, and nobody pays for those of others.
-        if managed.book.is_empty() && caller.key.as_ref().is_none_or(|key| key.accounts().is_empty()) {
-            return Ok(());
-        }
-        let labels: Vec<&str> = caller.labels.iter().map(|label| &**label).collect();
-        let target = Some((provider.name.as_str(), model));
-        let applicable = managed.book.applicable(caller.key.as_deref(), &caller.path(), &labels, target);
-        if applicable.accounts().is_empty() {
-            return Ok(());
-        }
         let tokens = shard.observed.borrow().reserve(model, self.size, Strictness::Bound);
-        let cost = self.price.as_ref().and_then(|price| worst_cost(price, tokens));
+        let cost = self.price.as_ref().and_then(|price| cost::at_most(price, tokens.input, tokens.output));
         let tokens = tokens.input.saturating_add(tokens.output);
         let ask = Ask { requests: 1, tokens, cost, budgets };
         let now_ms = shard.wall_ms();
@@ -230,13 +224,22 @@ impl Entry {
         Ok(())
     }
 
-    /// Writes that the exchange has begun. The refusal is for a journal that is full and may not be gone without.
-    pub fn begin(&mut self, shard: &Shard, begun: &Begun<'_>, fails_closed: bool) -> Result<(), Refusal> {
+    /// Writes that the exchange has begun: `own` is what is to be known of it alone, `whole` has the rest as well, which is
+    /// the same for all requests of a caller that is known again. The refusal is for a journal that is full and may not be
+    /// gone without.
+    fn begin<'b>(
+        &mut self,
+        shard: &Shard,
+        caller: &Rc<Caller>,
+        own: &Begun<'_>,
+        fails_closed: bool,
+        whole: impl FnOnce() -> Begun<'b>,
+    ) -> Result<(), Refusal> {
         let mut journal = shard.journal.borrow_mut();
         let Some(journal) = &mut *journal else { return Ok(()) };
-        let id = RecordId(shard.ids.next_number(begun.at_ms));
+        let id = RecordId(shard.ids.next_number(own.at_ms));
         let mut bytes = shard.buffers.lend();
-        record::write_begun(&mut bytes, id, begun);
+        caller.write_begun(&mut bytes, id, own, whole);
         let written = journal.append(&bytes, Need::Begin);
         shard.buffers.give_back(bytes);
         match written {
@@ -345,24 +348,6 @@ pub(super) fn costs_of(cost: Option<&Cost>) -> (Option<Pico>, Option<Pico>) {
 
 fn sum(parts: impl IntoIterator<Item = Pico>) -> Option<Pico> {
     parts.into_iter().try_fold(Pico::ZERO, Pico::checked_add)
-}
-
-/// What that many tokens cost at most, at this price.
-fn worst_cost(price: &Price, tokens: Tokens) -> Option<Pico> {
-    let Tokens { input, output } = tokens;
-    let plain = Usage { input: Some(input), output: Some(output), reasoning: Some(0), ..Usage::default() };
-    let of = |way: &Usage| cost::cost(way, Some(price), Mode::Standard).ok().map(|cost| cost.total);
-    let rates = price.rates(Mode::Standard, input)?;
-    let has = |rate: Rate| rates.get(rate).is_some();
-    // Writing to a cache may cost more than reading afresh, and thoughts more than words: where they have a price at all.
-    let for_an_hour = if has(Rate::CacheWrite1h) { input } else { 0 };
-    let written = Usage { cache_write: Some(input), cache_write_1h: Some(for_an_hour), ..plain };
-    let ways = [Some(plain), (has(Rate::CacheWrite) || has(Rate::CacheWrite1h)).then_some(written)];
-    let thoughts = has(Rate::Reasoning).then_some(output);
-    let ways = ways.into_iter().flatten();
-    let all =
-        ways.flat_map(|way| [of(&way), thoughts.and_then(|all| of(&Usage { reasoning: Some(all), ..way }))]);
-    all.flatten().max()
 }
 
 /// The price of a model, looked up once for each version of what is managed; of the one that answered, where that is

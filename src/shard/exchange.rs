@@ -12,6 +12,7 @@ use super::caller;
 use super::capture::Sent;
 use super::client::Client;
 use super::count;
+use super::familiar;
 use super::inside;
 use super::instead;
 use super::listing::{self, Listed};
@@ -145,19 +146,14 @@ async fn straight(
     tally: &mut Tally,
     head_len: usize,
 ) -> Result<Next, Stop> {
-    work.request_id.set_from_client(b"");
-    work.grammar = Grammar::default();
-    let head = &client.input.filled()[..head_len];
-    // What stands here is another request's, until this one is read.
-    (work.request.keep_alive, work.request.method) = (false, Method::Get);
-    read_request(head, &mut work.request).map_err(|bad| Stop::refuse_and_close(answer::of_malformed(bad)))?;
-    name_request(shard, head, work);
-    tally.has_head(head_len);
-    let asked = route::read(head, &work.request, &active.snapshot().metrics.path);
-    let asked = asked.map_err(|allowed| not_served(head, work, allowed))?;
-    work.grammar = asked.error_grammar();
-    refuse_loop(head, work)?;
-    caller::admit(shard, active.snapshot(), client, work, head_len, asked).await?;
+    let asked = match familiar::recall(shard, active, client, work, head_len) {
+        Some(asked) => {
+            name_request(shard, &client.input.filled()[..head_len], work);
+            tally.has_head(head_len);
+            asked
+        }
+        None => read_head(shard, active, client, work, tally, head_len).await?,
+    };
     let asked = match asked {
         Asked::Stored(rest) => {
             if let Some(next) = Box::pin(stored::answer(shard, active, client, work, head_len, rest)).await? {
@@ -177,6 +173,32 @@ async fn straight(
         }
         own => Box::pin(answer_own(shard, active, client, work, own)).await,
     }
+}
+
+/// Reads the head: what is asked for, and by whom.
+async fn read_head(
+    shard: &Shard,
+    active: &Rc<Active>,
+    client: &mut Client,
+    work: &mut Work,
+    tally: &mut Tally,
+    head_len: usize,
+) -> Result<Asked, Stop> {
+    work.request_id.set_from_client(b"");
+    work.grammar = Grammar::default();
+    let head = &client.input.filled()[..head_len];
+    // What stands here is another request's, until this one is read.
+    (work.request.keep_alive, work.request.method) = (false, Method::Get);
+    read_request(head, &mut work.request).map_err(|bad| Stop::refuse_and_close(answer::of_malformed(bad)))?;
+    name_request(shard, head, work);
+    tally.has_head(head_len);
+    let asked = route::read(head, &work.request, &active.snapshot().metrics.path);
+    let asked = asked.map_err(|allowed| not_served(head, work, allowed))?;
+    work.grammar = asked.error_grammar();
+    refuse_loop(head, work)?;
+    caller::admit(shard, active.snapshot(), client, work, head_len, asked).await?;
+    familiar::remember(shard, active, client, work, head_len, asked);
+    Ok(asked)
 }
 
 /// A gateway that is its own provider, by itself or through others, would ask itself until its descriptors end.

@@ -22,6 +22,7 @@ mod credential;
 mod discover;
 mod entry;
 mod exchange;
+mod familiar;
 pub mod fuzz;
 mod headers;
 mod hold;
@@ -52,6 +53,7 @@ mod watch;
 mod work;
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -73,6 +75,7 @@ use crate::policy::reserve::Observed;
 
 use active::Active;
 use entry::Priced;
+use familiar::Familiar;
 use question::Questions;
 use work::Works;
 
@@ -153,6 +156,8 @@ pub(crate) struct Shard {
     alarms: Alarms,
     buffers: Buffers,
     works: Works,
+    /// Heads that were read before, shared by the connections that say them.
+    familiar: RefCell<VecDeque<Rc<Familiar>>>,
     ids: Ids,
     active: RefCell<Rc<Active>>,
     catalogue: RefCell<Arc<Catalogue>>,
@@ -324,6 +329,7 @@ impl Shard {
             alarms: alarms.clone(),
             buffers: Buffers::default(),
             works: Works::default(),
+            familiar: RefCell::default(),
             ids: Ids::default(),
             active: RefCell::new(Rc::new(Active::new(compiled, None))),
             catalogue: RefCell::default(),

@@ -47,7 +47,7 @@ fn sees_all(managed: &Managed, caller: &Caller) -> bool {
 }
 
 fn may(managed: &Managed, caller: &Caller, asked: Asked<'_>) -> bool {
-    caller.may_use(&managed.access, asked).is_ok()
+    caller.may_use(managed, asked)
 }
 
 /// Whether the caller may use any of the models behind an alias.

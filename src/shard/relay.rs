@@ -130,6 +130,8 @@ struct Passing<'c> {
     stage: Vec<u8>,
     /// Something has left for the client.
     has_begun: bool,
+    /// All that the answer says of its usage has been told.
+    has_told: bool,
 }
 
 fn begin<'c>(
@@ -161,7 +163,7 @@ fn begin<'c>(
     let keeping = call.recalled.as_ref().and_then(|recalled| Some((shard, recalled.keeping.as_ref()?)));
     let owner = call.owner.as_deref().filter(|_| is_success).map(|owner| (shard, owner));
     let (usage, out, stage) = (Usage::default(), Vec::new(), Vec::new());
-    let has_begun = false;
+    let (has_begun, has_told) = (false, false);
     let tells_cost = is_success && matches!(watch, Watch::Json(..) | Watch::Kept(_) | Watch::Whole(_));
     Passing {
         inward,
@@ -177,6 +179,7 @@ fn begin<'c>(
         out,
         stage,
         has_begun,
+        has_told,
     }
 }
 
@@ -371,6 +374,7 @@ impl Passing<'_> {
     fn end_head(&mut self, shard: &Shard, tally: &mut Tally, status: u16, is_whole: bool) {
         if std::mem::take(&mut self.tells_cost) && is_whole {
             self.tell_usage(shard, tally, status);
+            self.has_told = true;
             tally.tell_cost(&mut self.out);
         }
         let mut writer = HeadWriter::continuing(&mut self.out);

@@ -32,7 +32,7 @@ pub struct Work {
     /// Gateways of this kind that the request has passed before.
     pub hops: u64,
     /// Who asks.
-    pub caller: Caller,
+    pub caller: Rc<Caller>,
     /// What the request holds of the shard's memory for bodies.
     pub held: Option<Held>,
 }

@@ -175,6 +175,12 @@ impl Headers {
         Ok(())
     }
 
+    /// Becomes the same as the other one, in the memory that it has.
+    pub(super) fn copy_from(&mut self, other: &Headers) {
+        self.fields.clone_from(&other.fields);
+        self.names = other.names;
+    }
+
     fn clear(&mut self) {
         self.fields.clear();
         self.names = 0;

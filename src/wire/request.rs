@@ -1,7 +1,7 @@
 //! A request head, from bytes to places, or the rule it breaks. httparse finds the parts; the strictness is ours.
 
 use super::Malformed;
-use super::head::{Headers, Known, Version, from_httparse, header_lines, place, table, text_end};
+use super::head::{Headers, Known, Version, decimal, from_httparse, header_lines, place, table, text_end};
 use crate::base::Span;
 
 /// The methods that are served. CONNECT, TRACE and unknown ones are refused with 405.
@@ -69,6 +69,46 @@ pub struct RequestHead {
     pub keep_alive: bool,
     pub expects_continue: bool,
     pub headers: Headers,
+}
+
+impl RequestHead {
+    /// Becomes the same as the other one, in the memory that it has.
+    pub fn copy_from(&mut self, other: &RequestHead) {
+        let mut headers = std::mem::take(&mut self.headers);
+        headers.copy_from(&other.headers);
+        let RequestHead {
+            method,
+            version,
+            target,
+            path,
+            query,
+            host,
+            body,
+            keep_alive,
+            expects_continue,
+            ..
+        } = *other;
+        *self = RequestHead {
+            method,
+            version,
+            target,
+            path,
+            query,
+            host,
+            body,
+            keep_alive,
+            expects_continue,
+            headers,
+        };
+    }
+}
+
+/// The body that a Content-Length of these digits announces; `None` where they are none.
+pub fn body_of_length(digits: &[u8]) -> Option<RequestBody> {
+    Some(match decimal(digits)? {
+        0 => RequestBody::None,
+        length => RequestBody::Length(length),
+    })
 }
 
 /// Reads a whole head: the bytes that [`super::head::EndOfHead`] delimited, blank line included. After an error the

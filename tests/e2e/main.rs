@@ -23,6 +23,7 @@ mod counts;
 mod disks;
 mod edges;
 mod fairness;
+mod familiar;
 mod fidelity;
 mod hostile;
 mod instead;

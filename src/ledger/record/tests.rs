@@ -158,3 +158,27 @@ fn texts_of_any_length_make_a_record_that_fits_its_frame() {
         }
     }
 }
+
+#[test]
+fn a_beginning_with_what_was_written_before_is_the_same_as_a_whole_one() {
+    for session in ["", "s1"] {
+        let first = Begun { session, ..begun() };
+        let common = Common::of(&first);
+        let again = Begun {
+            at_ms: 1_764_000_000_777,
+            request_id: "another",
+            auth: Auth::MasterKey,
+            is_stream: false,
+            skips_usage: true,
+            skips_audit: false,
+            ..first
+        };
+        // Of these only their own part counts.
+        for own in [again, Begun { session: "", model: "", user_path: "", ..again }] {
+            let (mut whole, mut with) = (Vec::new(), Vec::new());
+            write_begun(&mut whole, ID, &again);
+            write_begun_with(&mut with, ID, &own, &common);
+            assert_eq!(whole, with);
+        }
+    }
+}

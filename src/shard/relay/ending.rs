@@ -60,6 +60,9 @@ impl Passing<'_> {
     }
 
     pub(super) fn tell_usage(&mut self, shard: &Shard, tally: &mut Tally, status: u16) {
+        if self.has_told {
+            return;
+        }
         self.watch.state_usage(&mut self.usage);
         let is_read = self.watch.reads_usage();
         let is_expected = is_read && (200..300).contains(&status);
