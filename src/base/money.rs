@@ -28,36 +28,30 @@ impl Pico {
         self.0.checked_mul(i128::from(units)).map(Pico)
     }
 
-    /// Appends what [`fmt::Display`] shows, without its machinery.
+    /// Appends the dollars as decimal text, exact to the last digit: `0.15`, `-12`.
     pub fn append_to(self, out: &mut Vec<u8>) {
-        let appended = self.write(|part| {
-            out.extend_from_slice(part.as_bytes());
-            Ok(())
-        });
-        debug_assert!(appended.is_ok(), "a vector takes whatever is written");
-    }
-
-    fn write(self, mut part: impl FnMut(&str) -> fmt::Result) -> fmt::Result {
         let per_dollar = PICO_PER_DOLLAR.unsigned_abs();
         let amount = self.0.unsigned_abs();
         if self.0 < 0 {
-            part("-")?;
+            out.push(b'-');
         }
         let (whole, rest) = match u64::try_from(amount) {
             Ok(amount) => (u128::from(amount / per_dollar as u64), amount % per_dollar as u64),
             Err(_) => (amount / per_dollar, (amount % per_dollar) as u64),
         };
         match u64::try_from(whole) {
-            Ok(whole) => part(Digits::of(whole).as_str())?,
-            Err(_) => part(&whole.to_string())?,
+            Ok(whole) => out.extend_from_slice(Digits::of(whole).text()),
+            Err(_) => out.extend_from_slice(whole.to_string().as_bytes()),
         }
         if rest == 0 {
-            return Ok(());
+            return;
         }
         // The digit in front keeps the zeros behind the point.
         let digits = Digits::of(rest + per_dollar as u64);
-        part(".")?;
-        part(digits.as_str()[1..].trim_end_matches('0'))
+        let fraction = &digits.text()[1..];
+        let end = fraction.iter().rposition(|&digit| digit != b'0').map_or(0, |last| last + 1);
+        out.push(b'.');
+        out.extend_from_slice(&fraction[..end]);
     }
 
     /// Reads dollars as decimal text: `12`, `0.15`, `2.5e-6`, `1E3`, with a sign in front or not. `None` for anything
@@ -117,9 +111,15 @@ fn shifted(number: i128, power: i32) -> Option<(i128, bool)> {
 /// Dollars as decimal text without an exponent and without zeros behind the last digit that counts: `0.00000015`.
 impl fmt::Display for Pico {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(|part| f.write_str(part))
+        let mut text = Vec::with_capacity(TEXT_BYTES_USUAL);
+        self.append_to(&mut text);
+        // Digits, a point and a sign are text.
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
+
+/// Room for amounts of a usual size.
+const TEXT_BYTES_USUAL: usize = 32;
 
 #[cfg(test)]
 mod tests {

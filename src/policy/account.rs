@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::meter::{Full, Gauge, Meter, Reading, Stamp};
-use crate::identity::{Allowance, Calendar, Measure, Period, Strength, Window};
+use crate::identity::{Allowance, Calendar, Measure, Strength, Window};
 
 #[derive(Debug)]
 pub struct Account {
@@ -13,7 +13,8 @@ pub struct Account {
     pub allowance: Allowance,
     calendar: Arc<Calendar>,
     counts: Arc<Counts>,
-    /// The current window, its beginning above its end: looking into a calendar takes longer than all the rest.
+    /// The current window, its beginning above its end: looking into a calendar takes longer than all the rest, and so does
+    /// a division.
     window: AtomicU64,
 }
 
@@ -62,9 +63,6 @@ impl Account {
     /// The window that holds this moment; `None` for what is counted at a time.
     pub fn window(&self, now_ms: u64) -> Option<Window> {
         let period = self.allowance.measure.period()?;
-        if let Period::Seconds(_) = period {
-            return Some(period.window(now_ms, &self.calendar));
-        }
         let cell = self.window.load(Ordering::Relaxed);
         let known = Window { start_s: (cell >> 32) as u32, end_s: cell as u32 };
         if known.holds(now_ms) {

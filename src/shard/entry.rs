@@ -121,12 +121,11 @@ pub fn open(
         return Ok(());
     }
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-    let qualified = target.is_qualified.then(|| [provider.name.as_str(), "/", model].concat());
     let own = Begun {
         at_ms: shard.wall_ms(),
         request_id: text(work.request_id.as_bytes()),
         auth: caller.auth,
-        requested_model: asked_for.or(qualified.as_deref()).unwrap_or(model),
+        requested_model: asked_for.unwrap_or(if target.is_qualified { QUALIFIED } else { model }),
         provider: &provider.name,
         model,
         workflow: &workflow.id,
@@ -137,7 +136,12 @@ pub fn open(
         ..Begun::default()
     };
     let fails_closed = active.snapshot().journal.fails_closed;
-    tally.entry.begin(shard, caller, &own, fails_closed, || {
+    let mut qualified = String::new();
+    let name = &mut qualified;
+    tally.entry.begin(shard, caller, &own, fails_closed, move || {
+        if asked_for.is_none() && target.is_qualified {
+            *name = [provider.name.as_str(), "/", model].concat();
+        }
         let head = &client.input.filled()[..head_len];
         let user_agent = work.request.headers.get(head, "user-agent").unwrap_or_default();
         Begun {
@@ -149,6 +153,7 @@ pub fn open(
             endpoint: call.endpoint.name(),
             user_agent: text(user_agent.of(head)),
             session: text(session(&work.request.headers, head)),
+            requested_model: if name.is_empty() { own.requested_model } else { name },
             ..own
         }
     })?;
@@ -159,6 +164,9 @@ pub fn open(
     }
     Ok(())
 }
+
+/// Stands for the model's name with its provider's in front, which is put together only where it is written.
+const QUALIFIED: &str = "\0";
 
 /// The name of the conversation that a request belongs to, by the headers in which clients tell it: `X-Session-Id`,
 /// `X-Claude-Code-Session-Id`, `Session_id`, `Helicone-Session-Id` and whatever else ends like them.
