@@ -1,6 +1,5 @@
 //! The OpenAI dialect: its error object, its usage, and what single events of its streams mean.
 
-use super::words::{self, Word};
 use crate::base::Refusal;
 use crate::base::money::Pico;
 use crate::ledger::usage::{Mode, ServerTool, Usage};
@@ -154,10 +153,18 @@ pub struct EventFacts {
 }
 
 /// Looks at an event's data. `members` is a table to work with. Most events hold none of the words that matter and are
-/// told apart by two searches.
+/// told apart by one look for all of them.
 pub fn read_event(data: &[u8], members: &mut Vec<Member>) -> EventFacts {
-    let mut facts = EventFacts { is_finish: has_finish(data), ..EventFacts::default() };
-    let may_matter = has_object(data, &words::USAGE) || words::ERROR.find(data).is_some();
+    let (mut facts, mut may_matter) = (EventFacts::default(), false);
+    for at in json::quotes(data, *b"fue") {
+        if let Some(behind) = data[at..].strip_prefix(FINISH_REASON) {
+            facts.is_finish |= names_reason(behind);
+        } else if let Some(behind) = data[at..].strip_prefix(USAGE) {
+            may_matter |= begins_object(behind);
+        } else {
+            may_matter |= data[at..].starts_with(ERROR);
+        }
+    }
     if !may_matter || json::scan_object(data, members).is_err() {
         return facts;
     }
@@ -178,23 +185,21 @@ pub fn mode(value: &[u8]) -> Option<Mode> {
     Mode::of_word(&Node::scanned(value).text()?)
 }
 
-/// Whether the word is followed by the start of an object somewhere: `"usage":null`, in most events, is not.
-fn has_object(data: &[u8], word: &Word) -> bool {
-    word.find_iter(data).any(|at| {
-        let behind = data[at + word.needle().len()..].iter().filter(|b| !b.is_ascii_whitespace());
-        behind.take(2).eq(b":{")
-    })
+const FINISH_REASON: &[u8] = b"\"finish_reason\"";
+const USAGE: &[u8] = b"\"usage\"";
+const ERROR: &[u8] = b"\"error\"";
+
+/// Whether what follows a key is the start of an object: `"usage":null`, in most events, is not.
+fn begins_object(behind: &[u8]) -> bool {
+    behind.iter().filter(|b| !b.is_ascii_whitespace()).take(2).eq(b":{")
 }
 
-fn has_finish(data: &[u8]) -> bool {
-    let word = &words::FINISH_REASON;
-    word.find_iter(data).any(|at| {
-        let behind = data[at + word.needle().len()..].trim_ascii_start();
-        let value =
-            behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start).and_then(|v| v.strip_prefix(b"\""));
-        // Some providers spell "not yet" as an empty text or as the text "null".
-        value.is_some_and(|value| !value.starts_with(b"\"") && !value.starts_with(b"null\""))
-    })
+/// Whether what follows a key is a text that is a reason. Some providers spell "not yet" as an empty text or as the text
+/// "null".
+fn names_reason(behind: &[u8]) -> bool {
+    let value = behind.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+    let text = value.and_then(|value| value.strip_prefix(b"\""));
+    text.is_some_and(|text| !text.starts_with(b"\"") && !text.starts_with(b"null\""))
 }
 
 /// The message in a provider's error answer, whatever its shape; `None` when the body is not JSON.

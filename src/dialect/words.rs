@@ -29,8 +29,6 @@ words! {
     MARK "ringway:",
     /// Members of events, with their quotes.
     ERROR "\"error\"",
-    USAGE "\"usage\"",
-    FINISH_REASON "\"finish_reason\"",
     SERVICE_TIER "\"service_tier\"",
     /// The end of the kind of an item that is a call.
     CALL "_call\"",

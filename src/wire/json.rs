@@ -11,12 +11,14 @@ use crate::base::Span;
 pub(super) mod block;
 mod capture;
 mod node;
+mod quotes;
 mod scanner;
 mod text;
 mod whole;
 
 pub use capture::Capture;
 pub use node::Node;
+pub use quotes::quotes;
 pub use scanner::Scanner;
 pub use text::{find_text_end, unescaped, write_escaped, write_string};
 
