@@ -8,7 +8,9 @@ use std::path::PathBuf;
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 18] = [
+const TARGETS: [Target; 21] = [
+    ("assembly", ringway::dialect::translate::fuzz::assembly),
+    ("batches", ringway::dialect::batches::fuzz::batches),
     ("chunked", ringway::wire::fuzz::chunked),
     ("config", ringway::config::fuzz::config),
     ("dialect", ringway::dialect::fuzz::dialect),
@@ -20,6 +22,7 @@ const TARGETS: [Target; 18] = [
     ("multipart", ringway::wire::fuzz::multipart),
     ("path", ringway::wire::fuzz::path),
     ("prices", ringway::ledger::price::fuzz::prices),
+    ("redact", ringway::ledger::fuzz::redact),
     ("request_head", ringway::wire::fuzz::request_head),
     ("response_head", ringway::wire::fuzz::response_head),
     ("retry_after", ringway::policy::fuzz::retry_after),

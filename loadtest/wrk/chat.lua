@@ -15,6 +15,13 @@ wrk.headers["content-type"] = "application/json"
 wrk.headers["authorization"] = "Bearer " .. (os.getenv("KEY") or "loadtest")
 wrk.body = front .. text .. back
 
+-- Each connection waits so long before its next request: a rate that does not depend on how fast answers come.
+local pause_ms = tonumber(os.getenv("PAUSE_MS") or "0")
+if pause_ms > 0 then
+  -- Not all at once: that would be a load of bursts.
+  function delay() return math.random(0, 2 * pause_ms) end
+end
+
 function done(summary, latency, requests)
   local errors = summary.errors
   local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout

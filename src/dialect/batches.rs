@@ -3,6 +3,7 @@
 
 mod api;
 pub mod billed;
+pub mod fuzz;
 pub mod generate;
 pub mod jobs;
 pub mod pages;

@@ -10,6 +10,7 @@ use crate::wire::json::Node;
 
 mod assembly;
 mod filter;
+pub mod fuzz;
 mod stream;
 mod voices;
 mod words;

@@ -1,8 +1,12 @@
-//! The body of the fuzz target for the journal's bytes.
+//! The bodies of the fuzz targets for the journal's bytes, and for what may not be written down.
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::frame::{self, Frame, HEADER_BYTES, Header};
 use super::record::{self, Begun, Ended, Record, RecordId};
-use crate::base::limits::SEGMENT_BYTES;
+use super::redact::{Extent, REDACTED, Redactor};
+use crate::base::limits::{KEY_SHAPE_BYTES_MIN, SECRET_BYTES_MIN, SEGMENT_BYTES};
 
 /// Whatever a segment holds, reading it comes to an end and gives records that lie in it; and what is written is read back,
 /// with texts that came from anywhere.
@@ -39,3 +43,70 @@ pub fn journal(input: &[u8]) {
 }
 
 const NUMBER: u64 = 7;
+
+/// The first line is a secret that is known, the rest a text. Neither that secret nor anything that has the shape of a key
+/// stays in it; JSON stays JSON; and of a text that was cut no more is shown than of the whole one.
+pub fn redact(input: &[u8]) {
+    let mut lines = input.splitn(2, |&byte| byte == b'\n');
+    let (secret, text) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let mut redactor = Redactor::default();
+    // Of what tokens are made (RFC 6750): anything else could be a part of any grammar.
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    let is_secret = secret.len() >= SECRET_BYTES_MIN && secret.iter().all(is_token);
+    if is_secret {
+        redactor.add(secret);
+    }
+    let redacted = |text: &[u8], extent| {
+        let mut out = Vec::new();
+        redactor.write(text, extent, &mut out);
+        out
+    };
+    let whole = redacted(text, Extent::Whole);
+    assert!(!is_secret || !holds(&whole, secret) || holds(REDACTED, secret), "a secret is shown");
+    assert_keyless(&whole);
+    if text.starts_with(b"{") || text.starts_with(b"[") {
+        assert_json_stays(text, &whole);
+    }
+    // Not as JSON: where that is cut, nobody can tell what stands in a string.
+    let plain = [b"x ", text].concat();
+    let shown = redacted(&plain, Extent::Whole);
+    for end in crate::wire::fuzz::cuts(&plain) {
+        let cut = redacted(&plain[..end], Extent::Cut);
+        assert!(shown.starts_with(&cut), "{}", String::from_utf8_lossy(&cut));
+    }
+}
+
+/// No word begins as keys do, neither in the text itself nor behind a character that JSON escapes.
+fn assert_keyless(text: &[u8]) {
+    let starts = include_str!("../../config/key-shapes.txt").lines().filter(|line| !line.starts_with('#'));
+    let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    for start in starts {
+        for at in memchr::memmem::find_iter(text, start) {
+            let word = text[at..].split(|byte| !is_of_word(byte)).next().unwrap_or_default();
+            let is_long = word.len() >= KEY_SHAPE_BYTES_MIN && word.iter().any(u8::is_ascii_digit);
+            let before = &text[..at];
+            let is_behind = before.last().is_none_or(|byte| !is_of_word(byte)) || ends_in_escape(before);
+            assert!(!is_long || !is_behind, "{}", String::from_utf8_lossy(word));
+        }
+    }
+}
+
+fn ends_in_escape(text: &[u8]) -> bool {
+    let of_letter = matches!(text, [.., b'\\', letter] if b"bfnrt".contains(letter));
+    let code = text.len().checked_sub(6).map(|from| &text[from..]);
+    let is_code = |code: &[u8]| code.starts_with(b"\\u") && code[2..].iter().all(u8::is_ascii_hexdigit);
+    of_letter || code.is_some_and(is_code)
+}
+
+/// What was JSON still is, for who reads it as values and for who only looks at its shape.
+fn assert_json_stays(text: &[u8], redacted: &[u8]) {
+    let is_json = |text: &[u8]| serde_json::from_slice::<IgnoredAny>(text).is_ok();
+    let is_value = |text: &[u8]| serde_json::from_slice::<Value>(text).is_ok();
+    let shown = || String::from_utf8_lossy(redacted);
+    assert!(!is_json(text) || is_json(redacted), "{}", shown());
+    assert!(!is_value(text) || is_value(redacted), "{}", shown());
+}
+
+fn holds(text: &[u8], word: &[u8]) -> bool {
+    memchr::memmem::find(text, word).is_some()
+}

@@ -1,6 +1,8 @@
 //! What may never be written down: keys. Text in, the same text out with every known secret, and everything that has the
 //! shape of a key, replaced. The one place that decides it, for headers and bodies alike.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
 use crate::base::limits::{KEY_SHAPE_BYTES_MIN, SECRET_BYTES_MIN};
@@ -34,31 +36,31 @@ impl Redactor {
         }
     }
 
-    /// Appends the text without its secrets. Where it was cut, the last word goes too: it may be half of one.
+    /// Appends the text without its secrets; what was JSON stays JSON. Where it was cut, the last word goes too: it may be half
+    /// of one.
     pub fn write(&self, text: &[u8], extent: Extent, out: &mut Vec<u8>) {
         let text = if extent == Extent::Cut { self.without_a_half(text) } else { text };
-        let mut found: Vec<(usize, usize)> = Vec::new();
-        for needle in &self.needles {
-            found.extend(memmem::find_iter(text, needle).map(|at| (at, at + needle.len())));
+        let known = self.known(text);
+        if known.is_empty() {
+            return replace(text, shaped(text), out);
         }
-        words(text, |start, end| {
-            if is_key(&text[start..end]) || is_behind_bearer(text, start, end) {
-                found.push((start, end));
-            }
-        });
-        found.sort_unstable();
-        let mut at = 0;
-        for (start, end) in found {
-            if start >= at {
-                out.extend_from_slice(&text[at..start]);
-                out.extend_from_slice(REDACTED);
-            }
-            at = at.max(end);
-        }
-        out.extend_from_slice(&text[at..]);
+        let mut once = Vec::with_capacity(text.len());
+        replace(text, [known, shaped(text)].concat(), &mut once);
+        // What a secret stood before is a word of its own now.
+        replace(&once, shaped(&once), out);
+    }
+
+    /// Where secrets stand that are known by their text.
+    fn known(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let of = |needle: &Vec<u8>| {
+            let bytes = needle.len();
+            memmem::find_iter(text, needle).map(|at| at..at + bytes).collect::<Vec<_>>()
+        };
+        self.needles.iter().flat_map(of).collect()
     }
 
     fn without_a_half<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        let known = self.known(text);
         let mut end = text.len();
         for needle in &self.needles {
             // All of it counts too: the word that goes may be the end of it.
@@ -67,10 +69,134 @@ impl Redactor {
                 end = end.min(text.len() - half);
             }
         }
-        while end > 0 && is_of_word(text[end - 1]) {
-            end -= 1;
+        loop {
+            // Where a half may follow, so may half of what JSON escapes.
+            while end > 0 && (is_of_word(text[end - 1]) || text[end - 1] == b'\\') {
+                end -= 1;
+            }
+            // And the word may have been the end of a secret whose beginning must not stay.
+            match known
+                .iter()
+                .filter(|secret| secret.start < end && end < secret.end)
+                .map(|it| it.start)
+                .min()
+            {
+                Some(start) => end = start,
+                None => return &text[..end],
+            }
         }
-        &text[..end]
+    }
+}
+
+/// Appends the text with all of these places replaced, and with what has to go with them so that JSON stays JSON: all of an
+/// escape, or of a number.
+fn replace(text: &[u8], mut found: Vec<Range<usize>>, out: &mut Vec<u8>) {
+    found.sort_unstable_by_key(|place| (place.start, place.end));
+    let mut strings = Strings::new(text);
+    let mut at = 0;
+    for place in found {
+        if place.start < at {
+            if place.end > at {
+                at = whole_end(text, place.end, &mut strings);
+            }
+            continue;
+        }
+        let is_outside = strings.is_outside(place.start);
+        let start =
+            if is_outside { scalar_start(text, place.start) } else { escape_start(text, place.start) };
+        out.extend_from_slice(&text[at..start.max(at)]);
+        let quote: &[u8] = if is_outside { b"\"" } else { b"" };
+        [quote, REDACTED, quote].iter().for_each(|part| out.extend_from_slice(part));
+        at = whole_end(text, place.end, &mut strings);
+    }
+    out.extend_from_slice(&text[at..]);
+}
+
+/// Which places of a text lie outside of the strings of JSON. In a text that is none, no place does.
+struct Strings<'t> {
+    text: &'t [u8],
+    is_json: bool,
+    at: usize,
+    is_inside: bool,
+}
+
+impl<'t> Strings<'t> {
+    fn new(text: &'t [u8]) -> Strings<'t> {
+        let is_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+        Strings { text, is_json, at: 0, is_inside: false }
+    }
+
+    /// Asked for places in their order.
+    fn is_outside(&mut self, place: usize) -> bool {
+        while self.is_json && self.at < place {
+            match self.text[self.at] {
+                b'\\' if self.is_inside => self.at += 1,
+                b'"' => self.is_inside = !self.is_inside,
+                _ => {}
+            }
+            self.at += 1;
+        }
+        self.is_json && !self.is_inside
+    }
+}
+
+fn scalar_start(text: &[u8], place: usize) -> usize {
+    place - text[..place].iter().rev().take_while(|&&byte| is_of_scalar(byte)).count()
+}
+
+fn whole_end(text: &[u8], end: usize, strings: &mut Strings<'_>) -> usize {
+    if !strings.is_outside(end) {
+        return end;
+    }
+    end + text[end..].iter().take_while(|&&byte| is_of_scalar(byte)).count()
+}
+
+fn is_of_scalar(byte: u8) -> bool {
+    is_of_word(byte) || byte == b'+'
+}
+
+/// Where the escape begins that the place lies in, and the pair of them that is one character; else the place itself.
+fn escape_start(text: &[u8], place: usize) -> usize {
+    let is_begun = |at: usize| {
+        let before = text[..at].iter().rev().take_while(|&&byte| byte == b'\\').count();
+        text.get(at) == Some(&b'\\') && before % 2 == 0
+    };
+    let lies_in = |at: &usize| is_begun(*at) && (place - at == 1 || text.get(at + 1) == Some(&b'u'));
+    let Some(start) = (place.saturating_sub(5)..place).find(lies_in) else { return place };
+    let of = |at: usize, marks: &[u8]| {
+        let code = text.get(at..at + 4);
+        code.is_some_and(|code| {
+            code.starts_with(b"\\u")
+                && code[2].eq_ignore_ascii_case(&b'd')
+                && marks.contains(&code[3].to_ascii_lowercase())
+        })
+    };
+    match start.checked_sub(6) {
+        Some(first) if of(start, b"cdef") && of(first, b"89ab") && is_begun(first) => first,
+        _ => start,
+    }
+}
+
+/// The places of all words that have the shape of a key.
+fn shaped(text: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    words(text, |start, end| {
+        let behind = behind_escape(text, start, end);
+        let is_shaped = |from: &usize| is_key(&text[*from..end]) || is_behind_bearer(text, *from, end);
+        found.extend([start, behind].into_iter().find(is_shaped).map(|from| from..end));
+    });
+    found
+}
+
+/// Where the word begins if it is JSON's and its first letters are an escape: `\nsk-…` is a line end and a key.
+fn behind_escape(text: &[u8], start: usize, end: usize) -> usize {
+    let is_escaped = start > 0 && text[start - 1] == b'\\';
+    match &text[start..end] {
+        [b'u', code @ ..] if is_escaped && code.len() >= 4 && code[..4].iter().all(u8::is_ascii_hexdigit) => {
+            start + 5
+        }
+        [b'b' | b'f' | b'n' | b'r' | b't', ..] if is_escaped => start + 1,
+        _ => start,
     }
 }
 
@@ -137,6 +263,7 @@ mod tests {
         check(&secrets, r#"{"k":"CANARY\/with+signs="}"#, Extent::Whole, r#"{"k":"[REDACTED]"}"#);
         check(&secrets, "xCANARYxCANARY", Extent::Whole, "x[REDACTED]x[REDACTED]");
         check(&["a"], "banana", Extent::Whole, "banana");
+        check(&["CANARY"], "xCANARYsk-0123456789abcdefghij", Extent::Whole, "x[REDACTED][REDACTED]");
     }
 
     #[test]
@@ -151,6 +278,29 @@ mod tests {
             ("the bearer of bad news", "the bearer of bad news"),
         ];
         cases.iter().for_each(|(text, want)| check(&[], text, Extent::Whole, want));
+    }
+
+    #[test]
+    fn keys_go_from_json_and_leave_it_json() {
+        let key = "sk-0123456789abcdefghij";
+        let cases = [
+            (r#"["\nKEY","\tKEY","\u00e9KEY"]"#, r#"["\n[REDACTED]","\t[REDACTED]","\u00e9[REDACTED]"]"#),
+            // An argument of a call is JSON within JSON.
+            (r#"{"arguments":"{\"a\":\"\\nKEY\"}"}"#, r#"{"arguments":"{\"a\":\"\\n[REDACTED]\"}"}"#),
+            // No escape, where it is a path, and one where it is JSON.
+            (r#"{"path":"C:\rk_0123456789abcdefghij"}"#, r#"{"path":"C:[REDACTED]"}"#),
+            (r#"{"a":[-123456e+5,true,"123456"]}"#, r#"{"a":["[REDACTED]",true,"[REDACTED]"]}"#),
+            (r#"["\ud83d\udc00ab"]"#, r#"["[REDACTED]"]"#),
+        ];
+        for (text, want) in cases {
+            check(&["123456", "dc00ab"], &text.replace("KEY", key), Extent::Whole, want);
+        }
+    }
+
+    #[test]
+    fn a_secret_in_front_of_the_last_word_does_not_stay_in_half() {
+        check(&["ab+cdefgh"], "x ab+cdefghzz", Extent::Cut, "x ");
+        check(&["ab+cdefgh"], "x ab+cdefghzz ", Extent::Cut, "x [REDACTED]zz ");
     }
 
     #[test]

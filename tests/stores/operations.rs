@@ -133,6 +133,49 @@ fn rows_come_back_as_they_were_and_in_pages_that_leave_nothing_out() {
 }
 
 #[test]
+fn a_scan_gives_every_row_once_whatever_comes_and_goes_meanwhile() {
+    on_every_engine(async |store, engine| {
+        let rows = rows();
+        let ids = |rows: &[Row]| -> Vec<String> {
+            rows.iter().map(|row| row.get("id").as_text().expect("an id").to_owned()).collect()
+        };
+        // Not in the order of their ids.
+        for number in [4, 0, 7, 2, 5, 1, 6] {
+            store.insert(&USAGE, vec![rows[number].clone()]).await.expect("an insert");
+        }
+        for page_rows in [1, 3, 7, 100] {
+            let mut scan = Scan::new(&USAGE, &["id", "model"], page_rows);
+            let first = store.scan(&mut scan).await.expect("a page");
+            assert_eq!(first.len(), page_rows.min(7), "{engine}");
+            // A row that was handed out is gone, and one comes anew.
+            let gone = first[0].get("id").clone();
+            store.delete(&USAGE, Filter::all().equal("id", gone.clone())).await.expect("a deletion");
+            store.insert(&USAGE, vec![rows[8].clone()]).await.expect("an insert");
+            let mut all = ids(&first);
+            loop {
+                let page = store.scan(&mut scan).await.expect("a page");
+                if page.is_empty() {
+                    break;
+                }
+                assert!(page.len() <= page_rows, "{engine}");
+                all.extend(ids(&page));
+            }
+            all.retain(|id| *id != ids(&rows)[8]);
+            all.sort_unstable();
+            let want = [0, 1, 2, 4, 5, 6, 7].map(|number| ids(&rows)[number].clone());
+            assert_eq!(all, want, "{engine}, {page_rows}");
+            assert_eq!(store.scan(&mut scan).await, Ok(vec![]), "{engine}");
+            let back = rows.iter().find(|row| *row.get("id") == gone).expect("it").clone();
+            store
+                .delete(&USAGE, Filter::all().equal("id", rows[8].get("id").clone()))
+                .await
+                .expect("a deletion");
+            store.insert(&USAGE, vec![back]).await.expect("an insert");
+        }
+    });
+}
+
+#[test]
 fn a_batch_that_is_written_again_changes_nothing() {
     on_every_engine(async |store, engine| {
         let rows = rows();

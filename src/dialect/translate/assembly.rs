@@ -20,6 +20,8 @@ pub struct Assembly {
     pub is_cut: bool,
     /// The stream's own end was there.
     pub has_ended: bool,
+    /// What comes is the rest of an event whose beginning was not kept.
+    is_passing_over: bool,
 }
 
 impl Assembly {
@@ -34,6 +36,7 @@ impl Assembly {
             said_max,
             is_cut: false,
             has_ended: false,
+            is_passing_over: false,
         }
     }
 
@@ -44,10 +47,11 @@ impl Assembly {
 
     /// Takes more of the stream, however it is cut.
     pub fn take(&mut self, bytes: &[u8]) {
-        // One event that is longer than all that may be kept is not waited for.
+        // One event that is longer than all that may be kept is not waited for: its rest is passed over.
         if self.held.len() > 2 * self.said_max {
-            (self.is_cut, self.held) = (true, Vec::new());
-            return;
+            (self.is_cut, self.is_passing_over) = (true, true);
+            // They know places in what is held.
+            (self.held, *self.events) = (Vec::new(), Events::default());
         }
         self.held.extend_from_slice(bytes);
         let held = std::mem::take(&mut self.held);
@@ -55,6 +59,9 @@ impl Assembly {
         while let EventStep::Event(event) = self.events.next(&held[at..]) {
             let event_bytes = &held[at..at + event.used];
             at += event.used;
+            if std::mem::take(&mut self.is_passing_over) {
+                continue;
+            }
             match event.data {
                 EventData::None => {}
                 EventData::One(data) => self.read(data.of(event_bytes)),
@@ -158,6 +165,22 @@ mod tests {
         let mut out = Vec::new();
         let assembled = assembly.finish(&mut out);
         (String::from_utf8(out).unwrap(), assembled)
+    }
+
+    #[test]
+    fn an_event_that_is_too_long_is_passed_over_and_the_stream_goes_on() {
+        let long = format!("data: {}\ndata: {}\n\n{STREAM}", "A".repeat(5000), "B".repeat(5000));
+        for piece_bytes in [1, 7, 1000] {
+            let mut assembly = Assembly::new(Grammar::Chat, 1000);
+            for piece in long.as_bytes().chunks(piece_bytes) {
+                assembly.take(piece);
+                assert!(assembly.weight() < 10_000);
+            }
+            let mut out = Vec::new();
+            let assembled = assembly.finish(&mut out);
+            assert_eq!((assembled.is_cut, assembled.has_ended), (true, true));
+            assert_eq!(out, put_together(STREAM.as_bytes(), 0, 1000).0.into_bytes());
+        }
     }
 
     #[test]

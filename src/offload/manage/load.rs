@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::pepper;
 use super::rows::{self, Virtual};
 use super::{Manager, Part, workflows};
@@ -10,8 +12,8 @@ use crate::base::limits::STORE_LOAD_ROWS;
 use crate::ledger::price::Override;
 use crate::offload::Level;
 use crate::offload::managed::Managed;
-use crate::offload::store::{ErrorKind, Filter, Row, Select, Store, StoreError, Table, Value, tables};
-use crate::policy::key::{Key, Pepper};
+use crate::offload::store::{ErrorKind, Filter, Row, Scan, Select, Store, StoreError, Table, Value, tables};
+use crate::policy::key::Pepper;
 use crate::policy::keyring::{Change as KeyChange, Keyring};
 
 impl Manager {
@@ -27,7 +29,7 @@ impl Manager {
         self.read_resets(store).await?;
         self.read_overrides(store).await?;
         let pepper = self.pepper(store).await?;
-        let keyring = Keyring::new(pepper, self.read_keys(store).await?);
+        let keyring = self.read_keys(store, pepper).await?;
         let managed = Managed { is_settled: true, ..self.join(keyring) };
         self.has_loaded.set(true);
         self.publish(managed);
@@ -95,16 +97,23 @@ impl Manager {
         Ok(Arc::new(Pepper::new(secret.reveal().as_bytes())))
     }
 
-    async fn read_keys(&self, store: &Store) -> Result<Vec<Key>, StoreError> {
-        let mut keys = Vec::new();
-        let mut unread = Vec::new();
-        each_row(store, &tables::AUTH_KEYS, Filter::all(), |row| match rows::key(row) {
-            Some(key) => keys.push(key),
-            None => unread.push(row.get("id").as_text().unwrap_or_default().to_owned()),
-        })
-        .await?;
-        self.tell_unread(&tables::AUTH_KEYS, &unread);
-        Ok(keys)
+    /// Reads all keys. There may be a million: a page of them is read while those of the page before are made, on a thread of
+    /// their own, and no second copy of them is ever there.
+    async fn read_keys(&self, store: &Store, pepper: Arc<Pepper>) -> Result<Keyring, StoreError> {
+        let (pages, coming) = mpsc::channel(1);
+        let making = tokio::task::spawn_blocking(move || make_keys(pepper, coming));
+        let mut scan = Scan::new(&tables::AUTH_KEYS, rows::OF_KEY, STORE_LOAD_ROWS);
+        loop {
+            let page = store.scan(&mut scan).await?;
+            if page.is_empty() || pages.send(page).await.is_err() {
+                break;
+            }
+        }
+        drop(pages);
+        let made = making.await.map_err(|error| StoreError::new(ErrorKind::Broken, error))?;
+        let (keyring, unread_count) = made;
+        self.tell_unread(&tables::AUTH_KEYS, unread_count);
+        Ok(keyring)
     }
 
     async fn read_resets(&self, store: &Store) -> Result<(), StoreError> {
@@ -165,22 +174,34 @@ impl Manager {
         table: &'static Table,
         read: impl Fn(&Row) -> Option<T>,
     ) -> Result<Vec<T>, StoreError> {
-        let (mut made, mut unread) = (Vec::new(), Vec::new());
+        let (mut made, mut unread_count) = (Vec::new(), 0);
         each_row(store, table, Filter::all(), |row| match read(row) {
             Some(one) => made.push(one),
-            None => unread.push(format!("{row:?}")),
+            None => unread_count += 1,
         })
         .await?;
-        self.tell_unread(table, &unread);
+        self.tell_unread(table, unread_count);
         Ok(made)
     }
 
-    fn tell_unread(&self, table: &Table, unread: &[String]) {
-        if !unread.is_empty() {
-            let line = format!("{} rows of {} mean nothing here and are left out", unread.len(), table.name);
+    fn tell_unread(&self, table: &Table, count: usize) {
+        if count > 0 {
+            let line = format!("{count} rows of {} mean nothing here and are left out", table.name);
             self.log(Level::Warn, line);
         }
     }
+}
+
+/// The keys of all pages that come, and how many rows are none.
+fn make_keys(pepper: Arc<Pepper>, mut pages: mpsc::Receiver<Vec<Row>>) -> (Keyring, usize) {
+    let mut unread_count = 0;
+    let rows = std::iter::from_fn(|| pages.blocking_recv()).flatten();
+    let keys = rows.filter_map(|row| {
+        let key = rows::key(&row);
+        unread_count += usize::from(key.is_none());
+        key
+    });
+    (Keyring::new(pepper, keys), unread_count)
 }
 
 /// A price that was set, from its row.

@@ -74,9 +74,10 @@ pub fn of_hex(text: &str) -> Option<[u8; 32]> {
     if text.len() != 64 || !text.is_ascii() {
         return None;
     }
+    let digit = |byte: u8| (byte as char).to_digit(16);
     let mut out = [0; 32];
-    for (at, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[at * 2..at * 2 + 2], 16).ok()?;
+    for (byte, digits) in out.iter_mut().zip(text.as_bytes().as_chunks::<2>().0) {
+        *byte = (digit(digits[0])? << 4 | digit(digits[1])?) as u8;
     }
     Some(out)
 }

@@ -122,7 +122,27 @@ pub fn rules(texts: &[String]) -> Option<Vec<ModelRule>> {
     texts.iter().map(|text| ModelRule::new(text)).collect()
 }
 
-/// A virtual key.
+/// The columns that a virtual key is made of.
+pub const OF_KEY: &[&str] = &[
+    "id",
+    "name",
+    "description",
+    "user_path",
+    "labels",
+    "allowed_models",
+    "dashboard_access",
+    "hash_kind",
+    "secret_hash",
+    "previous_hash",
+    "previous_until_ms",
+    "is_enabled",
+    "expires_at_ms",
+    "deactivated_at_ms",
+    "created_at_ms",
+    "extra",
+];
+
+/// A virtual key, from a row with those columns at least.
 pub fn key(row: &Row) -> Option<Key> {
     let id = KeyId::new(row.get("id").as_text()?)?;
     let text = |column: &str| row.get(column).as_text().unwrap_or_default().to_owned();
@@ -184,8 +204,8 @@ pub fn stored_proof(proof: &Proof) -> (&'static str, String) {
 
 /// The members that have no column of their own.
 pub fn extra(row: &Row) -> Map<String, Json> {
-    let text = row.get("extra").as_text().unwrap_or_default();
-    serde_json::from_str(text).unwrap_or_default()
+    let text = row.get("extra").as_text();
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// The same as a value; none when there are none.

@@ -16,7 +16,7 @@ mod value;
 pub use error::{ErrorKind, StoreError};
 pub use export::{ExportError, ExportFormat, export};
 pub use migrate::Upgrade;
-pub use query::{By, Direction, Filter, Group, Groups, Op, Select, Sum, Summary};
+pub use query::{By, Direction, Filter, Group, Groups, Op, Scan, Select, Sum, Summary};
 pub use schema::{Column, Index, Kind, Schema, Step, Table, Uniqueness};
 pub use value::{Columns, Row, Value};
 
@@ -95,6 +95,27 @@ impl Store {
             Store::Postgres(engine) => engine.select(&select).await,
             Store::Mongo(engine) => engine.select(&select).await,
         }
+    }
+
+    /// The next rows of a table that is read whole; none at its end. A row that comes or goes meanwhile may be among them or not,
+    /// every other one is exactly once. The key must be among the columns.
+    pub async fn scan(&self, scan: &mut Scan) -> Result<Vec<Row>, StoreError> {
+        if scan.is_over {
+            return Ok(Vec::new());
+        }
+        let rows = match self {
+            Store::Sqlite(engine) => {
+                let (rows, reached) = engine.scan(scan.select.clone(), scan.row_number).await?;
+                scan.row_number = reached;
+                rows
+            }
+            Store::Postgres(_) | Store::Mongo(_) => self.select(scan.select.clone()).await?,
+        };
+        scan.is_over = rows.len() < scan.select.limit;
+        if let Some(last) = rows.last() {
+            scan.select.after = Some(scan.select.cursor(last));
+        }
+        Ok(rows)
     }
 
     /// Counts and sums of the rows that are meant; exact, however large.

@@ -171,6 +171,23 @@ impl Select {
     }
 }
 
+/// A reading of a whole table, a page at a time, in the order in which its engine has its rows at hand.
+#[derive(Debug)]
+pub struct Scan {
+    /// The columns, how many rows make a page, and, for engines that keep rows by their key, the place that was reached.
+    pub(super) select: Select,
+    /// The same for an engine that numbers rows as they come.
+    pub(super) row_number: i64,
+    pub(super) is_over: bool,
+}
+
+impl Scan {
+    pub fn new(table: &'static Table, columns: &[&'static str], page_rows: usize) -> Scan {
+        let select = Select::new(table, Filter::all(), page_rows).only(columns);
+        Scan { select, row_number: i64::MIN, is_over: false }
+    }
+}
+
 /// A question for sums.
 #[derive(Clone, Debug)]
 pub struct Summary {

@@ -98,6 +98,18 @@ pub fn select(flavour: Flavour, select: &Select) -> Statement {
     out
 }
 
+/// The rows behind the one of this number, as SQLite has numbered them (its `rowid`), with their numbers in front: that is the
+/// order in which they lie in the file, so that each page of it is read once.
+pub fn scan(select: &Select, behind: i64) -> Statement {
+    let mut out = Statement::new(Flavour::Sqlite);
+    let names = list(select.columns.iter().map(|column| column.name));
+    out.push(&format!("SELECT rowid, {names} FROM {} WHERE rowid > ", quoted(&select.table.stored_name())));
+    out.push_param(Kind::Integer, Value::Integer(behind));
+    out.push(" ORDER BY rowid LIMIT ");
+    out.push_count(select.limit);
+    out
+}
+
 /// Answers for each group what it has in common, the count of its rows, and for each sum: how many values are known, and
 /// the sums of their upper and lower 32 bits. Those fit 64 bits for up to 2³¹ rows, where the sum itself need not.
 pub fn summarise(flavour: Flavour, summary: &Summary) -> Statement {
@@ -401,6 +413,11 @@ mod tests {
         assert_eq!(
             delete(Flavour::Sqlite, &USAGE, &Filter::all().lists("labels", "x")).text,
             "DELETE FROM \"ringway_usage\" WHERE EXISTS (SELECT 1 FROM json_each(\"labels\") WHERE value = ?1)"
+        );
+        let page = Select::new(&AUDIT_LOG_ATTEMPTS, Filter::all(), 5).only(&["audit_id", "number"]);
+        assert_eq!(
+            scan(&page, 7).text,
+            "SELECT rowid, \"audit_id\", \"number\" FROM \"ringway_audit_log_attempts\" WHERE rowid > ?1 ORDER BY rowid LIMIT ?2"
         );
         let steps = SCHEMA.steps_from(0);
         let texts = |flavour| steps.iter().map(|one| step(flavour, one)).collect::<Vec<_>>().join("\n");

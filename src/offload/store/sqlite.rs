@@ -76,6 +76,27 @@ impl Sqlite {
             .await
     }
 
+    /// Rows in the order in which they lie, behind the one of this number, and the number of the last one.
+    pub async fn scan(&self, select: Select, behind: i64) -> Result<(Vec<Row>, i64), StoreError> {
+        self.reader
+            .call(move |connection| {
+                let kinds: Vec<Kind> = select.columns.iter().map(|column| column.kind).collect();
+                let statement = sql::scan(&select, behind);
+                let params = statement.params.iter().map(|(_, value)| Bound(value));
+                let mut prepared = connection.prepare_cached(&statement.text)?;
+                let mut answer = prepared.query(rusqlite::params_from_iter(params))?;
+                let (mut rows, mut reached) = (Vec::with_capacity(select.limit), behind);
+                while let Some(row) = answer.next()? {
+                    reached = row.get(0)?;
+                    let value = |(place, kind): (usize, &Kind)| read(*kind, row.get_ref(place + 1)?);
+                    let values = kinds.iter().enumerate().map(value).collect::<rusqlite::Result<_>>()?;
+                    rows.push(Row::of(select.table, &select.columns, values));
+                }
+                Ok((rows, reached))
+            })
+            .await
+    }
+
     pub async fn summarise(&self, summary: Summary) -> Result<Groups, StoreError> {
         self.reader
             .call(move |connection| {
