@@ -199,7 +199,10 @@ pub async fn admit(
         checked.map_err(|refusal| stop_before_body(work, refusal))?;
         (found.auth, found.key) = (Auth::ApiKey, Some(key));
     } else if !(snapshot.keys.is_open() && shard.managed.borrow().keyring.is_empty()) {
-        return Err(stop_before_body(work, refusal(presented_any(client, work, head_len))));
+        let was_presented = presented_any(client, work, head_len);
+        let is_known = !was_presented || shard.managed.borrow().is_settled;
+        let refusal = if is_known { refusal(was_presented) } else { unsettled() };
+        return Err(stop_before_body(work, refusal));
     }
     let head = &client.input.filled()[..head_len];
     let names = &snapshot.identity.user_path_headers;
@@ -240,13 +243,15 @@ async fn wait_for_keys(shard: &Shard, client: &mut Client, work: &Work) -> Resul
         false => alarm.poll_late_listening(cx),
     });
     client.unless_gone(shard, Box::pin(waiting)).await.map_err(|_| Stop::Gone)?;
-    if is_settled() {
-        return Ok(());
-    }
+    if is_settled() { Ok(()) } else { Err(stop_before_body(work, unsettled())) }
+}
+
+/// Nobody is told that a key is wrong while that is not known.
+fn unsettled() -> Refusal {
     let message = "Which keys are good is not known yet: the store cannot be read.";
     let mut refusal = Refusal::new(503, RefusalKind::Server, "keys_unavailable", message);
     refusal.retry_after_s = Some(1);
-    Err(stop_before_body(work, refusal))
+    refusal
 }
 
 /// Whose key it is. Right after a start the keys may still be on their way from the store.

@@ -79,6 +79,28 @@ fn the_last_of_many_keys_is_good_after_a_start() {
     );
 }
 
+#[test]
+fn a_key_that_may_be_good_is_not_called_wrong_while_the_store_cannot_be_read() {
+    // A database that lets everybody in and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("postgresql://keeper@{}/postgres", silent.local_addr().expect("its address"));
+    let upstream = crate::admin::upstream();
+    let settings = format!(
+        "providers:\n  up: {{type: openai, base_url: 'http://127.0.0.1:{}/v1', api_key: {UPSTREAM_KEY}}}\n",
+        upstream.port
+    );
+    let data = TempFolder::new();
+    let folder = data.0.to_str().expect("UTF-8");
+    let store = [("STORAGE_TYPE", "postgresql"), ("POSTGRES_URL", url.as_str()), ("RINGWAY_DATA_DIR", folder)];
+    for master in [None, Some(("RINGWAY_MASTER_KEY", "the-master-key-of-this-test"))] {
+        let env: Vec<(&str, &str)> = store.into_iter().chain(master).collect();
+        let gateway = Gateway::start_with(&settings, &env);
+        let answer = chat(&gateway, &format!("rw-abcdefghijkl-{}", "0".repeat(43)));
+        assert_eq!((answer.status, answer.error_code().as_str()), (503, "keys_unavailable"), "{master:?}");
+        assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
+    }
+}
+
 /// What the process has had of the CPU so far: fields 14 and 15 of its status, in hundredths of a second (proc(5)).
 fn cpu_ms(gateway: &Gateway) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", gateway.child.id())).expect("its status");

@@ -3,7 +3,7 @@
 use ringway::base::money::Pico;
 use ringway::offload::store::tables::{AUDIT_LOG_ATTEMPTS, AUTH_KEYS, RATE_LIMITS, STORED_OBJECTS, USAGE};
 use ringway::offload::store::{
-    By, Direction, ErrorKind, Filter, Group, Op, Row, Select, Store, Sum, Summary, Value,
+    By, Direction, ErrorKind, Filter, Group, Op, Row, Scan, Select, Store, Sum, Summary, Value,
 };
 
 use crate::world::{on_every_engine, row};
