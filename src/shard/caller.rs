@@ -51,14 +51,14 @@ struct Beginning {
 }
 
 impl Beginning {
-    fn of(begun: &Begun<'_>) -> Beginning {
+    fn of(own: &Begun<'_>, whole: &Begun<'_>) -> Beginning {
         Beginning {
-            requested_model: begun.requested_model.into(),
-            provider: begun.provider.into(),
-            model: begun.model.into(),
-            workflow: begun.workflow.into(),
-            client_ip: begun.client_ip.into(),
-            common: Common::of(begun),
+            requested_model: own.requested_model.into(),
+            provider: own.provider.into(),
+            model: own.model.into(),
+            workflow: own.workflow.into(),
+            client_ip: own.client_ip.into(),
+            common: Common::of(whole),
         }
     }
 
@@ -147,7 +147,7 @@ impl Caller {
             None => {
                 let whole = whole();
                 record::write_begun(out, id, &whole);
-                *written = is_remembered.then(|| Beginning::of(&whole));
+                *written = is_remembered.then(|| Beginning::of(own, &whole));
             }
         }
     }

@@ -91,7 +91,8 @@ fn a_key_that_may_be_good_is_not_called_wrong_while_the_store_cannot_be_read() {
     );
     let data = TempFolder::new();
     let folder = data.0.to_str().expect("UTF-8");
-    let store = [("STORAGE_TYPE", "postgresql"), ("POSTGRES_URL", url.as_str()), ("RINGWAY_DATA_DIR", folder)];
+    let store =
+        [("STORAGE_TYPE", "postgresql"), ("POSTGRES_URL", url.as_str()), ("RINGWAY_DATA_DIR", folder)];
     for master in [None, Some(("RINGWAY_MASTER_KEY", "the-master-key-of-this-test"))] {
         let env: Vec<(&str, &str)> = store.into_iter().chain(master).collect();
         let gateway = Gateway::start_with(&settings, &env);

@@ -23,13 +23,20 @@ impl<const COUNT: usize> Iterator for Quotes<'_, COUNT> {
     #[inline]
     fn next(&mut self) -> Option<usize> {
         while self.marks == 0 {
-            let Some(seconds) = padded_block(self.document, self.at + 1) else {
-                return self.next_byte_by_byte();
+            let rest = self.document.get(self.at..)?;
+            let (block, seconds) = match (rest.first_chunk(), rest.get(1..).and_then(<[u8]>::first_chunk)) {
+                (Some(block), Some(seconds)) => (*block, *seconds),
+                _ => match padded_block(self.document, self.at + 1) {
+                    Some(seconds) => (padded_block(self.document, self.at)?, seconds),
+                    None => return self.next_byte_by_byte(),
+                },
             };
-            let block = padded_block(self.document, self.at)?;
-            let any = self.firsts.iter().fold(0, |any, &first| any | equal_marks(&seconds, first));
-            self.marks = equal_marks(&block, b'"') & any;
+            let quotes = equal_marks(&block, b'"');
             self.at += BLOCK_BYTES;
+            if quotes != 0 {
+                let any = self.firsts.iter().fold(0, |any, &first| any | equal_marks(&seconds, first));
+                self.marks = quotes & any;
+            }
         }
         let place = self.at - BLOCK_BYTES + self.marks.trailing_zeros() as usize;
         self.marks &= self.marks - 1;
