@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 18] = [
+const TARGETS: [Target; 19] = [
     ("chunked", ringway::wire::fuzz::chunked),
     ("config", ringway::config::fuzz::config),
     ("dialect", ringway::dialect::fuzz::dialect),
@@ -18,6 +18,7 @@ const TARGETS: [Target; 18] = [
     ("json", ringway::wire::fuzz::json),
     ("model_list", ringway::offload::catalogue::fuzz::model_list),
     ("multipart", ringway::wire::fuzz::multipart),
+    ("pack", ringway::offload::packs::fuzz::pack),
     ("path", ringway::wire::fuzz::path),
     ("prices", ringway::ledger::price::fuzz::prices),
     ("request_head", ringway::wire::fuzz::request_head),
