@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// A target's name and its body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 21] = [
+const TARGETS: [Target; 22] = [
     ("assembly", ringway::dialect::translate::fuzz::assembly),
     ("batches", ringway::dialect::batches::fuzz::batches),
     ("chunked", ringway::wire::fuzz::chunked),
@@ -20,6 +20,7 @@ const TARGETS: [Target; 21] = [
     ("json", ringway::wire::fuzz::json),
     ("model_list", ringway::offload::catalogue::fuzz::model_list),
     ("multipart", ringway::wire::fuzz::multipart),
+    ("pack", ringway::offload::packs::fuzz::pack),
     ("path", ringway::wire::fuzz::path),
     ("prices", ringway::ledger::price::fuzz::prices),
     ("redact", ringway::ledger::fuzz::redact),

@@ -184,6 +184,18 @@ pub const JOURNAL_READ_BYTES: usize = 256 * 1024;
 pub const JOURNAL_BATCH_RECORDS_MAX: usize = 1024;
 const _: () = assert!(RECORD_BYTES_MAX * 2 <= JOURNAL_READ_BYTES, "a read brings at least one record");
 
+/// A pack of exchanges in the store is closed when it has so many bytes or exchanges.
+pub const PACK_BYTES_MAX: usize = 128 * 1024;
+pub const PACK_EXCHANGES_MAX: usize = 1024;
+/// The time that a pack may span, from the beginning of its first exchange to that of its last. It is part of what a pack is:
+/// whoever looks for a moment looks at all packs that begin so long before it. Exchanges that took longer are rows.
+pub const PACK_SPAN_MS_MAX: u64 = 600_000;
+/// Exchanges that took longer than this, and those that took longer than that, have packs of their own.
+pub const PACK_AGES_MS: [u64; 2] = [4_000, 60_000];
+const _: () = assert!(PACK_AGES_MS[0] < PACK_AGES_MS[1] && PACK_AGES_MS[1] < PACK_SPAN_MS_MAX, "ages grow");
+/// Packs that one step of a sweep takes away or makes smaller.
+pub const PACKS_SWEPT_MAX: u32 = 200;
+
 /// A text by which rows of the store are found. Several of them fit one entry of PostgreSQL's B-tree (2,704 bytes).
 pub const STORE_INDEXED_TEXT_BYTES_MAX: usize = 512;
 /// How long a connection to a database may take to be made, TLS and log-in included.
@@ -195,6 +207,8 @@ pub const STORE_PAUSE_MS_MAX: u64 = 5_000;
 pub const STORE_PARAMETERS_MAX: usize = 32_000;
 /// A page of a new file of SQLite, in bytes. Records are written at the ends of their trees: fewer pages are fewer writes.
 pub const SQLITE_PAGE_BYTES: u32 = 16 * 1024;
+/// Statements of SQLite that stay prepared: more than the keeper of records comes back to.
+pub const SQLITE_STATEMENTS_KEPT: usize = 48;
 /// Rows that one statement of SQLite inserts; with all columns of the widest table far below the parameters that it takes.
 pub const SQLITE_INSERT_ROWS: usize = 32;
 /// Rows that an export holds at a time.

@@ -32,7 +32,7 @@ pub use mistake::Mistake;
 pub use prices::{PriceSettings, PriceUrl, price_names, read_price_list};
 pub use snapshot::{
     Audit, ConfiguredMode, DriverChoice, Engine, Identity, Journal, Keys, Log, LogLevel, Metrics, Models,
-    Server, Snapshot, Storage,
+    RecordsAs, Server, Snapshot, Storage,
 };
 pub use table::CHANGEABLE;
 

@@ -131,11 +131,20 @@ pub enum ConfiguredMode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
     pub engine: Engine,
+    pub records: RecordsAs,
     pub call_timeout_ms: u64,
     /// `None` is for ever.
     pub usage_kept_ms: Option<u64>,
     pub audit_kept_ms: Option<u64>,
     pub changes_kept_ms: Option<u64>,
+}
+
+/// How records of usage and audit are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordsAs {
+    /// Many exchanges in one row, as their journal has them. SQLite only.
+    Packs,
+    Rows,
 }
 
 /// Records on their way to the store.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::mistake::Mistakes;
-use super::snapshot::{Engine, Journal, Storage};
+use super::snapshot::{Engine, Journal, RecordsAs, Storage};
 use super::values::Values;
 use crate::base::Secret;
 
@@ -45,9 +45,11 @@ pub fn storage(values: &Values, data_dir: &Path, mistakes: &mut Mistakes) -> Sto
         let (path, expected) = ("storage.mongodb.database", "letters, digits, `_` and `-`, at most 63");
         mistakes.add(values.place(path), path, "is no name of a database", expected);
     }
+    let records = records(values, &engine, mistakes);
     let kept_ms = |path: &str| Some(number(values, path).saturating_mul(DAY_MS)).filter(|ms| *ms > 0);
     Storage {
         engine,
+        records,
         call_timeout_ms: number(values, "storage.timeout"),
         usage_kept_ms: kept_ms("usage.retention_days"),
         audit_kept_ms: kept_ms("audit.retention_days"),
@@ -55,10 +57,27 @@ pub fn storage(values: &Values, data_dir: &Path, mistakes: &mut Mistakes) -> Sto
     }
 }
 
+/// A pack and the rows that are made of it change places within one transaction, which MongoDB need not have; and where a server
+/// keeps the rows, other programs read them.
+fn records(values: &Values, engine: &Engine, mistakes: &mut Mistakes) -> RecordsAs {
+    let path = "storage.records";
+    match (values.text(path).filter(|text| !text.is_empty()), engine) {
+        (Some("packs") | None, Engine::Sqlite { .. }) => RecordsAs::Packs,
+        (Some("packs"), _) => {
+            mistakes.add(values.place(path), path, "only SQLite holds packs", "rows");
+            RecordsAs::Rows
+        }
+        _ => RecordsAs::Rows,
+    }
+}
+
 /// The line of the plan.
 pub fn line(storage: &Storage) -> String {
     match &storage.engine {
-        Engine::Sqlite { path } => format!("SQLite, {}", path.display()),
+        Engine::Sqlite { path } => {
+            let records = if storage.records == RecordsAs::Packs { "packs" } else { "rows" };
+            format!("SQLite, {}, records in {records}", path.display())
+        }
         Engine::Postgres { .. } => "PostgreSQL, at storage.postgresql.url".to_owned(),
         Engine::Mongo { database, .. } => {
             format!("MongoDB, the database {database} at storage.mongodb.url")

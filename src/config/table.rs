@@ -127,6 +127,7 @@ pub const SETTINGS: &[Setting] = settings! {
     "data_dir" Kind::File, "", [], "The folder for what is kept on this machine. When left out it is the first of STATE_DIRECTORY, which systemd sets, or `data`.";
     "storage.type" Kind::Choice(&["sqlite", "postgresql", "mongodb"]), "sqlite", ["STORAGE_TYPE"], "Where records and all that is managed are kept.";
     "storage.timeout" Kind::Millis(1), "15s", [], "How long one call to the store may take.";
+    "storage.records" Kind::Choice(&["packs", "rows"]), "", ["STORAGE_RECORDS"], "How records of usage and audit are kept: many exchanges in one row, which only the gateway reads and which costs a fraction, or each as rows. When left out it is `packs` on SQLite, which alone can hold them, and `rows` elsewhere.";
     "storage.sqlite.path" Kind::File, "", ["SQLITE_PATH"], "The file of SQLite; `ringway.db` in `data_dir` when left out.";
     "storage.postgresql.url" Kind::DatabaseUrl(&["postgresql", "postgres"]), "", ["POSTGRES_URL"], "The database of PostgreSQL. With `sslmode=require` the connection is under TLS and the certificate is verified; `sslrootcert` names the file of its CA.";
     "storage.postgresql.max_connections" Kind::Count(1), "10", ["POSTGRES_MAX_CONNS"], "Connections to PostgreSQL.";

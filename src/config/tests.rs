@@ -508,6 +508,12 @@ fn the_store_is_sqlite_in_the_data_folder_unless_something_else_is_set() {
     let url = Secret::new("mongodb+srv://h");
     assert_eq!(good("", &mongo).storage.engine, Engine::Mongo { url, database: "d".to_owned() });
 
+    let records = |env: &[(&str, &str)]| good("", env).storage.records;
+    assert_eq!(records(&[]), RecordsAs::Packs);
+    assert_eq!(records(&[("STORAGE_RECORDS", "rows")]), RecordsAs::Rows);
+    assert_eq!((records(&postgres), records(&mongo)), (RecordsAs::Rows, RecordsAs::Rows));
+    assert!(good("", &[]).plan.contains("records in packs"));
+
     let days = [("USAGE_RETENTION_DAYS", "2"), ("LOGGING_RETENTION_DAYS", "0")];
     let storage = good("", &days).storage;
     assert_eq!((storage.usage_kept_ms, storage.audit_kept_ms), (Some(172_800_000), None));
@@ -518,6 +524,8 @@ fn the_store_is_sqlite_in_the_data_folder_unless_something_else_is_set() {
 fn a_store_that_cannot_be_reached_as_it_is_set_stops_the_start() {
     bad("storage: {type: postgresql}", &[], &["FILE:1:17: storage.postgresql.url: is missing"]);
     bad("", &[("STORAGE_TYPE", "mongodb")], &["STORAGE_TYPE: storage.mongodb.url: is missing"]);
+    let packs = [("STORAGE_TYPE", "mongodb"), ("MONGODB_URL", "mongodb://h"), ("STORAGE_RECORDS", "packs")];
+    bad("", &packs, &["STORAGE_RECORDS: storage.records: only SQLite holds packs"]);
     bad("", &[("STORAGE_TYPE", "mysql")], &["STORAGE_TYPE: storage.type: `mysql` cannot be used"]);
     bad(
         "",

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the room that owns the journal's files")]
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -93,9 +93,7 @@ impl Reader {
         let left = SEGMENT_BYTES.saturating_sub(self.at.at);
         // Where nobody writes, the end of what was read has to be the end of the segment.
         let window = if self.is_orphan { left } else { left.min(JOURNAL_READ_BYTES) };
-        batch.bytes.resize(window, 0);
-        let got = read_at(&file, &mut batch.bytes, self.at.at)?;
-        batch.bytes.truncate(got);
+        read_to(&file, &mut batch.bytes, self.at.at, window)?;
         self.file = Some(file);
         self.look(&mut batch);
         // Within a record's length of the end of what was read, the next one may only have been cut off.
@@ -170,6 +168,15 @@ impl Reader {
     fn path(&self, number: u64) -> PathBuf {
         self.folder.join(place::segment_name(self.shard, number))
     }
+}
+
+/// Reads as much as there is, at most so much, into an empty buffer. Nothing is written to it first: that would cost more than
+/// all else that is done with a batch.
+fn read_to(file: &File, bytes: &mut Vec<u8>, at: usize, count: usize) -> io::Result<()> {
+    let mut from = file;
+    from.seek(SeekFrom::Start(at as u64))?;
+    bytes.reserve_exact(count);
+    from.take(count as u64).read_to_end(bytes).map(drop)
 }
 
 /// Reads as much as there is, at most the length of `bytes`.

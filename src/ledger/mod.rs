@@ -1,6 +1,6 @@
 //! Usage, price, cost, journal format: what an exchange is worth. Knows no database.
 
-mod codec;
+pub mod codec;
 pub mod cost;
 pub mod frame;
 pub mod fuzz;

@@ -11,6 +11,9 @@ use crate::base::limits::{
 };
 
 mod counts;
+mod glance;
+
+pub use glance::{BegunGlance, Glance, glance};
 
 use counts::{put_money, put_usage, take_money, take_usage};
 

@@ -32,6 +32,7 @@ pub mod manage;
 mod managed;
 pub mod metrics;
 mod owners;
+pub mod packs;
 mod prices;
 mod pulse;
 mod records;

@@ -2,28 +2,29 @@
 //! While the store is away the journals keep everything, and nothing is dropped.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
 use super::live::Live;
 use super::log::Level;
 use super::shelf::Shelf;
-use super::store::{Store, StoreError, tables};
+use super::store::{News, Store, StoreError, tables};
 use super::{Compiled, Offload};
 use crate::base::clock;
 use crate::base::limits::{RECORDS_PAUSE_MS_MAX, RECORDS_PAUSE_MS_MIN, RECORDS_TURN_MS, STORE_SWEEP_ROWS};
-use crate::journal::{self, Batch, Gauge, Instance, Orphan, Reader};
-use crate::ledger::record::{self, Record, RecordId};
+use crate::config::RecordsAs;
+use crate::journal::{self, Gauge, Instance, Orphan, Reader};
+use crate::ledger::record::{self, Record};
 
+mod batch;
 mod carried;
 pub mod rows;
 
+use batch::{Open, as_begun, as_part, store_batch};
 use carried::Carried;
 use rows::{Bodies, Rows};
 
@@ -134,6 +135,10 @@ impl Records {
         self.compiled.borrow().snapshot.audit.enabled
     }
 
+    fn kept_as(&self) -> RecordsAs {
+        self.compiled.borrow().snapshot.storage.records
+    }
+
     async fn wait(&self, ms: u64) {
         // Woken or not: what follows is the same.
         let _ = tokio::time::timeout(Duration::from_millis(ms), self.wake.notified()).await;
@@ -144,20 +149,17 @@ impl Records {
 pub struct Keeper {
     records: Rc<Records>,
     own: Offload,
-    readers: Vec<Reader>,
+    readers: Vec<Own>,
     open: Open,
     carried: Carried,
 }
 
-/// Beginnings without an end yet, as their records came.
-#[derive(Default)]
-struct Open {
-    begun: HashMap<RecordId, Box<[u8]>, RandomState>,
-    /// Pieces of headers and bodies, which stand right in front of an end: those of one exchange for each shard.
-    parts: Parts,
+/// The journal of one of this process's shards.
+struct Own {
+    reader: Reader,
+    /// Whether the store may have what is read next: it may once a step has failed that could have been carried out.
+    news: News,
 }
-
-type Parts = HashMap<RecordId, Vec<Box<[u8]>>, RandomState>;
 
 /// What a look at the journals brought.
 struct Turn {
@@ -198,7 +200,8 @@ impl Keeper {
     /// A keeper of the journals of that many shards, below the folder of the running instance.
     pub fn new(records: Rc<Records>, own: Offload, shards: usize) -> Keeper {
         let folder = &records.journal.folder;
-        let readers = (0..shards).map(|shard| Reader::behind(folder, shard)).collect();
+        let own_of = |shard| Own { reader: Reader::behind(folder, shard), news: News::Sure };
+        let readers = (0..shards).map(own_of).collect();
         let carried = Carried::of(folder);
         Keeper { records, own, readers, open: Open::default(), carried }
     }
@@ -266,17 +269,20 @@ impl Keeper {
     }
 
     async fn drain_own(&mut self, store: &Store, at: usize) -> Result<Turn, Trouble> {
-        let batch = self.readers[at].peek()?;
+        let batch = self.readers[at].reader.peek()?;
         if batch.is_empty() && !batch.ends_segment {
             return Ok(Turn { moved: 0, has_more: false });
         }
-        store_batch(store, &batch, &mut self.open, &self.records).await?;
+        // Until the last line of this the same records may come once more.
+        let news = std::mem::replace(&mut self.readers[at].news, News::Doubtful);
+        store_batch(store, &batch, &mut self.open, &self.records, news).await?;
         if batch.ends_segment {
             // The beginnings in it outlive it. One that is carried although it has ended does no harm: the store has its
             // id already.
             self.carried.replace(self.open.begun.values().chain(self.open.parts.values().flatten()))?;
         }
-        let freed = self.readers[at].release(&batch)?;
+        let freed = self.readers[at].reader.release(&batch)?;
+        self.readers[at].news = News::Sure;
         self.records.gauge.released(freed);
         Ok(Turn { moved: batch.len().max(1), has_more: batch.is_full || batch.ends_segment })
     }
@@ -313,77 +319,6 @@ impl Keeper {
     }
 }
 
-/// Puts a batch into the store. Beginnings wait in `open` for their ends.
-async fn store_batch(
-    store: &Store,
-    batch: &Batch,
-    open: &mut Open,
-    records: &Records,
-) -> Result<(), Trouble> {
-    let mut rows = Rows::new(records.audits());
-    // Most exchanges begin and end within one batch: those are never copied.
-    let mut fresh: HashMap<RecordId, (Box<record::Begun<'_>>, &[u8]), RandomState> = HashMap::default();
-    let mut ended: Vec<RecordId> = Vec::new();
-    let mut parts = Parts::default();
-    for bytes in batch.records() {
-        match record::read(bytes) {
-            Some(Record::Begun(id, begun)) => {
-                fresh.insert(id, (begun, bytes));
-            }
-            Some(Record::Ended(id, end)) => {
-                let fresh_parts = parts.remove(&id);
-                let pieces = open.parts.get(&id).into_iter().chain(&fresh_parts).flatten();
-                let bodies = Bodies::of(pieces.filter_map(|bytes| as_part(bytes)));
-                if let Some((begun, _)) = fresh.remove(&id) {
-                    rows.add(id, Some(&begun), &end, bodies);
-                } else {
-                    let begun = open.begun.get(&id).and_then(|bytes| as_begun(bytes));
-                    rows.add(id, begun.as_ref(), &end, bodies);
-                }
-                ended.push(id);
-            }
-            Some(Record::Part(id, _)) => parts.entry(id).or_default().push(bytes.into()),
-            Some(Record::Owned(owned)) => rows.own(&owned),
-            Some(Record::Lost(count)) => records.counts.lost.set(records.counts.lost.get() + count),
-            None => records.counts.unreadable.set(records.counts.unreadable.get() + 1),
-        }
-    }
-    let told = if records.live.is_heard() { rows.told() } else { Vec::new() };
-    let unfit = rows.store(store).await? as u64;
-    for (at, told) in told.into_iter().enumerate() {
-        told.tell(&records.live);
-        if at % TOLD_AT_ONCE == TOLD_AT_ONCE - 1 {
-            // Who watches gets its turn.
-            tokio::task::yield_now().await;
-        }
-    }
-    records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
-    records.counts.stored.set(records.counts.stored.get() + ended.len() as u64);
-    for id in &ended {
-        open.begun.remove(id);
-        open.parts.remove(id);
-    }
-    for (id, mut pieces) in parts {
-        open.parts.entry(id).or_default().append(&mut pieces);
-    }
-    open.begun.extend(fresh.into_iter().map(|(id, (_, bytes))| (id, bytes.into())));
-    Ok(())
-}
-
-fn as_begun(bytes: &[u8]) -> Option<record::Begun<'_>> {
-    match record::read(bytes)? {
-        Record::Begun(_, begun) => Some(*begun),
-        _ => None,
-    }
-}
-
-fn as_part(bytes: &[u8]) -> Option<record::Part<'_>> {
-    match record::read(bytes)? {
-        Record::Part(_, part) => Some(part),
-        _ => None,
-    }
-}
-
 /// Stores what an ended process left. Exchanges that it had begun and not ended get a row that says so.
 async fn drain_orphan(
     store: &Store,
@@ -407,7 +342,7 @@ async fn drain_orphan(
             if batch.is_empty() && !batch.ends_segment {
                 break;
             }
-            store_batch(store, &batch, &mut open, records).await?;
+            store_batch(store, &batch, &mut open, records, News::Doubtful).await?;
             torn += usize::from(batch.is_torn);
             moved += batch.len();
             reader.pass_over(&batch);
@@ -426,7 +361,7 @@ async fn drain_orphan(
         let pieces = open.parts.get(id).into_iter().flatten();
         rows.add(*id, as_begun(bytes).as_ref(), &end, Bodies::of(pieces.filter_map(|bytes| as_part(bytes))));
     }
-    let unfit = rows.store(store).await? as u64;
+    let unfit = rows.store(store, News::Doubtful).await? as u64;
     records.counts.unreadable.set(records.counts.unreadable.get() + unfit);
     let name = orphan.folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if moved + unknown + torn > 0 {
@@ -454,7 +389,5 @@ pub async fn sync_forever(records: Rc<Records>) {
     }
 }
 
-/// Rows that are told to those who watch before these get a turn.
-const TOLD_AT_ONCE: usize = 128;
 /// How often folders of ended processes are looked for, and old rows are swept.
 const ORPHANS_EVERY_MS: u64 = 2_000;

@@ -5,9 +5,42 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use rusqlite::{Connection, OpenFlags};
+use ringway::config::{Engine, RecordsAs, Storage};
+use ringway::offload::store::tables::{AUDIT_LOGS, SCHEMA, USAGE};
+use ringway::offload::store::{Filter, Row, Select, Store, StoreError, Upgrade};
+use rusqlite::Connection;
 
 use crate::support::*;
+
+/// A copy of usage and the audit log in which every exchange has its rows, to be asked by SQL; none while the store cannot be
+/// read.
+pub fn unpacked(data: &Path) -> Option<(Connection, TempFolder)> {
+    let copy = TempFolder::new();
+    let path = copy.0.join("copy.db");
+    let copied = async {
+        let store = Store::open(&storage(&data.join("ringway.db")), &SCHEMA, Upgrade::Never).await?;
+        let to = Store::open(&storage(&path), &SCHEMA, Upgrade::Forward).await?;
+        for table in [&USAGE, &AUDIT_LOGS] {
+            let rows: Vec<Row> = store.select(Select::new(table, Filter::all(), 1_000_000)).await?;
+            to.insert(table, rows).await?;
+        }
+        Ok::<(), StoreError>(())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(copied).ok()?;
+    Some((Connection::open(&path).ok()?, copy))
+}
+
+fn storage(path: &Path) -> Storage {
+    Storage {
+        engine: Engine::Sqlite { path: path.to_owned() },
+        records: RecordsAs::Rows,
+        call_timeout_ms: 20_000,
+        usage_kept_ms: None,
+        audit_kept_ms: None,
+        changes_kept_ms: None,
+    }
+}
 
 /// What the store has of one exchange.
 #[derive(Debug, PartialEq)]
@@ -21,10 +54,7 @@ pub struct Stored {
 
 /// The rows of the table `usage` by request id. Each request id stands for one exchange in these tests.
 pub fn stored(data: &Path) -> HashMap<String, Vec<Stored>> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let Ok(store) = Connection::open_with_flags(data.join("ringway.db"), flags) else {
-        return HashMap::new();
-    };
+    let Some((store, _copy)) = unpacked(data) else { return HashMap::new() };
     let sql = "SELECT request_id, usage_source, status_code, input_uncached, output_total, model FROM ringway_usage";
     let Ok(mut rows) = store.prepare(sql) else { return HashMap::new() };
     let rows = rows.query_map([], |row| {
@@ -133,8 +163,7 @@ fn usage_that_nobody_stated_is_estimated_and_its_cost_says_so() {
     assert_eq!(gateway.call(&other).status, 200);
     type Cost = (String, (Option<i64>, Option<i64>), rusqlite::types::Value, Option<String>);
     let costs = || -> Option<HashMap<String, Cost>> {
-        let store =
-            Connection::open_with_flags(data.0.join("ringway.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+        let (store, _copy) = unpacked(&data.0)?;
         let sql = "SELECT request_id, usage_source, input_uncached, output_total, total_cost, cost_caveat FROM ringway_usage";
         let mut rows = store.prepare(sql).ok()?;
         let rows = rows.query_map([], |row| {
@@ -197,8 +226,7 @@ fn each_answer_of_a_batch_has_one_record_however_often_its_results_are_fetched()
     }
     type Row = (String, Option<i64>, Option<i64>, Option<String>, rusqlite::types::Value, Option<String>);
     let rows = || -> Option<Vec<Row>> {
-        let store =
-            Connection::open_with_flags(data.0.join("ringway.db"), OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+        let (store, _copy) = unpacked(&data.0)?;
         let sql = "SELECT model, input_uncached, output_total, service_tier, total_cost, cost_caveat FROM ringway_usage \
                    WHERE input_uncached IS NOT NULL ORDER BY model";
         let mut rows = store.prepare(sql).ok()?;
@@ -262,6 +290,42 @@ pub fn long() -> Vec<u8> {
     let (path, agent) = ("p".repeat(200), "a".repeat(256));
     let lines = format!("x-ringway-user-path: /{path}\r\nuser-agent: {agent}\r\n");
     post_with("/v1/chat/completions", &lines, ASK.as_bytes())
+}
+
+#[test]
+fn what_was_stored_and_cannot_be_let_go_is_not_stored_again() {
+    const COUNT: usize = 8_000;
+    let data = TempFolder::new();
+    let upstream = Upstream::start(|_, seen, stream| {
+        if named(seen) == "open" {
+            return After::Hold;
+        }
+        let _ = stream.write_all(&json_answer(200, "", CHAT));
+        After::KeepAlive
+    });
+    let mut gateway = start(&data.0, &provider_at(upstream.port), "server: {shards: 1}\n");
+    let mut open = gateway.connect();
+    open.send(&asking("open", ASK));
+    eventually("one that stays open", || upstream.requests().len() == 1);
+    // The beginning of that one has to outlive its segment, and cannot: this name is taken.
+    let folders = std::fs::read_dir(data.0.join("journal")).expect("the journal").flatten();
+    let folder = folders.map(|entry| entry.path()).find(|path| path.is_dir()).expect("its folder");
+    std::fs::create_dir(folder.join("carried.new")).expect("a folder in the way");
+    let (mut link, long) = (gateway.connect(), "x".repeat(200));
+    for number in 0..COUNT {
+        let body = ASK.replacen('{', &format!(r#"{{"user":"n{number}","#), 1);
+        let lines =
+            format!("x-request-id: n{number}\r\nuser-agent: {long}\r\nx-ringway-user-path: /{long}\r\n");
+        link.send(&post_with("/v1/chat/completions", &lines, body.as_bytes()));
+        assert_eq!(link.answer(false).status, 200, "{number}");
+    }
+    gateway.wait_for_line("records wait in the journal: the journal");
+    std::fs::remove_dir(folder.join("carried.new")).expect("it goes");
+    gateway.wait_for_line("records reach the store again");
+    eventually("all rows", || stored(&data.0).len() == COUNT);
+    let doubled: Vec<String> =
+        stored(&data.0).into_iter().filter(|(_, rows)| rows.len() > 1).map(|(id, _)| id).collect();
+    assert_eq!(doubled, [""; 0]);
 }
 
 /// A journal of three files on a gateway of one shard whose store is away, asked until it is full.

@@ -189,6 +189,7 @@ fn hostile(table: &'static ringway::offload::store::Table, number: usize, text: 
             Kind::Names => Value::Names(vec![text.to_owned()]),
             Kind::Flag => Value::Flag(number.is_multiple_of(2)),
             Kind::TimeMs => Value::TimeMs(number as i64),
+            Kind::Bytes => Value::Bytes([text.as_bytes(), &[0, 255]].concat()),
             Kind::Integer => Value::Integer(if unique { number as i64 } else { -1 }),
             Kind::Money => Value::Money(ringway::base::money::Pico(i128::from(i64::MIN))),
         };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use ringway::base::Secret;
-use ringway::config::{Engine, Storage};
+use ringway::config::{Engine, RecordsAs, Storage};
 use ringway::offload::store::tables::SCHEMA;
 use ringway::offload::store::{Row, Schema, Store, Table, Upgrade, Value};
 
@@ -72,6 +72,7 @@ pub fn storage_of(server: &Server, database: &str) -> Storage {
 pub fn storage(engine: Engine) -> Storage {
     Storage {
         engine,
+        records: RecordsAs::Packs,
         call_timeout_ms: 60_000,
         usage_kept_ms: None,
         audit_kept_ms: None,

@@ -16,7 +16,7 @@ use crate::ledger::price::Named;
 use crate::ledger::usage::{Mode, ServerTool, ToolCalls, Usage};
 use crate::offload::Managed;
 use crate::offload::manage::{Change, Part};
-use crate::offload::store::{Row, Select, Value, tables};
+use crate::offload::store::{Direction, Row, Select, Value, tables};
 use crate::policy::grant::AdminAccess;
 use crate::provider::Provider;
 
@@ -33,7 +33,9 @@ pub async fn recalculate(desk: Rc<Desk>, asked: Asked) -> Result<Reply, Refusal>
     let store = desk.manager.store().await.map_err(|error| of_store(&error))?;
     let (compiled, managed) = (desk.manager.compiled(), desk.manager.current());
     let mut counts = Counts::default();
-    let mut select = Select::new(&tables::USAGE, filter, STORE_SWEEP_ROWS);
+    // By time, which a page of packs is found by.
+    let mut select =
+        Select::new(&tables::USAGE, filter, STORE_SWEEP_ROWS).ordered("at_ms", Direction::Ascending);
     loop {
         let rows = store.select(select.clone()).await.map_err(|error| of_store(&error))?;
         let Some(last) = rows.last() else { break };

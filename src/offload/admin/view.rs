@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::base::{Pico, Refusal, RefusalKind};
+use crate::base::{Pico, Refusal, RefusalKind, base64};
 use crate::offload::store::{ErrorKind, Row, StoreError, Value};
 
 /// A value as JSON. Money is a decimal text of dollars, which no reader can round; times are as in RFC 3339.
@@ -16,6 +16,7 @@ pub fn value(value: &Value) -> Json {
         Value::Json(text) => serde_json::from_str(text).unwrap_or(Json::Null),
         Value::Names(names) => names.as_slice().into(),
         Value::TimeMs(ms) => time(*ms),
+        Value::Bytes(bytes) => base64(bytes).into(),
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Manager;
+use crate::config::RecordsAs;
 use crate::identity::{Measure, Subject};
-use crate::offload::store::{Filter, Store, StoreError, Summary, Value, tables};
+use crate::offload::store::{By, Filter, Group, Store, StoreError, Summary, Value, tables};
 use crate::policy::account::Account;
 
 /// Sums of what is so long ago that hardly anything is added to it, by the id of the account.
@@ -33,12 +34,14 @@ impl Manager {
     /// Raises every account of money to what the store knows.
     pub(super) async fn count_spend(&self, store: &Store, now_ms: u64) -> Result<(), StoreError> {
         let book = self.current().book.clone();
+        let is_packed = self.compiled().snapshot.storage.records == RecordsAs::Packs;
+        let mut asked = Asked { store, is_packed, ranges: HashMap::new() };
         let of_money = |account: &&Arc<Account>| matches!(account.allowance.measure, Measure::Cost(_));
         for account in book.accounts().filter(of_money) {
             let Some(window) = account.window(now_ms) else { continue };
             let reset_ms = self.reset_ms(&account.id).unwrap_or_default();
             let from_ms = (u64::from(window.start_s) * 1000).max(reset_ms);
-            let total = self.spent(store, account, ms(from_ms), ms(now_ms)).await?;
+            let total = self.spent(&mut asked, account, ms(from_ms), ms(now_ms)).await?;
             // One that was reset meanwhile begins anew, and what is known of it is too old.
             if self.reset_ms(&account.id).unwrap_or_default() != reset_ms {
                 continue;
@@ -54,7 +57,7 @@ impl Manager {
     /// found then.
     async fn spent(
         &self,
-        store: &Store,
+        asked: &mut Asked<'_>,
         account: &Account,
         from_ms: i64,
         now_ms: i64,
@@ -63,28 +66,88 @@ impl Manager {
         let known = known.filter(|known| known.from_ms == from_ms && now_ms - known.at_ms < AGAIN_MS);
         let known = known.unwrap_or(Known { from_ms, to_ms: from_ms, total: 0, at_ms: now_ms });
         let cut_ms = (now_ms - SETTLED_MS).max(known.to_ms);
-        let old = sum(store, &account.allowance.subject, known.to_ms, cut_ms).await?;
+        let old = asked.sum(&account.allowance.subject, known.to_ms, cut_ms).await?;
         // A little ahead, for a process whose clock is.
-        let new = sum(store, &account.allowance.subject, cut_ms, now_ms + SETTLED_MS).await?;
+        let new = asked.sum(&account.allowance.subject, cut_ms, now_ms + SETTLED_MS).await?;
         let total = known.total + old;
         self.sums.borrow_mut().known.insert(account.id.clone(), Known { total, to_ms: cut_ms, ..known });
         Ok(total + new)
     }
 }
 
-async fn sum(store: &Store, subject: &Subject, from_ms: i64, to_ms: i64) -> Result<i128, StoreError> {
-    if from_ms >= to_ms {
-        return Ok(0);
-    }
-    let mut total = 0;
-    for filter in filters(subject) {
-        let filter = filter.between_ms("at_ms", from_ms, to_ms);
-        let summary = Summary::new(&tables::USAGE, filter, &[], &["total_cost"], 1);
-        let groups = store.summarise(summary).await?.groups;
-        total += groups.first().and_then(|group| group.sums.first()).map_or(0, |sum| sum.total);
-    }
-    Ok(total)
+/// What is asked for one look at all accounts. Where records stand in packs every question reads all packs of its range: there a
+/// range is asked for once, by everything that an account may be about.
+struct Asked<'s> {
+    store: &'s Store,
+    is_packed: bool,
+    /// None where there is too much of it to be told apart.
+    ranges: HashMap<(i64, i64), Option<Spent>>,
 }
+
+/// What was spent in a range.
+struct Spent {
+    groups: Vec<Group>,
+    /// Most accounts are about keys, and there may be many.
+    by_key: HashMap<Value, i128>,
+}
+
+impl Asked<'_> {
+    async fn sum(&mut self, subject: &Subject, from_ms: i64, to_ms: i64) -> Result<i128, StoreError> {
+        if from_ms >= to_ms {
+            return Ok(0);
+        }
+        let in_range = Filter::all().between_ms("at_ms", from_ms, to_ms);
+        if self.is_packed && !self.ranges.contains_key(&(from_ms, to_ms)) {
+            let by = GROUPED_BY.map(By::Column);
+            let summary = Summary::new(&tables::USAGE, in_range, &by, &["total_cost"], GROUPS_MAX);
+            let found = self.store.summarise(summary).await?;
+            self.ranges.insert((from_ms, to_ms), (!found.is_cut).then(|| Spent::of(found.groups)));
+        }
+        if let Some(Some(spent)) = self.ranges.get(&(from_ms, to_ms)) {
+            return Ok(spent.sum(subject));
+        }
+        let mut total = 0;
+        for filter in filters(subject) {
+            let filter = filter.between_ms("at_ms", from_ms, to_ms);
+            let summary = Summary::new(&tables::USAGE, filter, &[], &["total_cost"], 1);
+            let groups = self.store.summarise(summary).await?.groups;
+            total += groups.first().map_or(0, total_of);
+        }
+        Ok(total)
+    }
+}
+
+impl Spent {
+    fn of(groups: Vec<Group>) -> Spent {
+        let mut by_key = HashMap::new();
+        for group in &groups {
+            *by_key.entry(group.by[0].clone()).or_default() += total_of(group);
+        }
+        Spent { groups, by_key }
+    }
+
+    fn sum(&self, subject: &Subject) -> i128 {
+        if let Subject::Key(id) = subject {
+            return self.by_key.get(&Value::text(&**id)).copied().unwrap_or_default();
+        }
+        let place =
+            |column: &str| GROUPED_BY.iter().position(|known| *known == column).expect("a column of it");
+        let of_filter = |filter: Filter| -> i128 {
+            let is_meant = |group: &&Group| filter.holds(|column| group.by[place(column)].clone());
+            self.groups.iter().filter(is_meant).map(total_of).sum()
+        };
+        filters(subject).into_iter().map(of_filter).sum()
+    }
+}
+
+fn total_of(group: &Group) -> i128 {
+    group.sums.first().map_or(0, |sum| sum.total)
+}
+
+/// What the conditions of accounts look at, the key first.
+const GROUPED_BY: [&str; 5] = ["auth_key_id", "user_path", "labels", "provider_name", "model"];
+/// Groups of a range; where there are more, each account is asked for by itself.
+const GROUPS_MAX: usize = 5_000;
 
 /// The rows that are held against a subject. A name with a slash may be a model, or a provider with its model.
 fn filters(subject: &Subject) -> Vec<Filter> {
@@ -112,3 +175,76 @@ fn ms(ms: u64) -> i64 {
 const SETTLED_MS: i64 = 15 * 60 * 1000;
 /// How often everything is counted anew.
 const AGAIN_MS: i64 = 60 * 60 * 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Pico;
+    use crate::config::{Engine, Storage};
+    use crate::identity::UserPath;
+    use crate::offload::store::{Row, Upgrade};
+
+    fn row(number: i64) -> Row {
+        let one = |all: [&str; 3], by: i64| match all[(number / by % 3) as usize] {
+            "" => Value::Null,
+            text => Value::text(text),
+        };
+        let path = ["/", "/team", "/team/a", "/teams"][(number % 4) as usize];
+        let labels = [vec![], vec!["x"], vec!["x", "y"]][(number / 4 % 3) as usize].clone();
+        Row::new(&tables::USAGE)
+            .with("id", Value::text(number.to_string()))
+            .with("at_ms", Value::TimeMs(number))
+            .with("request_id", Value::text("r"))
+            .with("endpoint", Value::text("chat"))
+            .with("usage_source", Value::text("measured"))
+            .with("user_path", Value::text(path))
+            .with("labels", Value::Names(labels.into_iter().map(str::to_owned).collect()))
+            .with("auth_key_id", one(["", "k1", "k2"], 2))
+            .with("provider_name", one(["", "up", "other"], 5))
+            .with("model", one(["m", "up/m", ""], 7))
+            .with(
+                "total_cost",
+                if number % 11 == 0 { Value::Null } else { Value::Money(Pico(1 << (number % 40))) },
+            )
+    }
+
+    #[test]
+    fn sums_of_everything_at_once_are_those_of_each_account_alone() {
+        let path = std::env::temp_dir().join(format!("ringway-spend-{}.db", std::process::id()));
+        let storage = Storage {
+            engine: Engine::Sqlite { path: path.clone() },
+            records: RecordsAs::Packs,
+            call_timeout_ms: 60_000,
+            usage_kept_ms: None,
+            audit_kept_ms: None,
+            changes_kept_ms: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let store = Store::open(&storage, &tables::SCHEMA, Upgrade::Forward).await.expect("a store");
+            store.insert(&tables::USAGE, (0..300).map(row).collect::<Vec<_>>()).await.expect("rows");
+            let place = |path: &str| Subject::Path(UserPath::new(path).expect("a path"));
+            let mut sums = Vec::new();
+            for subject in [
+                Subject::Key("k1".into()),
+                Subject::Key("none".into()),
+                place("/"),
+                place("/team"),
+                Subject::Label("x".into()),
+                Subject::Label("y".into()),
+                Subject::Provider("up".into()),
+                Subject::Model("m".into()),
+                Subject::Model("up/m".into()),
+            ] {
+                let asked = |is_packed| Asked { store: &store, is_packed, ranges: HashMap::new() };
+                let at_once = asked(true).sum(&subject, 20, 280).await.expect("a sum");
+                assert_eq!(asked(false).sum(&subject, 20, 280).await, Ok(at_once), "{subject:?}");
+                sums.push(at_once);
+            }
+            assert!(sums[1] == 0 && sums.iter().filter(|sum| **sum > 0).count() == 8, "{sums:?}");
+        });
+        for ending in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
+        }
+    }
+}

@@ -7,6 +7,7 @@ use super::query::{Direction, Filter, Select};
 use super::schema::{Kind, Table};
 use super::value::{Row, Value};
 use super::{Store, StoreError};
+use crate::base::base64;
 use crate::base::limits::STORE_EXPORT_ROWS;
 
 /// How rows are written.
@@ -77,6 +78,7 @@ fn json_line(row: &Row) -> String {
             Value::Flag(flag) => line.push_str(if *flag { "true" } else { "false" }),
             Value::Integer(number) | Value::TimeMs(number) => drop(write!(line, "{number}")),
             Value::Money(money) => drop(write!(line, "\"{money}\"")),
+            Value::Bytes(bytes) => line.push_str(&json_text(&base64(bytes))),
         }
     }
     line + "}\n"
@@ -103,6 +105,7 @@ fn csv_cell(kind: Kind, value: &Value) -> String {
         Value::Flag(flag) => flag.to_string(),
         Value::Integer(number) | Value::TimeMs(number) => number.to_string(),
         Value::Money(money) => money.to_string(),
+        Value::Bytes(bytes) => base64(bytes),
     };
     let is_text = matches!(kind, Kind::Text | Kind::Json | Kind::Names);
     let is_plain = !text.is_empty() && !text.contains([',', '"', '\r', '\n']);

@@ -3,8 +3,10 @@
 
 mod error;
 mod export;
+mod fold;
 mod migrate;
 mod mongo;
+mod packed;
 mod postgres;
 mod query;
 mod schema;
@@ -29,6 +31,14 @@ pub enum Store {
     Sqlite(sqlite::Sqlite),
     Postgres(Box<postgres::Postgres>),
     Mongo(Box<mongo::Mongo>),
+}
+
+/// What is known of rows that are to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// No pack holds them.
+    Sure,
+    Doubtful,
 }
 
 impl Store {
@@ -62,13 +72,23 @@ impl Store {
         table: &'static Table,
         rows: impl Into<Arc<[Row]>>,
     ) -> Result<u64, StoreError> {
+        self.insert_known(table, rows, News::Doubtful).await
+    }
+
+    /// The same by somebody who may know that no pack holds any of them, which spares a look.
+    pub async fn insert_known(
+        &self,
+        table: &'static Table,
+        rows: impl Into<Arc<[Row]>>,
+        news: News,
+    ) -> Result<u64, StoreError> {
         let rows: Arc<[Row]> = rows.into();
         check_rows(table, &rows)?;
         if rows.is_empty() {
             return Ok(0);
         }
         match self {
-            Store::Sqlite(engine) => engine.insert(table, rows).await,
+            Store::Sqlite(engine) => engine.insert(table, rows, news).await,
             Store::Postgres(engine) => engine.insert(table, &rows).await,
             Store::Mongo(engine) => engine.insert(table, &rows).await,
         }
@@ -159,7 +179,7 @@ impl Store {
 
     /// Takes away at most so many of the rows whose time lies before this one, the oldest first, and says how many those
     /// were: fewer than asked for means that none is left. Rows without a time stay, and so does all of a table that is
-    /// not swept.
+    /// not swept. What stands in packs goes at once and is not counted.
     pub async fn sweep(
         &self,
         table: &'static Table,

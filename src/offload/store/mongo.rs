@@ -5,7 +5,6 @@
 
 mod documents;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
@@ -14,8 +13,9 @@ use mongodb::options::{Acknowledgment, ClientOptions, IndexOptions, WriteConcern
 use mongodb::{Client, Collection, Database, IndexModel};
 
 use super::error::{ErrorKind, StoreError};
+use super::fold::{Fold, common};
 use super::migrate::{Upgrade, missing_steps};
-use super::query::{By, Filter, Group, Groups, Select, Sum, Summary};
+use super::query::{Filter, Groups, Select, Summary};
 use super::schema::{Index, Schema, Step, Table, Uniqueness, VERSION_TABLE};
 use super::value::{Columns, Row, Value};
 use crate::base::limits::STORE_CONNECT_MS_MAX;
@@ -136,7 +136,9 @@ impl Mongo {
             let mut fold = Fold::new(summary);
             while found.advance().await.map_err(|error| translated(&error))? {
                 let one = found.deserialize_current().map_err(|error| translated(&error))?;
-                fold.add(&row_of(summary.table, &columns, &one)?);
+                let row = row_of(summary.table, &columns, &one)?;
+                let by = summary.by.iter().map(|by| common(*by, row.get(by.column()).clone())).collect();
+                fold.add(by, summary.sums.iter().map(|name| row.get(name).clone()));
             }
             Ok(fold.groups())
         })
@@ -244,56 +246,6 @@ fn model(table: &Table, index: &Index) -> IndexModel {
     let name = format!("{}_{}", table.stored_name(), index.name);
     let options = IndexOptions::builder().unique(is_unique).name(name).build();
     IndexModel::builder().keys(keys).options(options).build()
-}
-
-/// A summary as it is put together.
-struct Fold<'s> {
-    summary: &'s Summary,
-    groups: HashMap<Vec<Value>, Group>,
-    is_cut: bool,
-}
-
-impl Fold<'_> {
-    fn new(summary: &Summary) -> Fold<'_> {
-        let mut fold = Fold { summary, groups: HashMap::new(), is_cut: false };
-        if summary.by.is_empty() {
-            fold.groups.insert(Vec::new(), fold.empty(Vec::new()));
-        }
-        fold
-    }
-
-    fn empty(&self, by: Vec<Value>) -> Group {
-        Group { by, rows: 0, sums: vec![Sum::default(); self.summary.sums.len()] }
-    }
-
-    fn add(&mut self, row: &Row) {
-        let by: Vec<Value> = self.summary.by.iter().map(|by| common(*by, row)).collect();
-        if !self.groups.contains_key(&by) && self.groups.len() >= self.summary.limit {
-            self.is_cut = true;
-            return;
-        }
-        let empty = self.empty(by.clone());
-        let group = self.groups.entry(by).or_insert(empty);
-        group.rows += 1;
-        for (sum, name) in group.sums.iter_mut().zip(&self.summary.sums) {
-            let value = row.get(name);
-            if !value.is_null() {
-                sum.known += 1;
-                sum.total += i128::from(value.clamped_number());
-            }
-        }
-    }
-
-    fn groups(self) -> Groups {
-        Groups { groups: self.groups.into_values().collect(), is_cut: self.is_cut }
-    }
-}
-
-fn common(by: By, row: &Row) -> Value {
-    match (by, row.get(by.column())) {
-        (By::Span { width_ms, .. }, Value::TimeMs(ms)) => Value::TimeMs(ms - ms % width_ms),
-        (_, value) => value.clone(),
-    }
 }
 
 /// The places of the rows of a batch that were kept out by a unique value; `None` when something else went wrong too.

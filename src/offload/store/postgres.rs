@@ -284,6 +284,7 @@ enum Bound {
     Number(Option<i64>),
     Flag(Option<bool>),
     Names(Option<Vec<String>>),
+    Bytes(Option<Vec<u8>>),
 }
 
 impl Bound {
@@ -293,6 +294,7 @@ impl Bound {
             Bound::Number(number) => (number, Type::INT8),
             Bound::Flag(flag) => (flag, Type::BOOL),
             Bound::Names(names) => (names, Type::TEXT_ARRAY),
+            Bound::Bytes(bytes) => (bytes, Type::BYTEA),
         }
     }
 }
@@ -305,6 +307,7 @@ fn bind(kind: Kind, value: &Value) -> Bound {
     match kind {
         Kind::Text | Kind::Json => Bound::Text(value.as_text().map(escaped)),
         Kind::Flag => Bound::Flag(value.as_flag()),
+        Kind::Bytes => Bound::Bytes(value.as_bytes().map(<[u8]>::to_vec)),
         Kind::Names => {
             Bound::Names(value.as_names().map(|names| names.iter().map(|name| escaped(name)).collect()))
         }
@@ -324,6 +327,7 @@ fn read(row: &tokio_postgres::Row, place: usize, kind: Kind) -> Result<Value, to
         Kind::Text => Value::maybe(row.try_get(place)?, |text| Value::Text(unescaped(text))),
         Kind::Json => Value::maybe(row.try_get(place)?, |text| Value::Json(unescaped(text))),
         Kind::Flag => Value::maybe(row.try_get(place)?, Value::Flag),
+        Kind::Bytes => Value::maybe(row.try_get(place)?, Value::Bytes),
         Kind::Names => Value::maybe(row.try_get::<_, Option<Vec<String>>>(place)?, |names| {
             Value::Names(names.into_iter().map(unescaped).collect())
         }),

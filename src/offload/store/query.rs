@@ -1,6 +1,8 @@
 //! What can be asked of a table: which rows, in which order, how many, and sums of them. Values never become part of a
 //! text; columns are those of the table's description.
 
+use std::cmp::Ordering;
+
 use super::schema::{Kind, Table};
 use super::value::{Columns, Row, Value};
 
@@ -31,6 +33,27 @@ pub(super) enum Test {
     Lists(String),
 }
 
+impl Test {
+    /// Whether a value passes, as every engine has it.
+    pub fn holds(&self, value: &Value) -> bool {
+        if value.is_null() {
+            return matches!(self, Test::Null);
+        }
+        let text = || value.as_text().unwrap_or_default();
+        match self {
+            Test::Compare(_, Value::Null) | Test::Null => false,
+            Test::Compare(op, other) => op.holds(value.order(other)),
+            Test::In(values) => {
+                values.iter().any(|other| !other.is_null() && value.order(other) == Ordering::Equal)
+            }
+            Test::Present => true,
+            Test::Prefix(prefix) => text().starts_with(&**prefix),
+            Test::Within(path) => text() == path || text().starts_with(&below(path)),
+            Test::Lists(name) => value.as_names().is_some_and(|names| names.contains(name)),
+        }
+    }
+}
+
 /// How values are compared. Texts by their UTF-8 bytes, in every engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -40,6 +63,19 @@ pub enum Op {
     AtMost,
     Greater,
     AtLeast,
+}
+
+impl Op {
+    fn holds(self, order: Ordering) -> bool {
+        match self {
+            Op::Equal => order.is_eq(),
+            Op::NotEqual => order.is_ne(),
+            Op::Less => order.is_lt(),
+            Op::AtMost => order.is_le(),
+            Op::Greater => order.is_gt(),
+            Op::AtLeast => order.is_ge(),
+        }
+    }
 }
 
 impl Filter {
@@ -99,6 +135,11 @@ impl Filter {
     #[must_use]
     pub fn lists(self, column: &'static str, name: impl Into<String>) -> Filter {
         self.and(column, Test::Lists(name.into()))
+    }
+
+    /// Whether a row is meant that has these values.
+    pub fn holds(&self, value: impl Fn(&'static str) -> Value) -> bool {
+        self.conditions.iter().all(|one| one.test.holds(&value(one.column)))
     }
 
     fn and(mut self, column: &'static str, test: Test) -> Filter {

@@ -41,6 +41,8 @@ pub enum Kind {
     Names,
     /// Milliseconds since the Unix epoch.
     TimeMs,
+    /// Bytes that nobody looks for.
+    Bytes,
 }
 
 #[derive(Debug)]

@@ -249,6 +249,8 @@ fn column_text(flavour: Flavour, column: &Column) -> String {
         (Flavour::Postgres, Kind::Names) => "TEXT[]",
         (_, Kind::Text | Kind::Json | Kind::Names) => "TEXT",
         (Flavour::Postgres, Kind::Flag) => "BOOLEAN",
+        (Flavour::Postgres, Kind::Bytes) => "BYTEA",
+        (Flavour::Sqlite, Kind::Bytes) => "BLOB",
         (Flavour::Postgres, Kind::Integer | Kind::Money | Kind::TimeMs) => "BIGINT",
         (Flavour::Sqlite, _) => "INTEGER",
     };

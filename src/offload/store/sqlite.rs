@@ -13,13 +13,16 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, InterruptHandle, OpenFlags, TransactionBehavior};
 use tokio::sync::oneshot;
 
+use super::News;
 use super::error::{ErrorKind, StoreError};
 use super::migrate::{Upgrade, missing_steps};
+use super::packed;
 use super::query::{By, Filter, Group, Groups, Select, Sum, Summary};
 use super::schema::{Kind, Schema, Table};
 use super::sql::{self, Flavour, OnConflict, Statement};
 use super::value::{Row, Value};
-use crate::base::limits::{SQLITE_INSERT_ROWS, SQLITE_PAGE_BYTES};
+use crate::base::limits::{SQLITE_INSERT_ROWS, SQLITE_PAGE_BYTES, SQLITE_STATEMENTS_KEPT};
+use crate::offload::packs::columns::made;
 
 /// The open file.
 pub struct Sqlite {
@@ -45,35 +48,37 @@ impl Sqlite {
         Ok(Sqlite { writer, reader })
     }
 
-    pub async fn insert(&self, table: &'static Table, rows: Arc<[Row]>) -> Result<u64, StoreError> {
-        self.writer
-            .call(move |connection| {
-                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                let new = insert_all(&transaction, table, &rows, OnConflict::Keep)?;
-                transaction.commit()?;
-                Ok(new)
-            })
-            .await
+    pub async fn insert(
+        &self,
+        table: &'static Table,
+        rows: Arc<[Row]>,
+        news: News,
+    ) -> Result<u64, StoreError> {
+        let made = made(table).filter(|_| news == News::Doubtful);
+        self.change(move |transaction| match made {
+            Some(made) => packed::insert(transaction, made, &rows),
+            None => Ok(insert_all(transaction, table, &rows, OnConflict::Keep)?),
+        })
+        .await
     }
 
     pub async fn replace(&self, table: &'static Table, rows: Vec<Row>) -> Result<(), StoreError> {
-        self.writer
-            .call(move |connection| {
-                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                insert_all(&transaction, table, &rows, OnConflict::Replace)?;
-                transaction.commit()
-            })
-            .await
+        self.change(move |transaction| {
+            if made(table).is_some() {
+                packed::unpack_ids(transaction, &rows)?;
+            }
+            insert_all(transaction, table, &rows, OnConflict::Replace)?;
+            Ok(())
+        })
+        .await
     }
 
     pub async fn select(&self, select: Select) -> Result<Vec<Row>, StoreError> {
-        self.reader
-            .call(move |connection| {
-                let kinds: Vec<Kind> = select.columns.iter().map(|column| column.kind).collect();
-                let row = |values| Row::of(select.table, &select.columns, values);
-                query(connection, &sql::select(Flavour::Sqlite, &select), &kinds, row)
-            })
-            .await
+        self.look(move |transaction| match made(select.table) {
+            Some(made) => packed::select(transaction, made, &select, |select| rows_of(transaction, select)),
+            None => rows_of(transaction, &select),
+        })
+        .await
     }
 
     /// Rows in the order in which they lie, behind the one of this number, and the number of the last one.
@@ -98,14 +103,17 @@ impl Sqlite {
     }
 
     pub async fn summarise(&self, summary: Summary) -> Result<Groups, StoreError> {
-        self.reader
-            .call(move |connection| {
-                let kinds = summary_kinds(&summary);
-                let statement = sql::summarise(Flavour::Sqlite, &summary);
-                let groups = query(connection, &statement, &kinds, |values| group(&summary, values))?;
-                Ok(cut(&summary, groups))
-            })
-            .await
+        self.look(move |transaction| {
+            let kinds = summary_kinds(&summary);
+            let statement = sql::summarise(Flavour::Sqlite, &summary);
+            let groups = query(transaction, &statement, &kinds, |values| group(&summary, values))?;
+            let groups = cut(&summary, groups);
+            match made(summary.table) {
+                Some(made) => packed::summarise(transaction, made, &summary, groups),
+                None => Ok(groups),
+            }
+        })
+        .await
     }
 
     pub async fn update(
@@ -114,11 +122,13 @@ impl Sqlite {
         filter: Filter,
         values: Vec<(&'static str, Value)>,
     ) -> Result<u64, StoreError> {
-        self.execute(sql::update(Flavour::Sqlite, table, &filter, &values)).await
+        let statement = sql::update(Flavour::Sqlite, table, &filter, &values);
+        self.execute(table, filter, statement).await
     }
 
     pub async fn delete(&self, table: &'static Table, filter: Filter) -> Result<u64, StoreError> {
-        self.execute(sql::delete(Flavour::Sqlite, table, &filter)).await
+        let statement = sql::delete(Flavour::Sqlite, table, &filter);
+        self.execute(table, filter, statement).await
     }
 
     pub async fn sweep(
@@ -128,12 +138,60 @@ impl Sqlite {
         before_ms: i64,
         rows_max: usize,
     ) -> Result<u64, StoreError> {
-        self.execute(sql::sweep(Flavour::Sqlite, table, column, before_ms, rows_max)).await
+        let statement = sql::sweep(Flavour::Sqlite, table, column, before_ms, rows_max);
+        self.change(move |transaction| {
+            if let Some(made) = made(table) {
+                packed::sweep(transaction, made, before_ms)?;
+            }
+            Ok(execute(transaction, &statement)? as u64)
+        })
+        .await
     }
 
-    async fn execute(&self, statement: Statement) -> Result<u64, StoreError> {
-        self.writer.call(move |connection| Ok(execute(connection, &statement)? as u64)).await
+    /// Runs a statement on the rows that are meant, those that stand in packs among them.
+    async fn execute(
+        &self,
+        table: &'static Table,
+        filter: Filter,
+        statement: Statement,
+    ) -> Result<u64, StoreError> {
+        self.change(move |transaction| {
+            if let Some(made) = made(table) {
+                packed::unpack_matching(transaction, made, &filter)?;
+            }
+            Ok(execute(transaction, &statement)? as u64)
+        })
+        .await
     }
+
+    /// One transaction of the thread that writes.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer
+            .call(move |connection| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let done = work(&transaction)?;
+                transaction.commit()?;
+                Ok(done)
+            })
+            .await
+    }
+
+    /// Looks at one state of all tables.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.reader.call(move |connection| work(&*connection.transaction()?)).await
+    }
+}
+
+fn rows_of(connection: &Connection, select: &Select) -> Result<Vec<Row>, StoreError> {
+    let kinds: Vec<Kind> = select.columns.iter().map(|column| column.kind).collect();
+    let row = |values| Row::of(select.table, &select.columns, values);
+    Ok(query(connection, &sql::select(Flavour::Sqlite, select), &kinds, row)?)
 }
 
 /// The kinds of the columns that a summary answers with.
@@ -181,9 +239,9 @@ fn open_to_write(
         close_to_others(path);
     }
     prepare(&connection, lock_wait).map_err(|error| named(path, &error))?;
-    bring_forward(&mut connection, schema, upgrade).map_err(|error| match error {
-        Trouble::Own(error) => error,
-        Trouble::Engine(error) => named(path, &error),
+    bring_forward(&mut connection, schema, upgrade).map_err(|error| match error.kind {
+        ErrorKind::OtherVersion => error,
+        _ => of_file(path, error),
     })?;
     Ok(connection)
 }
@@ -222,6 +280,7 @@ fn open_to_read(path: &Path, lock_wait: Duration) -> Result<Connection, StoreErr
 }
 
 fn prepare(connection: &Connection, lock_wait: Duration) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(SQLITE_STATEMENTS_KEPT);
     connection.busy_timeout(lock_wait)?;
     // Of a new file only; one that is there keeps the size that it has. Records are written at the ends of their trees, and
     // each page costs two writes and a sum over it.
@@ -230,25 +289,14 @@ fn prepare(connection: &Connection, lock_wait: Duration) -> rusqlite::Result<()>
     connection.pragma_update(None, "synchronous", "FULL")
 }
 
-enum Trouble {
-    Own(StoreError),
-    Engine(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for Trouble {
-    fn from(error: rusqlite::Error) -> Trouble {
-        Trouble::Engine(error)
-    }
-}
-
 /// One transaction, whose lock makes a second process wait and then find nothing left to do.
-fn bring_forward(connection: &mut Connection, schema: &Schema, upgrade: Upgrade) -> Result<(), Trouble> {
+fn bring_forward(connection: &mut Connection, schema: &Schema, upgrade: Upgrade) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for text in sql::version_table() {
         transaction.execute(&text, [])?;
     }
     let found: i64 = transaction.query_row(&sql::version(), [], |row| row.get(0))?;
-    for step in missing_steps(schema, found, upgrade).map_err(Trouble::Own)? {
+    for step in missing_steps(schema, found, upgrade)? {
         transaction.execute(&sql::step(Flavour::Sqlite, &step), [])?;
     }
     transaction.execute(&sql::set_version(schema.version), [])?;
@@ -262,7 +310,7 @@ fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<u
 
 /// Many rows with each statement, because every run of one opens and closes all trees of the table; the rest of them one by
 /// one. Statements are prepared once. Says how many rows were written.
-fn insert_all(
+pub(super) fn insert_all(
     connection: &Connection,
     table: &Table,
     rows: &[Row],
@@ -322,6 +370,7 @@ fn read(kind: Kind, value: ValueRef<'_>) -> rusqlite::Result<Value> {
             let names = serde_json::from_str(value.as_str()?);
             Value::Names(names.map_err(|_| rusqlite::types::FromSqlError::InvalidType)?)
         }
+        Kind::Bytes => Value::Bytes(value.as_blob()?.to_owned()),
         Kind::Flag => Value::Flag(value.as_i64()? != 0),
         Kind::Integer | Kind::Money | Kind::TimeMs => Value::of_number(kind, value.as_i64()?),
     })
@@ -339,6 +388,7 @@ impl rusqlite::ToSql for Bound<'_> {
                 let list = serde_json::Value::from(names.as_slice());
                 ToSqlOutput::Owned(rusqlite::types::Value::Text(list.to_string()))
             }
+            Value::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
             Value::Flag(flag) => ToSqlOutput::Owned(i64::from(*flag).into()),
             Value::Integer(_) | Value::TimeMs(_) | Value::Money(_) => {
                 // A filter may name more money than any row can hold: that compares like the largest.
@@ -384,12 +434,12 @@ impl Worker {
     /// be tried again.
     async fn call<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
         let job = move |connection: &mut Connection| {
             // Nobody waits any more for what comes too late.
-            let _ = tell.send(work(connection).map_err(|error| translated(&error)));
+            let _ = tell.send(work(connection));
         };
         self.jobs.send(Box::new(job)).map_err(|_| gone())?;
         match tokio::time::timeout(Duration::from_millis(self.call_ms_max), told).await {
@@ -406,8 +456,17 @@ fn gone() -> StoreError {
     StoreError::new(ErrorKind::Down, "the thread of the store has ended")
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        translated(&error)
+    }
+}
+
 fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
-    let error = translated(error);
+    of_file(path, translated(error))
+}
+
+fn of_file(path: &Path, error: StoreError) -> StoreError {
     StoreError::new(error.kind, format_args!("{}: {}", path.display(), error.what))
 }
 
@@ -454,15 +513,15 @@ mod tests {
                 let row = Row::new(&RUNTIME_SETTINGS).with("name", Value::text(name));
                 row.with("value", Value::Json("x".repeat(bytes))).with("updated_at_ms", Value::TimeMs(1))
             };
-            store.insert(&RUNTIME_SETTINGS, [row("a", 1)].into()).await.unwrap();
+            store.insert(&RUNTIME_SETTINGS, [row("a", 1)].into(), News::Sure).await.unwrap();
             let pragma = pragma.to_owned();
             store
                 .writer
-                .call(move |connection| connection.execute_batch(&format!("PRAGMA {pragma}")))
+                .call(move |connection| Ok(connection.execute_batch(&format!("PRAGMA {pragma}"))?))
                 .await
                 .unwrap();
             let batch = vec![row("b", 1), row("c", 100_000)];
-            let error = store.insert(&RUNTIME_SETTINGS, batch.into()).await.unwrap_err();
+            let error = store.insert(&RUNTIME_SETTINGS, batch.into(), News::Sure).await.unwrap_err();
             assert_eq!((error.kind, error.kind.is_passing()), (want, true), "{error}");
             // Nothing of the batch was written, and reading goes on.
             let rows = store.select(Select::new(&RUNTIME_SETTINGS, Filter::all(), 9)).await;

@@ -2,12 +2,12 @@
 //!
 //! A column that is added later gets the new schema version and is nullable; nothing that stands here is taken away.
 
-use super::schema::Kind::{Flag, Integer, Json, Money, Names, Text, TimeMs};
+use super::schema::Kind::{Bytes, Flag, Integer, Json, Money, Names, Text, TimeMs};
 use super::schema::{Column, Index, Kind, Schema, Table, Uniqueness};
 
 /// The tables of this version of the program.
 pub const SCHEMA: Schema = Schema {
-    version: 2,
+    version: 3,
     tables: &[
         &USAGE,
         &AUDIT_LOGS,
@@ -23,6 +23,8 @@ pub const SCHEMA: Schema = Schema {
         &ADMIN_CHANGES,
         &RUNTIME_SETTINGS,
         &STORED_OBJECTS,
+        &RECORD_PACKS,
+        &RECORD_FLOORS,
     ],
 };
 
@@ -392,6 +394,44 @@ pub const STORED_OBJECTS: Table = Table {
     swept_by: Some("expires_at_ms"),
     since: 1,
 };
+
+/// Many exchanges in one row, as the journal had them. The id is the least of theirs. Only SQLite has any.
+pub const RECORD_PACKS: Table = Table {
+    name: "record_packs",
+    columns: &[
+        of_3(must("id", Text)),
+        // When the first and the last of them began.
+        of_3(must("from_ms", TimeMs)),
+        of_3(must("to_ms", TimeMs)),
+        // The latter again, while the pack counts for usage and for the audit log.
+        of_3(may("usage_to_ms", TimeMs)),
+        of_3(may("audit_to_ms", TimeMs)),
+        of_3(must("count", Integer)),
+        of_3(must("data", Bytes)),
+    ],
+    key: &["id"],
+    indexes: &[
+        Index { since: 3, ..index("from", &["from_ms", "to_ms", "usage_to_ms", "audit_to_ms"]) },
+        Index { since: 3, ..sparse("usage_to", &["usage_to_ms", "from_ms"]) },
+        Index { since: 3, ..sparse("audit_to", &["audit_to_ms", "from_ms"]) },
+    ],
+    swept_by: None,
+    since: 3,
+};
+
+/// Before which time nothing in a pack counts for a table any more, by the table's name.
+pub const RECORD_FLOORS: Table = Table {
+    name: "record_floors",
+    columns: &[of_3(must("name", Text)), of_3(must("before_ms", TimeMs))],
+    key: &["name"],
+    indexes: &[],
+    swept_by: None,
+    since: 3,
+};
+
+const fn of_3(column: Column) -> Column {
+    later(3, column)
+}
 
 const fn must(name: &'static str, kind: Kind) -> Column {
     Column { name, kind, is_nullable: false, since: 1 }

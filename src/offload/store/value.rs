@@ -1,5 +1,6 @@
 //! Values and rows on their way between the house and a store.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub enum Value {
     Names(Vec<String>),
     /// Milliseconds since the Unix epoch.
     TimeMs(i64),
+    Bytes(Vec<u8>),
 }
 
 impl Value {
@@ -81,6 +83,13 @@ impl Value {
         }
     }
 
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Integers, times and money as the number that a store holds. Money beyond 64 bits, which no row holds, becomes the
     /// largest or least number; other kinds have none and give 0.
     pub(super) fn clamped_number(&self) -> i64 {
@@ -90,6 +99,22 @@ impl Value {
                 i64::try_from(money.0).unwrap_or(if money.0 < 0 { i64::MIN } else { i64::MAX })
             }
             _ => 0,
+        }
+    }
+
+    /// Which comes first of two values of one column: texts by their UTF-8 bytes, what is not known before all else.
+    pub(super) fn order(&self, other: &Value) -> Ordering {
+        match (self, other) {
+            (Value::Text(one) | Value::Json(one), Value::Text(two) | Value::Json(two)) => one.cmp(two),
+            (Value::Bytes(one), Value::Bytes(two)) => one.cmp(two),
+            (Value::Flag(one), Value::Flag(two)) => one.cmp(two),
+            // As the text of a list, which is what SQLite holds.
+            (Value::Names(one), Value::Names(two)) => {
+                let text = |names: &[String]| serde_json::Value::from(names).to_string();
+                text(one).cmp(&text(two))
+            }
+            (Value::Null, _) | (_, Value::Null) => other.is_null().cmp(&self.is_null()),
+            _ => self.clamped_number().cmp(&other.clamped_number()),
         }
     }
 
@@ -135,7 +160,8 @@ impl Value {
             | (Value::Flag(_), Kind::Flag)
             | (Value::Json(_), Kind::Json)
             | (Value::Names(_), Kind::Names)
-            | (Value::TimeMs(_), Kind::TimeMs) => None,
+            | (Value::TimeMs(_), Kind::TimeMs)
+            | (Value::Bytes(_), Kind::Bytes) => None,
             _ => Some("is of another kind"),
         }
     }
@@ -206,6 +232,12 @@ impl Row {
         Row { table: table.name, columns, values, next: 0 }
     }
 
+    /// A whole row by its values, in the order of the table's columns.
+    pub fn of_values(table: &'static Table, values: Vec<Value>) -> Row {
+        assert_eq!(values.len(), table.columns.len(), "a row of {} has all of its columns", table.name);
+        Row { table: table.name, columns: Columns::all(table), values, next: 0 }
+    }
+
     /// The same row with this value; panics when there is no such column.
     #[must_use]
     pub fn with(mut self, column: &str, value: Value) -> Row {
@@ -232,6 +264,10 @@ impl Row {
 
     pub(super) fn of(table: &'static Table, columns: &Columns, values: Vec<Value>) -> Row {
         Row { table: table.name, columns: columns.clone(), values, next: 0 }
+    }
+
+    pub(super) fn into_values(self) -> Vec<Value> {
+        self.values
     }
 
     pub(super) fn values(&self) -> &[Value] {

@@ -1,6 +1,7 @@
 //! Rows as documents, and questions as filters. Pure: nothing here talks to a server.
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Bson, Document, doc};
 
 use crate::offload::store::error::{ErrorKind, StoreError};
 use crate::offload::store::query::{Condition, Direction, Filter, Op, Select, Test, below, prefix_end};
@@ -162,6 +163,7 @@ fn bson(value: &Value) -> Bson {
         Value::Null => Bson::Null,
         Value::Text(text) | Value::Json(text) => Bson::String(escaped(text)),
         Value::Flag(flag) => Bson::Boolean(*flag),
+        Value::Bytes(bytes) => Bson::Binary(Binary { subtype: BinarySubtype::Generic, bytes: bytes.clone() }),
         Value::Names(names) => Bson::Array(names.iter().map(|name| Bson::String(escaped(name))).collect()),
         Value::Integer(_) | Value::Money(_) | Value::TimeMs(_) => Bson::Int64(value.clamped_number()),
     }
@@ -172,6 +174,7 @@ fn read(kind: Kind, bson: &Bson) -> Option<Value> {
         (Kind::Text, Bson::String(text)) => Value::Text(unescaped(text.clone())),
         (Kind::Json, Bson::String(text)) => Value::Json(unescaped(text.clone())),
         (Kind::Flag, Bson::Boolean(flag)) => Value::Flag(*flag),
+        (Kind::Bytes, Bson::Binary(binary)) => Value::Bytes(binary.bytes.clone()),
         (Kind::Names, Bson::Array(names)) => {
             let name = |name: &Bson| name.as_str().map(|name| unescaped(name.to_owned()));
             Value::Names(names.iter().map(name).collect::<Option<_>>()?)

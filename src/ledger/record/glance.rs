@@ -1,0 +1,131 @@
+//! The little of a record that says where it belongs, for those who pass its bytes on unread.
+
+use super::{
+    KIND_BEGUN, KIND_BEGUN_IN_SESSION, KIND_ENDED, KIND_ENDED_BY, KIND_LOST, KIND_OWNED, KIND_PART, RecordId,
+};
+use crate::ledger::codec::Take;
+
+/// What a record is, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glance {
+    Begun(RecordId, BegunGlance),
+    Ended(RecordId),
+    Part(RecordId),
+    /// Of another kind that this version knows.
+    Other,
+}
+
+/// What a beginning says first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BegunGlance {
+    pub at_ms: u64,
+    pub skips_usage: bool,
+    pub skips_audit: bool,
+    /// Its id was made for this one request, at its beginning. Those of other records are made of what they tell of, and may
+    /// come again.
+    pub is_request: bool,
+}
+
+/// Looks at the beginning of a record. `None` when it is none, or one of a later version.
+pub fn glance(bytes: &[u8]) -> Option<Glance> {
+    let mut take = Take(bytes);
+    match take.byte()? {
+        kind @ (KIND_BEGUN | KIND_BEGUN_IN_SESSION | KIND_ENDED | KIND_ENDED_BY | KIND_PART) => {
+            let id = RecordId(u128::from_le_bytes(take.bytes(16)?.try_into().ok()?));
+            match kind {
+                KIND_BEGUN | KIND_BEGUN_IN_SESSION => Some(Glance::Begun(id, glance_begun(id, &mut take)?)),
+                KIND_PART => Some(Glance::Part(id)),
+                _ => Some(Glance::Ended(id)),
+            }
+        }
+        KIND_LOST | KIND_OWNED => Some(Glance::Other),
+        _ => None,
+    }
+}
+
+fn glance_begun(id: RecordId, take: &mut Take<'_>) -> Option<BegunGlance> {
+    let at_ms = take.number()?;
+    take.byte()?;
+    let flags = take.byte()?;
+    for _ in TEXTS_BEFORE_PATH {
+        take.raw()?;
+    }
+    let has_path = take.raw()?.first() == Some(&b'/');
+    Some(BegunGlance {
+        at_ms,
+        skips_usage: flags & 2 != 0,
+        skips_audit: flags & 4 != 0,
+        is_request: has_path && id.made_ms() == at_ms,
+    })
+}
+
+impl RecordId {
+    /// The milliseconds of the Unix epoch that stand in front of a UUID of version 7 (RFC 9562 §5.7).
+    pub fn made_ms(self) -> u64 {
+        (self.0 >> 80) as u64
+    }
+}
+
+/// Request id, key, user path, labels, method.
+const TEXTS_BEFORE_PATH: std::ops::Range<u8> = 0..5;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Begun, Ended, Owned, Part, PartKind, write_begun, write_ended, write_lost};
+    use super::super::{write_owned, write_part};
+    use super::*;
+
+    fn glance_of(write: impl Fn(&mut Vec<u8>)) -> Option<Glance> {
+        let mut bytes = Vec::new();
+        write(&mut bytes);
+        glance(&bytes)
+    }
+
+    #[test]
+    fn a_glance_tells_every_kind_of_record_apart() {
+        let id = RecordId(1_764_000_000_000 << 80 | 7 << 76 | 5);
+        let ended = Ended::default();
+        let by_other = Ended { answered_model: "m", ..Ended::default() };
+        let part = Part { kind: PartKind::RequestBody, bytes: b"x" };
+        let owned = Owned { at_ms: 1, object: "o", tenant: "t" };
+        assert_eq!(glance_of(|out| write_ended(out, id, &ended)), Some(Glance::Ended(id)));
+        assert_eq!(glance_of(|out| write_ended(out, id, &by_other)), Some(Glance::Ended(id)));
+        assert_eq!(glance_of(|out| write_part(out, id, &part)), Some(Glance::Part(id)));
+        assert_eq!(glance_of(|out| write_owned(out, &owned)), Some(Glance::Other));
+        assert_eq!(glance_of(|out| write_lost(out, 3)), Some(Glance::Other));
+        assert_eq!((glance(b""), glance(b"\xff1234567890123456789")), (None, None));
+    }
+
+    #[test]
+    fn a_glance_at_a_beginning_sees_its_time_its_flags_and_whether_its_id_is_its_own() {
+        let at_ms = 1_764_000_000_000;
+        let (own, of_other) = (RecordId(u128::from(at_ms) << 80 | 1), RecordId(u128::from(at_ms - 1) << 80));
+        for (id, path, session, is_request) in [
+            (own, "/v1/x", "", true),
+            (own, "/v1/x", "s", true),
+            (own, "result of a batch", "", false),
+            (own, "", "", false),
+            (of_other, "/v1/x", "", false),
+        ] {
+            for (skips_usage, skips_audit) in [(false, false), (true, false), (false, true), (true, true)] {
+                let begun = Begun {
+                    at_ms,
+                    path,
+                    session,
+                    labels: "[\"a\"]",
+                    user_path: "/p",
+                    skips_usage,
+                    skips_audit,
+                    is_stream: true,
+                    ..Begun::default()
+                };
+                let want = BegunGlance { at_ms, skips_usage, skips_audit, is_request };
+                assert_eq!(
+                    glance_of(|out| write_begun(out, id, &begun)),
+                    Some(Glance::Begun(id, want)),
+                    "{path}"
+                );
+            }
+        }
+    }
+}

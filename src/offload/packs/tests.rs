@@ -1,0 +1,662 @@
+//! Packs hold what was put into them, and a store with packs answers like one in which every exchange has rows.
+
+use std::path::PathBuf;
+
+use super::bytes::{self, Damage, Pack, Packs, Pair};
+use super::columns::{ATTEMPTS, AUDIT, Made, USAGE};
+use crate::base::Pico;
+use crate::base::limits::{PACK_AGES_MS, PACK_SPAN_MS_MAX};
+use crate::config::{Engine, RecordsAs, Storage};
+use crate::ledger::record::{
+    self, Attempt, AttemptKind, Begun, BegunGlance, Ended, Glance, Outcome, Record, RecordId,
+};
+use crate::ledger::usage::{Mode, ToolCalls, Usage};
+use crate::offload::records::rows::{Bodies, Rows};
+use crate::offload::store::{
+    By, Direction, ErrorKind, ExportFormat, Filter, Groups, Kind, News, Op, Row, Schema, Select, Store,
+    Summary, Table, Upgrade, Value, export, tables,
+};
+
+/// An exchange by its two records.
+#[derive(Clone)]
+struct Known {
+    id: RecordId,
+    at_ms: u64,
+    ended_ms: u64,
+    begun: Vec<u8>,
+    ended: Vec<u8>,
+}
+
+impl Known {
+    fn pair(&self) -> Pair<'_> {
+        Pair { id: self.id, begun: &self.begun, ended: &self.ended }
+    }
+
+    fn glance(&self) -> BegunGlance {
+        match record::glance(&self.begun) {
+            Some(Glance::Begun(_, glance)) => glance,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn add_to(&self, rows: &mut Rows) {
+        let (Some(Record::Begun(id, begun)), Some(Record::Ended(_, ended))) =
+            (record::read(&self.begun), record::read(&self.ended))
+        else {
+            panic!("they are records")
+        };
+        rows.add(id, Some(&begun), &ended, Bodies::default());
+    }
+}
+
+/// Numbers that look random and are the same in every run (xorshift64*).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % sides
+    }
+
+    fn one<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.roll(all.len())]
+    }
+
+    fn count(&mut self) -> Option<u64> {
+        let most = self.one(&[1, 100, 1 << 40]);
+        (self.roll(3) > 0).then(|| self.roll(most) as u64)
+    }
+
+    fn money(&mut self) -> Option<Pico> {
+        self.count().map(|pico| Pico(i128::from(pico)))
+    }
+}
+
+const START_MS: u64 = 1_764_000_000_000;
+
+/// An exchange of some moment within three hours, with whatever may stand in one.
+fn exchange(dice: &mut Dice) -> Known {
+    let at_ms = START_MS + dice.roll(10_800) as u64 * 1_000 + dice.roll(3) as u64;
+    let duration = [1, 900, 30_000, 500_000];
+    let most = dice.one(&duration);
+    let duration_ms = dice.roll(most) as u64;
+    let random = (dice.roll(1 << 31) as u128) << 31 | dice.roll(1 << 31) as u128;
+    let id = RecordId(u128::from(at_ms) << 80 | 7 << 76 | 2 << 62 | random);
+    let request_id = format!("req-{}", dice.roll(50));
+    let long = "é".repeat(400);
+    let model = dice.one(&["", "m", "m2", "gpt%_", "\u{1}x"]);
+    let begun = Begun {
+        at_ms,
+        request_id: if dice.roll(20) == 0 { &long } else { &request_id },
+        key_id: dice.one(&["", "key-a", "key-b"]),
+        auth: dice.one(&[record::Auth::NoKey, record::Auth::MasterKey, record::Auth::ApiKey]),
+        user_path: dice.one(&["", "/", "/team", "/team/a", "/teams", "/t\0"]),
+        labels: dice.one(&["", "[\"x\"]", "[\"x\",\"ü\"]", "broken"]),
+        method: "POST",
+        path: dice.one(&["/v1/chat/completions", "/v1/embeddings"]),
+        endpoint: "chat",
+        requested_model: dice.one(&["fast", "slow"]),
+        provider: dice.one(&["up", "down", ""]),
+        model,
+        workflow: dice.one(&["", "w1"]),
+        client_ip: dice.one(&["", "203.0.113.77"]),
+        user_agent: dice.one(&["", "agent/9"]),
+        session: dice.one(&["", "s1", "s2"]),
+        is_stream: dice.roll(2) == 0,
+        skips_usage: dice.roll(8) == 0,
+        skips_audit: dice.roll(8) == 0,
+    };
+    let status = dice.one(&[0, 200, 429, 500]);
+    let attempts = (0..dice.roll(3)).map(|number| Attempt {
+        kind: dice.one(&[AttemptKind::Primary, AttemptKind::Retry, AttemptKind::Failover]),
+        provider: begun.provider,
+        model,
+        status: dice.one(&[status, 503]),
+        fault: dice.one(&["", "", "reset"]),
+        duration_us: number as u64,
+    });
+    let attempts = attempts.collect();
+    let outcome = [Outcome::Whole, Outcome::Cut, Outcome::ClientGone, Outcome::Refused, Outcome::Unknown];
+    let ended = Ended {
+        duration_us: duration_ms * 1_000,
+        first_byte_us: dice.count(),
+        first_token_us: dice.count(),
+        status,
+        outcome: dice.one(&outcome),
+        error: dice.one(&["", "reset"]),
+        usage: usage(dice),
+        cost: dice.money(),
+        input_cost: dice.money(),
+        output_cost: dice.money(),
+        cost_source: dice.one(&["", "catalogue"]),
+        cost_caveat: dice.one(&["", "a caveat"]),
+        bytes_in: dice.roll(9) as u64,
+        bytes_out: dice.roll(9) as u64,
+        answered_model: dice.one(&["", "m-2026"]),
+        attempts,
+        attempts_unlisted: dice.one(&[0, 0, 2]),
+    };
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    record::write_begun(&mut first, id, &begun);
+    record::write_ended(&mut last, id, &ended);
+    Known { id, at_ms, ended_ms: at_ms + duration_ms, begun: first, ended: last }
+}
+
+fn usage(dice: &mut Dice) -> Usage {
+    Usage {
+        input: dice.count(),
+        output: dice.count(),
+        cache_read: dice.count(),
+        cache_write: dice.count(),
+        cache_write_1h: dice.count(),
+        reasoning: dice.count(),
+        input_audio: dice.count(),
+        tools: ToolCalls([0, dice.roll(2) as u32, 0, 0, 0]),
+        stated_cost: dice.money(),
+        stated_total: dice.count(),
+        mode: dice.one(&[None, Some(Mode::Batch), Some(Mode::Standard)]),
+        is_estimated: dice.roll(5) == 0,
+        ..Usage::default()
+    }
+}
+
+fn exchanges(count: usize, seed: u64) -> Vec<Known> {
+    let mut dice = Dice(seed);
+    let mut all: Vec<Known> = (0..count).map(|_| exchange(&mut dice)).collect();
+    all.sort_by_key(|known| known.ended_ms);
+    all
+}
+
+/// A store in a file of its own, which goes with it.
+struct File {
+    path: PathBuf,
+    store: Store,
+}
+
+impl File {
+    async fn open(name: &str) -> File {
+        File::open_as(name, &tables::SCHEMA).await
+    }
+
+    async fn open_as(name: &str, schema: &Schema) -> File {
+        let path = std::env::temp_dir().join(format!("ringway-packs-{}-{name}.db", std::process::id()));
+        let store = Store::open(&storage(&path), schema, Upgrade::Forward).await.expect("a store");
+        File { path, store }
+    }
+
+    fn connection(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(&self.path).expect("the file")
+    }
+
+    fn count(&self, table: &str) -> i64 {
+        let text = format!("SELECT COUNT(*) FROM ringway_{table}");
+        self.connection().query_row(&text, [], |row| row.get(0)).expect("a count")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        for ending in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{ending}", self.path.display()));
+        }
+    }
+}
+
+fn storage(path: &std::path::Path) -> Storage {
+    Storage {
+        engine: Engine::Sqlite { path: path.to_owned() },
+        records: RecordsAs::Packs,
+        call_timeout_ms: 60_000,
+        usage_kept_ms: None,
+        audit_kept_ms: None,
+        changes_kept_ms: None,
+    }
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+async fn store_rows(store: &Store, all: &[Known], news: News) {
+    let mut rows = Rows::new(true);
+    all.iter().for_each(|known| known.add_to(&mut rows));
+    assert_eq!(rows.store(store, news).await, Ok(0));
+}
+
+async fn store_packs(store: &Store, all: &[Known]) {
+    store_packs_as(store, all, true).await;
+}
+
+async fn store_packs_as(store: &Store, all: &[Known], audits: bool) {
+    let mut packs = Packs::new(audits);
+    for known in all {
+        packs.add(known.ended_ms, known.glance(), known.pair());
+    }
+    let rows = packs.rows();
+    let count = rows.len() as u64;
+    assert_eq!(store.insert_known(&tables::RECORD_PACKS, rows, News::Sure).await, Ok(count));
+}
+
+/// The same exchanges twice: as rows, and as packs of all sizes with some rows between them.
+async fn twins(name: &str, all: &[Known]) -> [File; 2] {
+    let files = [File::open(&format!("{name}-rows")).await, File::open(&format!("{name}-packs")).await];
+    store_rows(&files[0].store, all, News::Sure).await;
+    let mut dice = Dice(7);
+    let mut rest = all;
+    while !rest.is_empty() {
+        let (batch, behind) = rest.split_at((1 + dice.roll(12)).min(rest.len()));
+        rest = behind;
+        if dice.roll(6) == 0 {
+            store_rows(&files[1].store, batch, News::Sure).await;
+        } else {
+            store_packs(&files[1].store, batch).await;
+        }
+    }
+    files
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Asked {
+    All,
+    Some,
+}
+
+const MADE: [&Made; 3] = [&USAGE, &AUDIT, &ATTEMPTS];
+
+/// Filters about every column, by values that stand in rows.
+fn filters(table: &'static Table, rows: &[Row]) -> Vec<Filter> {
+    let mut filters = vec![Filter::all()];
+    let mut dice = Dice(3);
+    for column in table.columns {
+        let all = Filter::all;
+        if column.is_nullable {
+            filters.extend([all().null(column.name), all().present(column.name)]);
+        }
+        let known: Vec<&Value> =
+            rows.iter().map(|row| row.get(column.name)).filter(|v| !v.is_null()).collect();
+        if known.is_empty() {
+            continue;
+        }
+        let value = known[dice.roll(known.len())].clone();
+        for op in [Op::Equal, Op::NotEqual, Op::Less, Op::AtMost, Op::Greater, Op::AtLeast] {
+            filters.push(all().compare(column.name, op, value.clone()));
+        }
+        filters.push(all().compare(column.name, Op::NotEqual, Value::Null));
+        let other = known[dice.roll(known.len())].clone();
+        filters.push(all().one_of(column.name, vec![value.clone(), Value::Null, other]));
+        filters.push(all().one_of(column.name, Vec::new()));
+        if let (Kind::Text, Some(text)) = (column.kind, value.as_text()) {
+            let start: String = text.chars().take(3).collect();
+            filters.extend([all().prefix(column.name, start), all().within(column.name, text)]);
+        }
+        if let Some(name) = value.as_names().and_then(<[String]>::first) {
+            filters.extend([all().lists(column.name, &**name), all().lists(column.name, "none")]);
+        }
+    }
+    let hour = |at: i64| START_MS as i64 + at * 3_600_000;
+    for (from, to) in [(0, 1), (1, 2), (2, 9), (5, 9)] {
+        filters.push(Filter::all().between_ms("at_ms", hour(from), hour(to)));
+    }
+    if table.name == "usage" {
+        let within = Filter::all().between_ms("at_ms", hour(1), hour(2)).within("user_path", "/team");
+        filters.push(within.equal("provider_name", Value::text("up")));
+    }
+    filters.push(Filter::all().equal(table.key[0], Value::text("no id")));
+    filters
+}
+
+fn sorted(groups: &Groups) -> Vec<String> {
+    let mut all: Vec<String> = groups.groups.iter().map(|group| format!("{group:?}")).collect();
+    all.sort();
+    all
+}
+
+async fn compare_summaries(files: &[File; 2], made: &Made, filter: &Filter, turn: usize) {
+    let by: &[&[By]] = match made.table.name {
+        "usage" => &[
+            &[],
+            &[By::Column("provider_name"), By::Column("model")],
+            &[By::Span { column: "at_ms", width_ms: 600_000 }],
+            &[By::Column("labels")],
+        ],
+        "audit_logs" => &[&[], &[By::Column("session_id"), By::Column("status_code")]],
+        _ => &[&[By::Column("error_code")]],
+    };
+    let sums: &[&str] = match made.table.name {
+        "usage" => &["total_cost", "input_uncached", "duration_us"],
+        _ => &["duration_us"],
+    };
+    let questions = by.iter().flat_map(|by| [(by, 10_000), (by, 2)]);
+    for (by, limit) in questions.skip(turn % TURNS).step_by(TURNS) {
+        let ask = async |file: &File| {
+            let summary = Summary::new(made.table, filter.clone(), by, sums, limit);
+            file.store.summarise(summary).await.expect("sums")
+        };
+        let (want, got) = (ask(&files[0]).await, ask(&files[1]).await);
+        assert_eq!((want.is_cut, want.groups.len()), (got.is_cut, got.groups.len()), "{filter:?} {by:?}");
+        if !want.is_cut {
+            assert_eq!(sorted(&want), sorted(&got), "{filter:?} {by:?}");
+        }
+    }
+}
+
+async fn compare_selects(files: &[File; 2], made: &Made, filter: &Filter, turn: usize) {
+    let (table, key) = (made.table, made.table.key[0]);
+    let select = |limit| Select::new(table, filter.clone(), limit);
+    let questions = [
+        select(100_000),
+        select(7),
+        select(0),
+        select(5).ordered("at_ms", Direction::Ascending),
+        select(3).ordered("at_ms", Direction::Descending).only(&["status_code"]),
+        select(90).ordered("at_ms", Direction::Descending),
+        select(4).ordered(key, Direction::Descending),
+        select(6).ordered(
+            if table.name == "audit_log_attempts" { "reason" } else { "request_id" },
+            Direction::Descending,
+        ),
+    ];
+    for question in questions.into_iter().skip(turn % TURNS).step_by(TURNS) {
+        let ask = async |file: &File| file.store.select(question.clone()).await.expect("rows");
+        assert_eq!(ask(&files[0]).await, ask(&files[1]).await, "{question:?}");
+    }
+}
+
+/// Of all questions each filter has its turn with one of so many.
+const TURNS: usize = 2;
+
+/// All pages of a question, each behind the one before.
+async fn pages(store: &Store, mut select: Select) -> Vec<Row> {
+    let mut all = Vec::new();
+    loop {
+        let page = store.select(select.clone()).await.expect("a page");
+        let Some(last) = page.last() else { return all };
+        select = select.clone().after(select.cursor(last));
+        all.extend(page);
+    }
+}
+
+/// Compares what both answer; every filter where all are asked for, else one of several.
+async fn compare(files: &[File; 2], when: &str, of: Asked) {
+    for made in MADE {
+        let all = files[0].store.select(Select::new(made.table, Filter::all(), 100_000)).await.expect("rows");
+        let filters = filters(made.table, &all);
+        let step = if of == Asked::All { 1 } else { 17 };
+        for (turn, filter) in filters.into_iter().enumerate().step_by(step) {
+            compare_selects(files, made, &filter, turn).await;
+            compare_summaries(files, made, &filter, turn).await;
+        }
+        for direction in [Direction::Ascending, Direction::Descending] {
+            for by in ["at_ms", made.table.key[0]] {
+                let page = || Select::new(made.table, Filter::all(), 13).ordered(by, direction);
+                let (want, got) =
+                    (pages(&files[0].store, page()).await, pages(&files[1].store, page()).await);
+                assert_eq!(want.len(), all.len(), "{when}: all pages of {}", made.table.name);
+                assert_eq!(want, got, "{when}: pages of {}", made.table.name);
+            }
+        }
+        let range = (START_MS as i64, START_MS as i64 + 5_000_000);
+        for format in [ExportFormat::Csv, ExportFormat::JsonLines] {
+            let written = async |file: &File| {
+                let mut out = Vec::new();
+                export(&file.store, made.table, range, format, &mut out).await.expect("an export");
+                out
+            };
+            assert_eq!(written(&files[0]).await, written(&files[1]).await, "{when}: {}", made.table.name);
+        }
+    }
+}
+
+#[test]
+fn a_store_with_packs_answers_like_one_with_rows() {
+    run(async {
+        let all = exchanges(220, 11);
+        let files = twins("twins", &all).await;
+        assert!(files[1].count("record_packs") > 10 && files[1].count("usage") > 10);
+        compare(&files, "as it was stored", Asked::All).await;
+        for (made, filter, values) in [
+            (&USAGE, Filter::all().equal("model", Value::text("m2")), ("cost_source", Value::text("new"))),
+            (&AUDIT, Filter::all().equal("session_id", Value::text("s1")), ("error_code", Value::Null)),
+        ] {
+            let mut counts = Vec::new();
+            for file in &files {
+                let filter = filter.clone().between_ms("at_ms", START_MS as i64, START_MS as i64 + 2_500_000);
+                counts.push(file.store.update(made.table, filter, vec![values.clone()]).await.expect("it"));
+            }
+            assert!(counts[0] == counts[1] && counts[0] > 0, "{counts:?}");
+        }
+        compare(&files, "after updates", Asked::Some).await;
+        let page = Select::new(&tables::USAGE, Filter::all(), 5).ordered("at_ms", Direction::Descending);
+        let rows = files[0].store.select(page).await.expect("rows");
+        let rows: Vec<Row> =
+            rows.into_iter().map(|row| row.with("total_cost", Value::Money(Pico(5)))).collect();
+        let mut counts = Vec::new();
+        for file in &files {
+            file.store.replace(&tables::USAGE, rows.clone()).await.expect("rows in the place of others");
+            let filter = Filter::all().prefix("request_id", "req-1");
+            counts.push(file.store.delete(&tables::AUDIT_LOGS, filter).await.expect("they go"));
+        }
+        assert!(counts[0] == counts[1] && counts[0] > 0, "{counts:?}");
+        assert!(files[1].count("record_packs") > 0, "packs have stayed");
+        compare(&files, "after rows were replaced and deleted", Asked::Some).await;
+    });
+}
+
+#[test]
+fn what_is_swept_is_gone_from_packs_as_from_rows_and_addresses_go_with_the_audit_log() {
+    run(async {
+        let all = exchanges(200, 5);
+        let files = twins("sweeps", &all).await;
+        let sweep = async |made: &Made, minutes: i64| {
+            for file in &files {
+                let before_ms = START_MS as i64 + minutes * 60_000;
+                file.store.sweep(made.table, before_ms, 100_000).await.expect("a sweep");
+            }
+        };
+        let count = files[1].count("record_packs");
+        for minutes in [20, 21, 90] {
+            sweep(&AUDIT, minutes).await;
+            compare(&files, "the log was swept", Asked::Some).await;
+            sweep(&ATTEMPTS, minutes).await;
+            compare(&files, "and the attempts", Asked::Some).await;
+        }
+        assert_eq!(files[1].count("record_packs"), count, "usage needs them still");
+        let old = silent_for_audit(&files[1]);
+        assert!(old.len() > 5);
+        old.iter().for_each(|data| check_shows_nobody(data));
+        for minutes in [60, 30, 120] {
+            sweep(&USAGE, minutes).await;
+            compare(&files, "usage was swept", Asked::Some).await;
+        }
+        assert!(files[1].count("record_packs") < count, "packs that count for nothing are gone");
+        // Retention of the audit log beyond that of usage.
+        sweep(&USAGE, 170).await;
+        compare(&files, "usage was swept further", Asked::Some).await;
+        let swept = Filter::all().compare("at_ms", Op::Less, Value::TimeMs(START_MS as i64 + 6_600_000));
+        for file in &files {
+            file.store.delete(&tables::AUDIT_LOGS, swept.clone()).await.expect("they go");
+        }
+        compare(&files, "packs of which only a part counts became rows", Asked::Some).await;
+        for made in MADE {
+            sweep(made, 9_999).await;
+        }
+        assert_eq!(files[1].count("record_packs"), 0);
+        compare(&files, "all was swept", Asked::Some).await;
+    });
+}
+
+/// The packs that do not count for the audit log.
+fn silent_for_audit(file: &File) -> Vec<Vec<u8>> {
+    let connection = file.connection();
+    let text = "SELECT data FROM ringway_record_packs WHERE audit_to_ms IS NULL";
+    let mut packs = connection.prepare(text).expect("SQL");
+    let packs = packs.query_map([], |row| row.get(0)).expect("packs");
+    packs.collect::<Result<_, _>>().expect("packs")
+}
+
+fn check_shows_nobody(data: &[u8]) {
+    for text in ["203.0.113.77", "agent/9", "/v1/"] {
+        assert!(memchr::memmem::find(data, text.as_bytes()).is_none(), "{text} was kept");
+    }
+}
+
+#[test]
+fn what_the_audit_log_does_not_keep_is_not_in_packs() {
+    run(async {
+        let all = exchanges(60, 77);
+        let files = [File::open("unaudited-rows").await, File::open("unaudited-packs").await];
+        let mut rows = Rows::new(false);
+        all.iter().for_each(|known| known.add_to(&mut rows));
+        assert_eq!(rows.store(&files[0].store, News::Sure).await, Ok(0));
+        store_packs_as(&files[1].store, &all, false).await;
+        compare(&files, "without an audit log", Asked::Some).await;
+        assert_eq!(files[1].count("record_packs") as usize, silent_for_audit(&files[1]).len());
+        silent_for_audit(&files[1]).iter().for_each(|data| check_shows_nobody(data));
+    });
+}
+
+#[test]
+fn an_exchange_that_a_pack_holds_is_not_stored_again() {
+    run(async {
+        let all = exchanges(60, 23);
+        let files = twins("again", &all[..40]).await;
+        // What failed and had been carried out, and more behind it.
+        for file in &files {
+            store_rows(&file.store, &all[10..], News::Doubtful).await;
+            store_rows(&file.store, &all, News::Doubtful).await;
+        }
+        let rows = File::open("again-all").await;
+        store_rows(&rows.store, &all, News::Sure).await;
+        let [_, packs] = files;
+        assert!(packs.count("record_packs") > 0);
+        compare(&[rows, packs], "after everything was stored again", Asked::Some).await;
+    });
+}
+
+#[test]
+fn a_store_of_the_version_before_keeps_its_rows_and_takes_packs() {
+    run(async {
+        let all = exchanges(80, 31);
+        let older = Schema { version: 2, ..tables::SCHEMA };
+        let file = File::open_as("older", &older).await;
+        store_rows(&file.store, &all[..40], News::Sure).await;
+        let newer = Store::open(&storage(&file.path), &tables::SCHEMA, Upgrade::Forward).await.expect("it");
+        store_packs(&newer, &all[40..]).await;
+        let rows = File::open("older-all").await;
+        store_rows(&rows.store, &all, News::Sure).await;
+        compare(&[rows, File { store: newer, path: file.path.clone() }], "brought forward", Asked::Some)
+            .await;
+    });
+}
+
+#[test]
+fn a_damaged_pack_is_told_by_name_and_stands_in_nobodys_way() {
+    run(async {
+        let all = exchanges(300, 41);
+        let file = File::open("damaged").await;
+        let early: Vec<Known> =
+            all.iter().filter(|known| known.at_ms < START_MS + 3_600_000).cloned().collect();
+        let late: Vec<Known> =
+            all.iter().filter(|known| known.at_ms > START_MS + 5_400_000).cloned().collect();
+        store_packs(&file.store, &early).await;
+        store_packs(&file.store, &late).await;
+        let damage = "UPDATE ringway_record_packs SET data = zeroblob(99) \
+                      WHERE id = (SELECT id FROM ringway_record_packs ORDER BY from_ms LIMIT 1)";
+        assert_eq!(file.connection().execute(damage, []), Ok(1));
+        let id = file.connection().query_row(
+            "SELECT id FROM ringway_record_packs ORDER BY from_ms LIMIT 1",
+            [],
+            |row| row.get::<_, String>(0),
+        );
+        let id = id.expect("its id");
+        let of_late = Filter::all().between_ms("at_ms", START_MS as i64 + 5_400_000, i64::MAX);
+        for made in MADE {
+            let error = file.store.select(Select::new(made.table, Filter::all(), 9_999)).await.unwrap_err();
+            assert!(error.kind == ErrorKind::Broken && error.what.contains(&id), "{error}");
+            let sums = Summary::new(made.table, Filter::all(), &[], &[], 9);
+            assert_eq!(file.store.summarise(sums).await.unwrap_err().kind, ErrorKind::Broken);
+            let late = Select::new(made.table, of_late.clone(), 9_999);
+            assert!(!file.store.select(late).await.expect("others are read").is_empty());
+            let newest = Select::new(made.table, Filter::all(), 3).ordered("at_ms", Direction::Descending);
+            assert_eq!(file.store.select(newest).await.expect("the newest are read").len(), 3);
+        }
+        store_rows(&file.store, &early, News::Doubtful).await;
+        for (made, ms) in MADE.into_iter().zip([0, i64::MAX, i64::MAX]) {
+            file.store.sweep(made.table, ms, 10_000).await.expect("a sweep");
+        }
+        let error = file.store.delete(&tables::USAGE, Filter::all()).await.unwrap_err();
+        assert!(error.kind == ErrorKind::Broken && error.what.contains("damaged"), "{error}");
+        file.store.sweep(&tables::USAGE, i64::MAX, 10_000).await.expect("a sweep");
+        assert_eq!(file.count("record_packs"), 0);
+    });
+}
+
+#[test]
+fn a_pack_that_was_cut_or_changed_anywhere_is_damaged_and_no_other_pack() {
+    let all = exchanges(3, 2);
+    let mut pack = Pack::default();
+    all.iter().for_each(|known| pack.add(known.glance(), known.pair()));
+    let data = pack.row().get("data").as_bytes().expect("bytes").to_vec();
+    assert_eq!(bytes::read(&data), Ok(all.iter().map(Known::pair).collect()));
+    for cut in 0..data.len() {
+        assert_eq!(bytes::read(&data[..cut]), Err(Damage::Changed), "cut at {cut}");
+    }
+    for bit in 0..data.len() * 8 {
+        let mut changed = data.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(bytes::read(&changed), Err(Damage::Changed), "bit {bit}");
+    }
+    // A good sum over something else.
+    let sealed = |bytes: &[u8]| [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat();
+    assert_eq!(bytes::read(&sealed(b"\x02")), Err(Damage::Later));
+    assert_eq!(bytes::read(&sealed(b"")), Err(Damage::Changed));
+    assert_eq!(bytes::read(&sealed(b"\x01")), Ok(Vec::new()));
+    let held = &data[..data.len() - 4];
+    let whole = [1, all[0].begun.len(), all[0].ended.len()];
+    for cut in 2..held.len() {
+        let read = sealed(&held[..cut]);
+        match bytes::read(&read) {
+            Ok(pairs) => assert!(pairs.len() < all.len() && cut > whole[1] + whole[2], "cut at {cut}"),
+            Err(damage) => assert_eq!(damage, Damage::Changed, "cut at {cut}"),
+        }
+    }
+}
+
+#[test]
+fn packs_span_no_more_than_they_may_and_old_exchanges_stand_apart() {
+    let all = exchanges(1, 9);
+    let check = |ages_ms: &[u64], want: &[(u64, i64)]| {
+        let (mut packs, now_ms) = (Packs::new(true), START_MS + 10_000_000);
+        for age_ms in ages_ms {
+            let glance = BegunGlance { at_ms: now_ms - age_ms, skips_usage: false, ..all[0].glance() };
+            packs.add(now_ms, glance, all[0].pair());
+        }
+        let row = |row: &Row| {
+            let ms = |name: &str| row.get(name).as_integer().expect("a time");
+            ((ms("to_ms") - ms("from_ms")) as u64, row.get("count").as_integer().expect("a count"))
+        };
+        let mut got: Vec<_> = packs.rows().iter().map(row).collect();
+        got.sort_unstable();
+        assert_eq!(got, want);
+    };
+    check(&[], &[]);
+    check(&[0, 1, PACK_AGES_MS[0] - 1], &[(PACK_AGES_MS[0] - 1, 3)]);
+    check(&[0, PACK_AGES_MS[0], PACK_AGES_MS[1]], &[(0, 1), (0, 1), (0, 1)]);
+    let first = PACK_AGES_MS[1];
+    check(&[first, first + PACK_SPAN_MS_MAX], &[(PACK_SPAN_MS_MAX, 2)]);
+    check(&[first, first + PACK_SPAN_MS_MAX + 1], &[(0, 1), (0, 1)]);
+}
+
+#[test]
+fn an_id_is_read_from_its_own_text_and_from_no_other() {
+    let id = exchanges(1, 1)[0].id;
+    let text = bytes::text_of(id);
+    assert_eq!(bytes::id_of(&text), Some(id));
+    for other in
+        [text.to_uppercase(), text.replace('-', ""), format!("{text} "), String::new(), "é".repeat(18)]
+    {
+        assert_eq!(bytes::id_of(&other), None, "{other}");
+    }
+}
