@@ -20,6 +20,7 @@ use super::client::Client;
 use super::tally::Tally;
 use super::work::Work;
 use crate::base::{Pico, Refusal, RefusalKind};
+use crate::identity::Features;
 use crate::journal::{Full, Need};
 use crate::ledger::cost::{self, Cost, Unpriced};
 use crate::ledger::headers::{self, Dress};
@@ -120,6 +121,31 @@ pub fn open(
         // Nothing would come of its record.
         return Ok(());
     }
+    begin(shard, active, client, work, tally, call, head_len, &workflow.id, features)?;
+    let audit = &active.snapshot().audit;
+    if features.audit && audit.enabled && tally.entry.id.is_some() {
+        tally.entry.capture =
+            Capture::begin(shard, audit, client, work, head_len, body, tally.entry.sent.take());
+    }
+    Ok(())
+}
+
+/// Writes that the exchange has begun.
+#[expect(clippy::too_many_arguments, reason = "the parts of one exchange, each borrowed on its own")]
+fn begin(
+    shard: &Shard,
+    active: &Active,
+    client: &Client,
+    work: &Work,
+    tally: &mut Tally,
+    call: &Call,
+    head_len: usize,
+    workflow: &str,
+    features: Features,
+) -> Result<(), Refusal> {
+    let (caller, target) = (&work.caller, &call.target);
+    let (provider, model) = (&*target.upstream.provider, target.model.as_str());
+    let asked_for = call.requested.as_deref();
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let own = Begun {
         at_ms: shard.wall_ms(),
@@ -128,7 +154,7 @@ pub fn open(
         requested_model: asked_for.unwrap_or(if target.is_qualified { QUALIFIED } else { model }),
         provider: &provider.name,
         model,
-        workflow: &workflow.id,
+        workflow,
         client_ip: &client.address,
         is_stream: call.wants_stream,
         skips_usage: !features.usage,
@@ -156,13 +182,7 @@ pub fn open(
             requested_model: if name.is_empty() { own.requested_model } else { name },
             ..own
         }
-    })?;
-    let audit = &active.snapshot().audit;
-    if features.audit && audit.enabled && tally.entry.id.is_some() {
-        tally.entry.capture =
-            Capture::begin(shard, audit, client, work, head_len, body, tally.entry.sent.take());
-    }
-    Ok(())
+    })
 }
 
 /// Stands for the model's name with its provider's in front, which is put together only where it is written.

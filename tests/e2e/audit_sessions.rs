@@ -11,15 +11,6 @@ fn ask(gateway: &Gateway, key: &str, lines: &str) {
     assert_eq!(gateway.call(request.as_bytes()).status, 200);
 }
 
-/// Records tell milliseconds, each shard by its own reading of the clock, which may be one off: what is to come later by
-/// the records has to come some milliseconds later.
-fn a_later_moment() {
-    let begun = std::time::Instant::now();
-    while begun.elapsed() < std::time::Duration::from_millis(5) {
-        std::thread::yield_now();
-    }
-}
-
 /// Waits until so many exchanges are stored.
 fn await_rows(gateway: &Gateway, count: u64) {
     eventually("all are stored", || call(gateway, KEY, "GET", "/usage/summary", None).1["requests"] == count);
@@ -42,7 +33,6 @@ fn exchanges_of_one_session_are_one_conversation_of_one_caller() {
         (&one, ""),
     ] {
         ask(&gateway, key, lines);
-        a_later_moment();
     }
     await_rows(&gateway, 5);
     let (status, sessions) = call(&gateway, &one, "GET", "/audit/sessions", None);
@@ -53,12 +43,23 @@ fn exchanges_of_one_session_are_one_conversation_of_one_caller() {
         .iter()
         .map(|row| (&row["session_id"], &row["requests"]))
         .collect();
-    assert_eq!(shown, [(&json!("s1"), &json!(2)), (&json!("s2"), &json!(1))], "{sessions}");
-    let id = sessions["data"][0]["last_id"].as_str().unwrap();
+    // Two of one moment may come in either order.
+    let last = |session: &str| {
+        let is_it = |row: &&Json| row["session_id"] == session;
+        sessions["data"].as_array().unwrap().iter().find(is_it).expect("the session").clone()
+    };
+    assert_eq!(shown.len(), 2, "{sessions}");
+    assert_eq!((&last("s1")["requests"], &last("s2")["requests"]), (&json!(2), &json!(1)), "{sessions}");
+    let times: Vec<Option<&str>> =
+        sessions["data"].as_array().unwrap().iter().map(|row| row["last_at"].as_str()).collect();
+    assert!(times.is_sorted_by(|one, next| one >= next), "the newest first: {sessions}");
+    let id = last("s1")["last_id"].as_str().unwrap().to_owned();
     let (_, found) = call(&gateway, &one, "GET", &format!("/audit/conversation?log_id={id}"), None);
     let entries = found["entries"].as_array().unwrap();
     assert_eq!((entries.len(), &found["anchor_id"], &found["truncated"]), (2, &json!(id), &json!(false)));
-    assert!(entries[0]["at"].as_str() <= entries[1]["at"].as_str() && entries[1]["id"] == id, "{found}");
+    assert!(entries[0]["at"].as_str() <= entries[1]["at"].as_str(), "{found}");
+    let of_last = entries.iter().find(|entry| entry["id"] == *id).expect("the exchange that was asked for");
+    assert_eq!(of_last["at"], entries[1]["at"], "{found}");
     assert_eq!(entries[0]["data"]["request_body"]["model"], "up/m", "{found}");
     let (_, one_of_two) =
         call(&gateway, KEY, "GET", &format!("/audit/conversation?log_id={id}&limit=1"), None);
