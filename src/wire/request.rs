@@ -76,30 +76,7 @@ impl RequestHead {
     pub fn copy_from(&mut self, other: &RequestHead) {
         let mut headers = std::mem::take(&mut self.headers);
         headers.copy_from(&other.headers);
-        let RequestHead {
-            method,
-            version,
-            target,
-            path,
-            query,
-            host,
-            body,
-            keep_alive,
-            expects_continue,
-            ..
-        } = *other;
-        *self = RequestHead {
-            method,
-            version,
-            target,
-            path,
-            query,
-            host,
-            body,
-            keep_alive,
-            expects_continue,
-            headers,
-        };
+        *self = RequestHead { headers, ..*other };
     }
 }
 
