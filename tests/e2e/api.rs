@@ -315,6 +315,8 @@ fn a_reader_that_stops_holds_little_memory_and_is_given_up() {
     first.read_until("data: ");
     drop(first);
     eventually("the first stream to end", || gateway.metric("ringway_clients_gone_total") == 1.0);
+    // The store, too, is made with the first record.
+    eventually("its record to be stored", || gateway.metric("ringway_records_stored_total") == 1.0);
     let rss = gateway.rss_kib();
     let links: Vec<Link> = (0..40)
         .map(|_| {
