@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringway::base::limits::KEY_BYTES_MAX;
-use ringway::identity::{Calendar, UserPath};
+use ringway::identity::{Calendar, ModelRule, UserPath};
 use ringway::policy::key::{Key, KeyFields, NewKey, Pepper};
 use ringway::policy::keyring::{Found, Keyring};
 
@@ -49,6 +49,7 @@ fn key(number: u32, pepper: &Pepper) -> (String, Key) {
         name: format!("service number {number:06}"),
         path: UserPath::new(&format!("/company/team/{number:06}")).ok(),
         labels: vec![format!("cost-center-{:04}", number % 10_000)],
+        models: ModelRule::new("openai/*").into_iter().collect(),
         ..KeyFields::default()
     };
     (new.text.reveal().to_owned(), Key::new(new.id, new.proof, fields, &Arc::new(Calendar::default()), None))

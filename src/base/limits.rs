@@ -179,6 +179,8 @@ pub const KEY_SHAPE_BYTES_MIN: usize = 20;
 pub const JOURNAL_AGAIN_MS: u64 = 200;
 /// What a shard has written to its journal goes out of its memory, not out of the file, whenever it is this much.
 pub const JOURNAL_RESIDENT_BYTES: usize = 64 * 1024;
+/// What of its journal a shard brings into memory at a time; a segment is a multiple of it.
+pub const JOURNAL_AHEAD_BYTES: usize = 16 * 1024;
 /// What is read of the journal at a time, and the records that go to the store as one batch.
 pub const JOURNAL_READ_BYTES: usize = 256 * 1024;
 pub const JOURNAL_BATCH_RECORDS_MAX: usize = 1024;
@@ -220,7 +222,7 @@ pub const STORE_SWEEP_ROWS: usize = 500;
 
 const _: () = assert!(STORE_PAUSE_MS_MIN <= STORE_PAUSE_MS_MAX, "a pause only grows");
 /// How long the keeper of records rests when the journals are empty.
-pub const RECORDS_TURN_MS: u64 = 100;
+pub const RECORDS_TURN_MS: u64 = 200;
 /// The pause after the store or the journal failed doubles between these two.
 pub const RECORDS_PAUSE_MS_MIN: u64 = 100;
 pub const RECORDS_PAUSE_MS_MAX: u64 = 5_000;
@@ -247,7 +249,7 @@ pub const LABELS_COUNT_MAX: usize = 16;
 pub const KEY_CHANGES_MAX: usize = 4_096;
 /// A pepper that can hardly be guessed.
 pub const PEPPER_BYTES_MIN: usize = 16;
-/// Memory for one key with a name, a path and a label, the tables included.
+/// Memory for one key with a name, a path, a label and models that many keys may use, the tables included.
 pub const KEY_BYTES_MAX: usize = 400;
 /// Answers from which a provider's usual counts of tokens are known well enough to reserve by.
 pub const ANSWERS_COUNT_MIN: u32 = 32;

@@ -1,6 +1,7 @@
 //! A virtual key: what it grants, how it is proven, and what it is refused for. Its text is `rw-<public id>-<secret>`; the
 //! secret is kept as its HMAC-SHA-256 under a pepper that no store holds.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -67,15 +68,26 @@ pub struct Key {
     pub labels: Box<[Box<str>]>,
     pub created_ms: u64,
     expires_ms: Option<NonZeroU64>,
+    /// `None` allows all.
+    uses: Option<Arc<Uses>>,
     /// What few keys have.
     more: Option<Box<More>>,
 }
 
+/// What a key may use; an empty list allows all.
+#[derive(PartialEq, Eq, Hash)]
+struct Uses {
+    models: Box<[ModelRule]>,
+    endpoints: Box<[Box<str>]>,
+}
+
+/// What keys may use, each once: a million keys have few lists that differ.
+#[derive(Default)]
+pub struct KnownUses(HashSet<Arc<Uses>>);
+
 #[derive(Default)]
 struct More {
     description: Box<str>,
-    models: Box<[ModelRule]>,
-    endpoints: Box<[Box<str>]>,
     accounts: Box<[Arc<Account>]>,
     admin: Option<AdminScope>,
     /// The proof before the last rotation, and until when it is good.
@@ -174,10 +186,9 @@ impl Key {
             let same = before.and_then(|key| key.accounts().iter().find(|account| *account.id == *name));
             Arc::new(Account::new(allowance, calendar, same.map(Arc::as_ref)))
         };
+        let uses = Uses { models: fields.models.into(), endpoints: boxed(fields.endpoints) };
         let more = More {
             description: fields.description.into(),
-            models: fields.models.into(),
-            endpoints: boxed(fields.endpoints),
             accounts: fields.allowances.into_iter().map(account).collect(),
             admin: fields.admin,
             before: None,
@@ -191,8 +202,21 @@ impl Key {
             labels: boxed(fields.labels),
             created_ms: fields.created_ms,
             expires_ms: fields.expires_ms.and_then(NonZeroU64::new),
+            uses: uses.is_any().then(|| Arc::new(uses)),
             more: more.is_any().then(|| Box::new(more)),
         }
+    }
+
+    /// The same key, sharing what it may use with the keys before it that may use the same.
+    pub fn sharing(mut self, known: &mut KnownUses) -> Key {
+        self.uses = self.uses.map(|uses| match known.0.get(&uses) {
+            Some(same) => same.clone(),
+            None => {
+                known.0.insert(uses.clone());
+                uses
+            }
+        });
+        self
     }
 
     /// The same key as another proof shows it; the one before stays good until then.
@@ -280,11 +304,11 @@ impl Key {
     }
 
     pub fn models(&self) -> &[ModelRule] {
-        self.more.as_ref().map_or(&[], |more| &more.models)
+        self.uses.as_ref().map_or(&[], |uses| &uses.models)
     }
 
     pub fn endpoints(&self) -> &[Box<str>] {
-        self.more.as_ref().map_or(&[], |more| &more.endpoints)
+        self.uses.as_ref().map_or(&[], |uses| &uses.endpoints)
     }
 
     /// Its own limits and budgets.
@@ -297,10 +321,15 @@ impl Key {
     }
 }
 
+impl Uses {
+    fn is_any(&self) -> bool {
+        !self.models.is_empty() || !self.endpoints.is_empty()
+    }
+}
+
 impl More {
     fn is_any(&self) -> bool {
-        let has_lists = !self.models.is_empty() || !self.endpoints.is_empty() || !self.accounts.is_empty();
-        has_lists || !self.description.is_empty() || self.admin.is_some()
+        !self.accounts.is_empty() || !self.description.is_empty() || self.admin.is_some()
     }
 }
 

@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::account::{Account, Counter};
-use super::key::{Key, KeyId, Pepper, Proof, parts};
+use super::key::{Key, KeyId, KnownUses, Pepper, Proof, parts};
 use crate::base::limits::KEY_CHANGES_MAX;
 
 #[derive(Clone)]
@@ -53,8 +53,8 @@ pub enum Found {
 
 impl Keyring {
     pub fn new(pepper: Arc<Pepper>, keys: impl IntoIterator<Item = Key>) -> Keyring {
-        let mut base = Table::default();
-        keys.into_iter().for_each(|key| base.put(Arc::new(key)));
+        let (mut base, mut known) = (Table::default(), KnownUses::default());
+        keys.into_iter().for_each(|key| base.put(Arc::new(key.sharing(&mut known))));
         base.by_hash.shrink_to_fit();
         Keyring { pepper, count: base.by_id.len(), base: Arc::new(base), changed: Arc::default() }
     }

@@ -3,7 +3,7 @@
 use super::super::key::{KeyFields, NewKey};
 use super::*;
 use crate::base::Secret;
-use crate::identity::{Allowance, Calendar, Measure, Period, Strength, Subject, UserPath};
+use crate::identity::{Allowance, Calendar, Measure, ModelRule, Period, Strength, Subject, UserPath};
 
 const NOW_MS: u64 = 1_000_000;
 
@@ -160,6 +160,29 @@ fn a_changed_key_keeps_the_counts_of_its_limits() {
     let restarted = Keyring::new(pepper(), [Key::new(new.id, new.proof, fields(2), &calendar, None)]);
     restarted.restore(&counters);
     assert_eq!(restarted.accounts().next().unwrap().standing(NOW_MS).taken, 1);
+}
+
+#[test]
+fn keys_that_may_use_the_same_share_it_and_others_do_not() {
+    let uses = |models: &[&str], endpoints: &[&str]| KeyFields {
+        models: models.iter().filter_map(|rule| ModelRule::new(rule)).collect(),
+        endpoints: endpoints.iter().map(|&name| name.to_owned()).collect(),
+        ..KeyFields::default()
+    };
+    let all = [
+        uses(&["openai/*"], &[]),
+        uses(&["openai/*"], &[]),
+        uses(&["openai/*"], &["chat"]),
+        uses(&["groq/*"], &[]),
+        uses(&[], &[]),
+    ];
+    let keyring =
+        Keyring::new(pepper(), (0..).zip(all.clone()).map(|(number, fields)| key(&make(number), fields)));
+    let found: Vec<_> = (0..5).map(|number| keyring.get(make(number).id).expect("was put").clone()).collect();
+    assert_eq!(found.iter().map(|key| key.fields()).collect::<Vec<_>>(), all);
+    let lists: Vec<_> = found.iter().map(|key| key.models().as_ptr()).collect();
+    assert_eq!(lists[0], lists[1], "one list for both");
+    assert!(lists[0] != lists[2] && lists[0] != lists[3] && found[4].models().is_empty());
 }
 
 /// What a key takes: itself, its texts as an allocator rounds them, and its place in the table. `tests/keyring.rs` holds
