@@ -41,34 +41,35 @@ impl Rates {
         rates
     }
 
+    pub fn are_told(&self) -> bool {
+        self.requests.is_some() || self.tokens.is_some()
+    }
+
     /// The header lines, each ended by CRLF: `x-ratelimit-limit-requests: 100` and so on.
     pub fn write_lines(&self, out: &mut Vec<u8>) {
-        if *self != Rates::default() {
+        if let Some(rate) = &self.requests {
             out.reserve(LINES_BYTES_USUAL);
-        }
-        for (starts, rate) in [(REQUESTS, self.requests), (TOKENS, self.tokens)] {
-            let Some(rate) = rate else { continue };
-            out.extend_from_slice(starts[0]);
+            out.extend_from_slice(b"x-ratelimit-limit-requests: ");
             write_count(rate.limit, out);
-            out.extend_from_slice(starts[1]);
+            out.extend_from_slice(b"\r\nx-ratelimit-remaining-requests: ");
             write_count(rate.remaining, out);
-            out.extend_from_slice(starts[2]);
+            out.extend_from_slice(b"\r\nx-ratelimit-reset-requests: ");
             write_duration(rate.reset_ms, out);
-            out.extend_from_slice(b"\r\n");
+        }
+        if let Some(rate) = &self.tokens {
+            out.reserve(LINES_BYTES_USUAL);
+            out.extend_from_slice(b"x-ratelimit-limit-tokens: ");
+            write_count(rate.limit, out);
+            out.extend_from_slice(b"\r\nx-ratelimit-remaining-tokens: ");
+            write_count(rate.remaining, out);
+            out.extend_from_slice(b"\r\nx-ratelimit-reset-tokens: ");
+            write_duration(rate.reset_ms, out);
         }
     }
 }
 
-/// What stands in front of each number of a limit, the end of the line before included.
-const REQUESTS: [&[u8]; 3] = [
-    b"x-ratelimit-limit-requests: ",
-    b"\r\nx-ratelimit-remaining-requests: ",
-    b"\r\nx-ratelimit-reset-requests: ",
-];
-const TOKENS: [&[u8]; 3] =
-    [b"x-ratelimit-limit-tokens: ", b"\r\nx-ratelimit-remaining-tokens: ", b"\r\nx-ratelimit-reset-tokens: "];
-/// Room for the lines of both limits with numbers of a usual size.
-const LINES_BYTES_USUAL: usize = 320;
+/// Room for the lines of one limit with numbers of a usual size.
+const LINES_BYTES_USUAL: usize = 160;
 
 impl Rate {
     fn of(account: &Account, now_ms: u64) -> Rate {
@@ -89,30 +90,34 @@ fn write_count(count: u128, out: &mut Vec<u8>) {
     }
 }
 
-/// A duration as OpenAI's headers have it: `20ms`, `1s`, `8.64s`, `6m0s`, `1h2m3s`.
+/// A duration as OpenAI's headers have it, and the line's end: `20ms`, `1s`, `8.64s`, `6m0s`, `1h2m3s`.
 fn write_duration(ms: u64, out: &mut Vec<u8>) {
-    let mut number = |number: u64, unit: &[u8]| {
-        out.extend_from_slice(Digits::of(number).text());
-        out.extend_from_slice(unit);
-    };
     if ms < 1000 {
-        return number(ms, b"ms");
+        out.extend_from_slice(Digits::of(ms).text());
+        return out.extend_from_slice(b"ms\r\n");
     }
     let (hours, minutes, seconds, rest) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
     if hours > 0 {
-        number(hours, b"h");
+        out.extend_from_slice(Digits::of(hours).text());
+        out.push(b'h');
     }
     if hours > 0 || minutes > 0 {
-        number(minutes, b"m");
+        out.extend_from_slice(Digits::of(minutes).text());
+        out.push(b'm');
     }
-    number(seconds, b"");
+    out.extend_from_slice(Digits::of(seconds).text());
     if rest > 0 {
+        let decimals = match (rest % 100, rest % 10) {
+            (0, _) => 1,
+            (_, 0) => 2,
+            _ => 3,
+        };
         // The digit in front keeps the zeros behind the point.
         let digits = Digits::of(1000 + rest);
         out.push(b'.');
-        out.extend_from_slice(digits.as_str()[1..].trim_end_matches('0').as_bytes());
+        out.extend_from_slice(&digits.text()[1..=decimals]);
     }
-    out.push(b's');
+    out.extend_from_slice(b"s\r\n");
 }
 
 #[cfg(test)]
@@ -126,6 +131,9 @@ mod tests {
             (20, "20ms"),
             (1_000, "1s"),
             (8_640, "8.64s"),
+            (8_600, "8.6s"),
+            (8_006, "8.006s"),
+            (8_060, "8.06s"),
             (59_999, "59.999s"),
             (360_000, "6m0s"),
             (3_723_000, "1h2m3s"),
@@ -133,7 +141,7 @@ mod tests {
         ] {
             let mut out = Vec::new();
             write_duration(ms, &mut out);
-            assert_eq!(String::from_utf8(out).as_deref(), Ok(want));
+            assert_eq!(String::from_utf8(out).as_deref(), Ok(&*format!("{want}\r\n")));
         }
     }
 
@@ -141,9 +149,11 @@ mod tests {
     fn lines_are_told_for_what_is_limited() {
         let requests = Some(Rate { limit: 100, remaining: 3, reset_ms: 1_500 });
         let mut out = Vec::new();
-        Rates { requests, tokens: None }.write_lines(&mut out);
+        let tokens = Some(Rate { limit: 1_000_000, remaining: 999_990, reset_ms: 0 });
+        Rates { requests, tokens }.write_lines(&mut out);
         let want = "x-ratelimit-limit-requests: 100\r\nx-ratelimit-remaining-requests: 3\r\n\
-                    x-ratelimit-reset-requests: 1.5s\r\n";
+                    x-ratelimit-reset-requests: 1.5s\r\nx-ratelimit-limit-tokens: 1000000\r\n\
+                    x-ratelimit-remaining-tokens: 999990\r\nx-ratelimit-reset-tokens: 0ms\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), want);
     }
 }

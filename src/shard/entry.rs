@@ -29,6 +29,7 @@ use crate::ledger::record::{self, Begun, Ended, RecordId};
 use crate::ledger::usage::{Mode, Usage};
 use crate::policy::access::Asked;
 use crate::policy::hold::{Applicable, Ask, Budgets, Hold, Used};
+use crate::policy::rate::Rates;
 use crate::policy::reserve::{Size, Strictness, Tokens};
 use crate::provider::Provider;
 use crate::wire::head::{Headers, Known};
@@ -46,8 +47,8 @@ pub struct Entry {
     size: Size,
     /// What the exchange cost, once it has ended; `None` inside where that is unknown.
     pub cost: Option<Option<Pico>>,
-    /// Header lines that tell the caller its limits; empty where it has none.
-    pub rate_lines: Vec<u8>,
+    /// What the caller is told of its limits.
+    pub rates: Rates,
     /// The headers that tell usage and cost, where there are any.
     pub dress: Option<Dress>,
     /// What the exchange costs, where a header has told it.
@@ -148,7 +149,7 @@ fn begin(
     let asked_for = call.requested.as_deref();
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let own = Begun {
-        at_ms: shard.wall_ms(),
+        at_ms: shard.wall_ms_at(tally.begun_us()),
         request_id: text(work.request_id.as_bytes()),
         auth: caller.auth,
         requested_model: asked_for.unwrap_or(if target.is_qualified { QUALIFIED } else { model }),
@@ -240,11 +241,12 @@ impl Entry {
         let ask = Ask { requests: 1, tokens, cost, budgets };
         let now_ms = shard.wall_ms();
         let admitted = applicable.admit(now_ms, ask);
-        applicable.rates(now_ms).write_lines(&mut self.rate_lines);
+        self.rates = applicable.rates(now_ms);
         match admitted {
             Ok(hold) => self.hold = Some(hold),
             Err(rejected) => {
-                let header_lines = std::mem::take(&mut self.rate_lines);
+                let mut header_lines = Vec::new();
+                self.rates.write_lines(&mut header_lines);
                 let refusal = Box::new(Refusal { header_lines, ..rejected.refusal() });
                 return Err(Unopened { refusal, instead: rejected.instead() });
             }

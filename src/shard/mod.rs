@@ -357,8 +357,14 @@ impl Shard {
         self.active.borrow().clone()
     }
 
+    /// The wall clock as limits and headers need it; it goes on a few times a second.
     fn wall_ms(&self) -> u64 {
         self.alarms.now_ms() + self.wall_offset_ms.get()
+    }
+
+    /// What the wall clock showed at this moment of the monotonic clock, as records need it.
+    fn wall_ms_at(&self, monotonic_us: u64) -> u64 {
+        monotonic_us / 1000 + self.wall_offset_ms.get()
     }
 
     /// A copy of the counters, with the gauges of this moment.

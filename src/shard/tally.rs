@@ -83,6 +83,11 @@ pub enum WasWaitedFor {
 }
 
 impl Tally {
+    /// When it began, in microseconds of the monotonic clock.
+    pub fn begun_us(&self) -> u64 {
+        self.begun_us
+    }
+
     /// Begins with the bytes that the client had been sent before.
     pub fn begin(bytes_out_before: u64) -> Tally {
         let now_us = clock::monotonic_us();

@@ -65,6 +65,11 @@ impl<'a> HeadWriter<'a> {
         self.out.extend_from_slice(lines);
     }
 
+    /// Header lines of somebody who knows how they are spelled, each ended by CRLF.
+    pub fn lines_of(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(self.out);
+    }
+
     /// A header with a decimal number.
     pub fn number(&mut self, name: &[u8], value: u64) {
         self.checked_header(name, Digits::of(value).text());

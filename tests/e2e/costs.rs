@@ -167,3 +167,31 @@ fn searches_of_geminis_have_their_fee_or_make_the_cost_unknown() {
         }
     }
 }
+
+#[test]
+fn a_record_tells_the_millisecond_in_which_its_request_came() {
+    let data = TempFolder::new();
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    let gateway = start(&data, &upstream, "");
+    let mut link = gateway.connect();
+    let wall_ms = || jiff::Timestamp::now().as_millisecond();
+    // Each is somewhere else between two ticks of a clock that goes forward more rarely.
+    let asked: Vec<_> = (0..10)
+        .map(|number| {
+            let before = wall_ms();
+            link.send(&post_with(
+                "/v1/chat/completions",
+                &format!("x-request-id: at-{number}\r\n"),
+                ASK.as_bytes(),
+            ));
+            assert_eq!(link.answer(false).status, 200);
+            (number, before, wall_ms())
+        })
+        .collect();
+    for (number, before, after) in asked {
+        let row = recorded(&gateway, &format!("at-{number}"));
+        let at: jiff::Timestamp = row["at"].as_str().expect("a moment").parse().expect("a moment");
+        // Both clocks are rounded down.
+        assert!((before - 1..=after + 1).contains(&at.as_millisecond()), "{before} {at} {after}");
+    }
+}

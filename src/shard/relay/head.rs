@@ -23,7 +23,7 @@ pub fn write(work: &Work, call: &Call, answered: &Answered, entry: &Entry, passi
     let mut writer = HeadWriter::response(out, response.status);
     let has_tried = answered.attempts > 1 && response.status >= 400;
     // The provider's limits are not the caller's where the caller has its own.
-    let (has_rates, has_costs) = (!entry.rate_lines.is_empty(), entry.dress.is_some());
+    let (has_rates, has_costs) = (entry.rates.are_told(), entry.dress.is_some());
     let is_replaced = |name: &[u8]| {
         (has_rates && headers::is_of_rates(name)) || (has_costs && ledger::headers::is_one(name))
     };
@@ -46,7 +46,7 @@ pub fn write(work: &Work, call: &Call, answered: &Answered, entry: &Entry, passi
     if has_tried {
         writer.checked_header(b"x-should-retry", b"false");
     }
-    writer.ready_lines(&entry.rate_lines);
+    writer.lines_of(|out| entry.rates.write_lines(out));
     if call.is_instead {
         let asked = format!("{}/{}", call.target.upstream.provider.name, call.target.model);
         // A name that no header can hold is not told.
