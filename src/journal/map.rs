@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use memmap2::{MmapMut, UncheckedAdvice};
+use memmap2::{Advice, MmapMut, UncheckedAdvice};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
@@ -23,6 +23,13 @@ pub fn create(path: &Path) -> io::Result<MmapMut> {
         let _ = std::fs::remove_file(path);
     }
     made
+}
+
+/// Brings a range of a segment into this process's memory, to be written to: at once that costs less than a fault for each
+/// page that is touched.
+pub fn bring_in(map: &MmapMut, at: usize, bytes: usize) {
+    // Where the kernel does not know the advice (before Linux 5.14), pages come as they are touched.
+    let _ = map.advise_range(Advice::PopulateWrite, at, bytes);
 }
 
 /// Takes the first bytes of a segment out of this process's memory. They stay in the file, and come back when they are

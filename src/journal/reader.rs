@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::place;
 use crate::base::Span;
 use crate::base::limits::{JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, RECORD_BYTES_MAX, SEGMENT_BYTES};
-use crate::ledger::frame::{self, CLOSE_BYTES, Frame, HEADER_BYTES, Header};
+use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, Frame, HEADER_BYTES, Header};
 
 /// Reads the segments of one shard, in their order.
 pub struct Reader {
@@ -104,9 +104,9 @@ impl Reader {
 
     /// Finds the records in what was read.
     fn look(&self, batch: &mut Batch) {
-        let base = self.at.at;
+        let (base, sums) = (self.at.at, Checksums::of_segment(self.at.number));
         while batch.records.len() < JOURNAL_BATCH_RECORDS_MAX {
-            match frame::look(&batch.bytes, base, batch.next.at, self.at.number) {
+            match frame::look(&batch.bytes, base, batch.next.at, &sums) {
                 Frame::Record { record, next } => {
                     batch.records.push(Span::new(record.start as usize - base, record.end as usize - base));
                     batch.next.at = next;

@@ -9,8 +9,8 @@ use memmap2::MmapMut;
 use super::gauge::Gauge;
 use super::{map, place};
 use crate::base::clock;
-use crate::base::limits::{JOURNAL_AGAIN_MS, JOURNAL_RESIDENT_BYTES, SEGMENT_BYTES};
-use crate::ledger::frame::{self, CLOSE_BYTES, HEADER_BYTES, Header};
+use crate::base::limits::{JOURNAL_AGAIN_MS, JOURNAL_AHEAD_BYTES, JOURNAL_RESIDENT_BYTES, SEGMENT_BYTES};
+use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, HEADER_BYTES, Header};
 use crate::ledger::record;
 
 /// There is no room for the record: the journal holds as much as it may, or the disk gives no more.
@@ -43,10 +43,12 @@ pub struct Writer {
 
 struct Segment {
     map: MmapMut,
-    number: u64,
+    sums: Checksums,
     at: usize,
     /// Everything before it has been taken out of memory.
     resident_from: usize,
+    /// Everything before it was brought into memory.
+    resident_to: usize,
 }
 
 impl Segment {
@@ -55,7 +57,12 @@ impl Segment {
     }
 
     fn write(&mut self, record: &[u8]) {
-        self.at = frame::write(&mut self.map, self.at, self.number, record);
+        let end = self.at + frame::framed_len(record.len());
+        while end > self.resident_to {
+            map::bring_in(&self.map, self.resident_to, JOURNAL_AHEAD_BYTES);
+            self.resident_to += JOURNAL_AHEAD_BYTES;
+        }
+        self.at = frame::write(&mut self.map, self.at, &self.sums, record);
         if self.at >= self.resident_from + 2 * JOURNAL_RESIDENT_BYTES {
             self.resident_from += JOURNAL_RESIDENT_BYTES;
             map::let_go(&self.map, self.resident_from);
@@ -134,7 +141,8 @@ impl Writer {
             Ok(mut map) => {
                 map[..HEADER_BYTES].copy_from_slice(&Header { shard: self.shard, number }.bytes());
                 self.next_number += 1;
-                Some(Segment { map, number, at: HEADER_BYTES, resident_from: 0 })
+                let sums = Checksums::of_segment(number);
+                Some(Segment { map, sums, at: HEADER_BYTES, resident_from: 0, resident_to: 0 })
             }
             Err(_) => {
                 self.gauge.give_back(SEGMENT_BYTES as u64);

@@ -39,6 +39,24 @@ impl Header {
     }
 }
 
+/// The checksums of one segment. Each begins with the segment's number, which is looked at once.
+#[derive(Clone, Debug)]
+pub struct Checksums(crc32fast::Hasher);
+
+impl Checksums {
+    pub fn of_segment(number: u64) -> Checksums {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&number.to_le_bytes());
+        Checksums(hasher)
+    }
+
+    fn of(&self, record: &[u8]) -> u32 {
+        let mut hasher = self.0.clone();
+        hasher.update(record);
+        hasher.finalize()
+    }
+}
+
 /// How many bytes a record of this length takes in a segment.
 pub const fn framed_len(record_len: usize) -> usize {
     FRAME_HEAD_BYTES + record_len.next_multiple_of(ALIGNMENT)
@@ -49,12 +67,12 @@ pub const fn framed_len(record_len: usize) -> usize {
 ///
 /// # Panics
 /// When the record is empty, longer than a record may be, or has no room: the writer asks [`framed_len`] first.
-pub fn write(segment: &mut [u8], at: usize, number: u64, record: &[u8]) -> usize {
+pub fn write(segment: &mut [u8], at: usize, sums: &Checksums, record: &[u8]) -> usize {
     assert!((1..=RECORD_BYTES_MAX).contains(&record.len()), "a record has a length that a frame can say");
     let end = at + framed_len(record.len());
     let frame = &mut segment[at..end];
     frame[FRAME_HEAD_BYTES..FRAME_HEAD_BYTES + record.len()].copy_from_slice(record);
-    frame[4..8].copy_from_slice(&checksum(number, record).to_le_bytes());
+    frame[4..8].copy_from_slice(&sums.of(record).to_le_bytes());
     std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
     frame[..4].copy_from_slice(&(record.len() as u32).to_le_bytes());
     end
@@ -78,9 +96,9 @@ pub enum Frame {
     Torn,
 }
 
-/// Looks at the frame that begins at the place `at` of segment `number`. `bytes` are what was read of it, from `base` on;
+/// Looks at the frame that begins at the place `at` of the segment of these checksums. `bytes` are what was read of it, from `base` on;
 /// they may end early. Places of records are those in the segment.
-pub fn look(bytes: &[u8], base: usize, at: usize, number: u64) -> Frame {
+pub fn look(bytes: &[u8], base: usize, at: usize, sums: &Checksums) -> Frame {
     if at + FRAME_HEAD_BYTES > SEGMENT_BYTES {
         return Frame::Closed;
     }
@@ -102,18 +120,11 @@ pub fn look(bytes: &[u8], base: usize, at: usize, number: u64) -> Frame {
         return Frame::Torn;
     }
     let Some(record) = rest.get(..length) else { return Frame::Open };
-    if checksum(number, record) != u32::from_le_bytes(*expected) {
+    if sums.of(record) != u32::from_le_bytes(*expected) {
         return Frame::Torn;
     }
     let start = at + FRAME_HEAD_BYTES;
     Frame::Record { record: Span::new(start, start + length), next }
-}
-
-fn checksum(number: u64, record: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&number.to_le_bytes());
-    hasher.update(record);
-    hasher.finalize()
 }
 
 const MAGIC: &[u8] = b"RWJ\x01";
@@ -137,14 +148,16 @@ mod tests {
     fn segment(records: &[&[u8]]) -> (Vec<u8>, usize) {
         let mut segment = vec![0; SEGMENT_BYTES];
         segment[..HEADER_BYTES].copy_from_slice(&Header { shard: 1, number: 7 }.bytes());
-        let end = records.iter().fold(HEADER_BYTES, |at, record| write(&mut segment, at, 7, record));
+        let end = records
+            .iter()
+            .fold(HEADER_BYTES, |at, record| write(&mut segment, at, &Checksums::of_segment(7), record));
         (segment, end)
     }
 
     fn read(segment: &[u8]) -> (Vec<Vec<u8>>, Frame) {
         let (mut at, mut records) = (HEADER_BYTES, Vec::new());
         loop {
-            match look(segment, 0, at, 7) {
+            match look(segment, 0, at, &Checksums::of_segment(7)) {
                 Frame::Record { record, next } => {
                     records.push(record.of(segment).to_vec());
                     at = next;
@@ -166,6 +179,14 @@ mod tests {
             (records, last),
             (vec![b"a".to_vec(), b"12345678".to_vec(), b"123456789".to_vec()], Frame::Closed)
         );
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_the_number_and_the_record() {
+        let (segment, _) = segment(&[b"a"]);
+        let frame = &segment[HEADER_BYTES..HEADER_BYTES + 16];
+        assert_eq!(frame[..8], [1, 0, 0, 0, 0xa9, 0x28, 0xdd, 0xb8], "CRC-32 of 07 00 00 00 00 00 00 00 61");
+        assert_eq!(frame[8..], *b"a\0\0\0\0\0\0\0");
     }
 
     #[test]
@@ -194,6 +215,6 @@ mod tests {
     #[test]
     fn a_frame_of_another_segment_is_none_of_this_one() {
         let (segment, _) = segment(&[b"left from before"]);
-        assert_eq!(look(&segment, 0, HEADER_BYTES, 8), Frame::Torn);
+        assert_eq!(look(&segment, 0, HEADER_BYTES, &Checksums::of_segment(8)), Frame::Torn);
     }
 }

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::frame::{self, Frame, HEADER_BYTES, Header};
+use super::frame::{self, Checksums, Frame, HEADER_BYTES, Header};
 use super::record::{self, Begun, Ended, Record, RecordId};
 use super::redact::{Extent, REDACTED, Redactor};
 use crate::base::limits::{KEY_SHAPE_BYTES_MIN, SECRET_BYTES_MIN, SEGMENT_BYTES};
@@ -14,8 +14,8 @@ pub fn journal(input: &[u8]) {
     let mut segment = Header { shard: 0, number: NUMBER }.bytes().to_vec();
     segment.extend_from_slice(input);
     assert!(Header::read(&segment).is_some());
-    let mut at = HEADER_BYTES;
-    while let Frame::Record { record, next } = frame::look(&segment, 0, at, NUMBER) {
+    let (mut at, sums) = (HEADER_BYTES, Checksums::of_segment(NUMBER));
+    while let Frame::Record { record, next } = frame::look(&segment, 0, at, &sums) {
         assert!(next > at && next <= SEGMENT_BYTES);
         let _ = record::read(record.of(&segment));
         at = next;
