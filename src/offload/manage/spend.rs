@@ -9,6 +9,7 @@ use crate::config::RecordsAs;
 use crate::identity::{Measure, Subject};
 use crate::offload::store::{By, Filter, Group, Store, StoreError, Summary, Value, tables};
 use crate::policy::account::Account;
+use crate::policy::book::Book;
 
 /// Sums of what is so long ago that hardly anything is added to it, by the id of the account.
 #[derive(Default)]
@@ -36,43 +37,51 @@ impl Manager {
         let book = self.current().book.clone();
         let is_packed = self.compiled().snapshot.storage.records == RecordsAs::Packs;
         let mut asked = Asked { store, is_packed, ranges: HashMap::new() };
-        let of_money = |account: &&Arc<Account>| matches!(account.allowance.measure, Measure::Cost(_));
-        for account in book.accounts().filter(of_money) {
-            let Some(window) = account.window(now_ms) else { continue };
-            let reset_ms = self.reset_ms(&account.id).unwrap_or_default();
-            let from_ms = (u64::from(window.start_s) * 1000).max(reset_ms);
-            let total = self.spent(&mut asked, account, ms(from_ms), ms(now_ms)).await?;
+        let mut counts = self.counts(&book, is_packed, now_ms);
+        let cut_ms = asked.cut_ms(ms(now_ms));
+        // What was counted stays known, whatever becomes of the rest.
+        let keep = |count: &Count<'_>| {
+            self.sums.borrow_mut().known.insert(count.account.id.clone(), count.known);
+        };
+        asked.count_old(&mut counts, cut_ms, keep).await?;
+        for Count { account, start_s, reset_ms, known } in counts {
+            // A little ahead, for a process whose clock is.
+            let new = asked.sum(&account.allowance.subject, known.to_ms, ms(now_ms) + SETTLED_MS).await?;
             // One that was reset meanwhile begins anew, and what is known of it is too old.
-            if self.reset_ms(&account.id).unwrap_or_default() != reset_ms {
-                continue;
+            if self.reset_ms(&account.id).unwrap_or_default() == reset_ms {
+                account.raise(start_s, u128::try_from(known.total + new).unwrap_or_default());
             }
-            account.raise(window.start_s, u128::try_from(total).unwrap_or_default());
         }
         let is_there = |id: &Arc<str>| book.accounts().any(|account| account.id == *id);
         self.sums.borrow_mut().known.retain(|id, _| is_there(id));
         Ok(())
     }
 
-    /// What the rows from this time on sum up to. Old ones are counted anew only now and then: a row that comes late is
+    /// The accounts of money, and what is known of each. Old rows are counted anew only now and then: one that comes late is
     /// found then.
-    async fn spent(
-        &self,
-        asked: &mut Asked<'_>,
-        account: &Account,
-        from_ms: i64,
-        now_ms: i64,
-    ) -> Result<i128, StoreError> {
-        let known = self.sums.borrow().known.get(&account.id).copied();
-        let known = known.filter(|known| known.from_ms == from_ms && now_ms - known.at_ms < AGAIN_MS);
-        let known = known.unwrap_or(Known { from_ms, to_ms: from_ms, total: 0, at_ms: now_ms });
-        let cut_ms = (now_ms - SETTLED_MS).max(known.to_ms);
-        let old = asked.sum(&account.allowance.subject, known.to_ms, cut_ms).await?;
-        // A little ahead, for a process whose clock is.
-        let new = asked.sum(&account.allowance.subject, cut_ms, now_ms + SETTLED_MS).await?;
-        let total = known.total + old;
-        self.sums.borrow_mut().known.insert(account.id.clone(), Known { total, to_ms: cut_ms, ..known });
-        Ok(total + new)
+    fn counts<'b>(&self, book: &'b Book, is_packed: bool, now_ms: u64) -> Vec<Count<'b>> {
+        let again_ms = if is_packed { PACKS_AGAIN_MS } else { AGAIN_MS };
+        let sums = self.sums.borrow();
+        let of_money = |account: &&Arc<Account>| matches!(account.allowance.measure, Measure::Cost(_));
+        let count = |account: &'b Arc<Account>| {
+            let start_s = account.window(now_ms)?.start_s;
+            let reset_ms = self.reset_ms(&account.id).unwrap_or_default();
+            let (from_ms, now_ms) = (ms((u64::from(start_s) * 1000).max(reset_ms)), ms(now_ms));
+            let known = sums.known.get(&account.id).copied();
+            let known = known.filter(|known| known.from_ms == from_ms && now_ms - known.at_ms < again_ms);
+            let known = known.unwrap_or(Known { from_ms, to_ms: from_ms, total: 0, at_ms: now_ms });
+            Some(Count { account, start_s, reset_ms, known })
+        };
+        book.accounts().filter(of_money).filter_map(count).collect()
     }
+}
+
+/// An account that is being counted.
+struct Count<'b> {
+    account: &'b Arc<Account>,
+    start_s: u32,
+    reset_ms: u64,
+    known: Known,
 }
 
 /// What is asked for one look at all accounts. Where records stand in packs every question reads all packs of its range: there a
@@ -88,10 +97,47 @@ struct Asked<'s> {
 struct Spent {
     groups: Vec<Group>,
     /// Most accounts are about keys, and there may be many.
-    by_key: HashMap<Value, i128>,
+    by_key: HashMap<String, i128>,
 }
 
 impl Asked<'_> {
+    /// Until when rows are taken to be complete.
+    fn cut_ms(&self, now_ms: i64) -> i64 {
+        let settled_ms = now_ms - SETTLED_MS;
+        // The same for some minutes, so that accounts whose windows begin elsewhere go on with the same pieces.
+        if self.is_packed { settled_ms - settled_ms.rem_euclid(PIECE_MS) } else { settled_ms }
+    }
+
+    /// Where the piece ends that begins there: packs are read in pieces that no call takes too long for.
+    fn end_ms(&self, from_ms: i64) -> i64 {
+        if self.is_packed { from_ms - from_ms.rem_euclid(PIECE_MS) + PIECE_MS } else { i64::MAX }
+    }
+
+    /// Counts what is complete, the oldest first and for all accounts together, and gives each of them whenever it has come
+    /// further.
+    async fn count_old(
+        &mut self,
+        counts: &mut [Count<'_>],
+        cut_ms: i64,
+        mut keep: impl FnMut(&Count<'_>),
+    ) -> Result<(), StoreError> {
+        let mut from_ms = counts.iter().map(|count| count.known.to_ms).min().unwrap_or(cut_ms);
+        while from_ms < cut_ms {
+            let to_ms = self.end_ms(from_ms).min(cut_ms);
+            for count in counts.iter_mut().filter(|count| count.known.to_ms < to_ms) {
+                let subject = &count.account.allowance.subject;
+                count.known.total += self.sum(subject, count.known.to_ms, to_ms).await?;
+                count.known.to_ms = to_ms;
+                keep(count);
+            }
+            self.ranges.clear();
+            from_ms = to_ms;
+            // There may be many pieces, and others have their turn.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
     async fn sum(&mut self, subject: &Subject, from_ms: i64, to_ms: i64) -> Result<i128, StoreError> {
         if from_ms >= to_ms {
             return Ok(0);
@@ -100,7 +146,7 @@ impl Asked<'_> {
         if self.is_packed && !self.ranges.contains_key(&(from_ms, to_ms)) {
             let by = GROUPED_BY.map(By::Column);
             let summary = Summary::new(&tables::USAGE, in_range, &by, &["total_cost"], GROUPS_MAX);
-            let found = self.store.summarise(summary).await?;
+            let found = self.store.summarise(summary.asked_again()).await?;
             self.ranges.insert((from_ms, to_ms), (!found.is_cut).then(|| Spent::of(found.groups)));
         }
         if let Some(Some(spent)) = self.ranges.get(&(from_ms, to_ms)) {
@@ -121,14 +167,15 @@ impl Spent {
     fn of(groups: Vec<Group>) -> Spent {
         let mut by_key = HashMap::new();
         for group in &groups {
-            *by_key.entry(group.by[0].clone()).or_default() += total_of(group);
+            let Some(key) = group.by[0].as_text() else { continue };
+            *by_key.entry(key.to_owned()).or_default() += total_of(group);
         }
         Spent { groups, by_key }
     }
 
     fn sum(&self, subject: &Subject) -> i128 {
         if let Subject::Key(id) = subject {
-            return self.by_key.get(&Value::text(&**id)).copied().unwrap_or_default();
+            return self.by_key.get(&**id).copied().unwrap_or_default();
         }
         let place =
             |column: &str| GROUPED_BY.iter().position(|known| *known == column).expect("a column of it");
@@ -147,7 +194,7 @@ fn total_of(group: &Group) -> i128 {
 /// What the conditions of accounts look at, the key first.
 const GROUPED_BY: [&str; 5] = ["auth_key_id", "user_path", "labels", "provider_name", "model"];
 /// Groups of a range; where there are more, each account is asked for by itself.
-const GROUPS_MAX: usize = 5_000;
+const GROUPS_MAX: usize = 50_000;
 
 /// The rows that are held against a subject. A name with a slash may be a model, or a provider with its model.
 fn filters(subject: &Subject) -> Vec<Filter> {
@@ -175,13 +222,18 @@ fn ms(ms: u64) -> i64 {
 const SETTLED_MS: i64 = 15 * 60 * 1000;
 /// How often everything is counted anew.
 const AGAIN_MS: i64 = 60 * 60 * 1000;
+/// The same where records stand in packs, of which all have to be read for it. Those of exchanges that took longer than
+/// [`SETTLED_MS`] stand in rows or are counted by the process that they went through.
+const PACKS_AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
+/// What of the packs is read by one call: some seconds' work at 20,000 requests a second.
+const PIECE_MS: i64 = 5 * 60 * 1000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::Pico;
     use crate::config::{Engine, Storage};
-    use crate::identity::UserPath;
+    use crate::identity::{Allowance, Period, UserPath};
     use crate::offload::store::{Row, Upgrade};
 
     fn row(number: i64) -> Row {
@@ -208,9 +260,9 @@ mod tests {
             )
     }
 
-    #[test]
-    fn sums_of_everything_at_once_are_those_of_each_account_alone() {
-        let path = std::env::temp_dir().join(format!("ringway-spend-{}.db", std::process::id()));
+    /// A store with these rows, for as long as the work takes.
+    fn with_store(name: &str, rows: Vec<Row>, work: impl AsyncFnOnce(&Store)) {
+        let path = std::env::temp_dir().join(format!("ringway-spend-{}-{name}.db", std::process::id()));
         let storage = Storage {
             engine: Engine::Sqlite { path: path.clone() },
             records: RecordsAs::Packs,
@@ -222,7 +274,17 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let store = Store::open(&storage, &tables::SCHEMA, Upgrade::Forward).await.expect("a store");
-            store.insert(&tables::USAGE, (0..300).map(row).collect::<Vec<_>>()).await.expect("rows");
+            store.insert(&tables::USAGE, rows).await.expect("rows");
+            work(&store).await;
+        });
+        for ending in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
+        }
+    }
+
+    #[test]
+    fn sums_of_everything_at_once_are_those_of_each_account_alone() {
+        with_store("groups", (0..300).map(row).collect(), async |store| {
             let place = |path: &str| Subject::Path(UserPath::new(path).expect("a path"));
             let mut sums = Vec::new();
             for subject in [
@@ -236,15 +298,51 @@ mod tests {
                 Subject::Model("m".into()),
                 Subject::Model("up/m".into()),
             ] {
-                let asked = |is_packed| Asked { store: &store, is_packed, ranges: HashMap::new() };
+                let asked = |is_packed| Asked { store, is_packed, ranges: HashMap::new() };
                 let at_once = asked(true).sum(&subject, 20, 280).await.expect("a sum");
                 assert_eq!(asked(false).sum(&subject, 20, 280).await, Ok(at_once), "{subject:?}");
                 sums.push(at_once);
             }
             assert!(sums[1] == 0 && sums.iter().filter(|sum| **sum > 0).count() == 8, "{sums:?}");
         });
-        for ending in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
-        }
+    }
+
+    #[test]
+    fn what_is_old_is_counted_in_pieces_from_wherever_each_window_begins() {
+        const MINUTE_MS: i64 = 60_000;
+        let rows = (0..300).map(|number| row(number).with("at_ms", Value::TimeMs(number * MINUTE_MS)));
+        with_store("pieces", rows.collect(), async |store| {
+            let account = |subject: Subject| {
+                let measure = Measure::Cost(Period::Month);
+                Arc::new(Account::new(Allowance::hard(subject, measure, 1), &Arc::default(), None))
+            };
+            let all = [
+                (account(Subject::Path(UserPath::root())), 0),
+                (account(Subject::Key("k1".into())), 61_234),
+                (account(Subject::Model("m".into())), 2 * PIECE_MS),
+                (account(Subject::Label("x".into())), 299 * MINUTE_MS),
+            ];
+            let cut_ms = 300 * MINUTE_MS - 1;
+            for is_packed in [true, false] {
+                let counts = all.iter().map(|(account, from_ms)| {
+                    let known = Known { from_ms: *from_ms, to_ms: *from_ms, total: 0, at_ms: 0 };
+                    Count { account, start_s: 0, reset_ms: 0, known }
+                });
+                let (mut counts, mut kept) = (counts.collect::<Vec<_>>(), 0);
+                let mut asked = Asked { store, is_packed, ranges: HashMap::new() };
+                asked.count_old(&mut counts, cut_ms, |_| kept += 1).await.expect("counts");
+                assert!(asked.ranges.is_empty() && (kept > 100) == is_packed, "{kept}");
+                for count in &counts {
+                    let subject = &count.account.allowance.subject;
+                    let mut asked = Asked { store, is_packed: false, ranges: HashMap::new() };
+                    let want = asked.sum(subject, count.known.from_ms, cut_ms).await.expect("a sum");
+                    assert_eq!((count.known.total, count.known.to_ms), (want, cut_ms), "{subject:?}");
+                }
+                assert!(counts[..3].iter().all(|count| count.known.total > 0), "the store has some of each");
+                let before: Vec<_> = counts.iter().map(|count| count.known.total).collect();
+                asked.count_old(&mut counts, cut_ms, |_| panic!("nothing is left")).await.expect("counts");
+                assert_eq!(before, counts.iter().map(|count| count.known.total).collect::<Vec<_>>());
+            }
+        });
     }
 }

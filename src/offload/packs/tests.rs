@@ -1,5 +1,7 @@
 //! Packs hold what was put into them, and a store with packs answers like one in which every exchange has rows.
 
+mod again;
+
 use std::path::PathBuf;
 
 use super::bytes::{self, Damage, Pack, Packs, Pair};

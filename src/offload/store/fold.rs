@@ -55,6 +55,23 @@ impl Fold {
         }
     }
 
+    /// Adds what rows came to that were put together elsewhere, for the same question.
+    pub fn merge(&mut self, by: &[Value], rows: u64, sums: &[Sum]) {
+        if !self.groups.contains_key(by) {
+            if self.groups.len() >= self.limit {
+                self.is_cut = true;
+                return;
+            }
+            self.groups.insert(by.to_vec(), self.empty(by.to_vec()));
+        }
+        let Some(group) = self.groups.get_mut(by) else { return };
+        group.rows += rows;
+        for (sum, more) in group.sums.iter_mut().zip(sums) {
+            sum.known += more.known;
+            sum.total += more.total;
+        }
+    }
+
     pub fn groups(self) -> Groups {
         Groups { groups: self.groups.into_values().collect(), is_cut: self.is_cut }
     }

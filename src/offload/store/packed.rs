@@ -3,8 +3,10 @@
 //! it, and never a smaller number.
 
 mod change;
+mod kept;
 
 pub use change::{insert, sweep, unpack_ids, unpack_matching};
+pub use kept::Kept;
 
 use std::cmp::Ordering;
 
@@ -51,20 +53,20 @@ pub fn select(
     Ok(held.kept.into_iter().map(row).collect())
 }
 
-/// Sums over packs, beginning with those that the table gave.
+/// Sums over packs, beginning with those that the table gave. What packs come to is in `kept` for the next time.
 pub fn summarise(
     connection: &Connection,
     made: &'static Made,
     summary: &Summary,
     of_rows: Groups,
+    kept: &mut Kept,
 ) -> Result<Groups, StoreError> {
-    let mut adding = Adding {
-        probe: Probe::of(made, &summary.filter),
-        by: summary.by.iter().map(|by| (*by, made.of(by.column()))).collect(),
-        sums: summary.sums.iter().map(|name| made.of(name)).collect(),
-        fold: Fold::over(summary, of_rows),
-    };
     let range = Range::of(connection, made, &summary.filter)?;
+    let fold = Fold::over(summary, of_rows);
+    if summary.is_asked_again && summary.filter.conditions.iter().all(|one| one.column == "at_ms") {
+        return kept.add(connection, made, summary, &range, fold);
+    }
+    let mut adding = Adding::of(made, summary, fold);
     scan(connection, made, &range, Walk::Anyhow, &mut adding)?;
     Ok(adding.fold.groups())
 }
@@ -364,6 +366,17 @@ struct Adding<'s> {
     by: Vec<(By, Make)>,
     sums: Vec<Make>,
     fold: Fold,
+}
+
+impl<'s> Adding<'s> {
+    fn of(made: &Made, summary: &'s Summary, fold: Fold) -> Adding<'s> {
+        Adding {
+            probe: Probe::of(made, &summary.filter),
+            by: summary.by.iter().map(|by| (*by, made.of(by.column()))).collect(),
+            sums: summary.sums.iter().map(|name| made.of(name)).collect(),
+            fold,
+        }
+    }
 }
 
 impl Reads for Adding<'_> {

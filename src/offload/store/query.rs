@@ -237,10 +237,11 @@ pub struct Summary {
     pub(super) by: Vec<By>,
     pub(super) sums: Vec<&'static str>,
     pub(super) limit: usize,
+    pub(super) is_asked_again: bool,
 }
 
 /// What rows of one group have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     Column(&'static str),
     /// The time, rounded down to a multiple of the width (milliseconds, not 0) counted from the epoch.
@@ -270,7 +271,14 @@ impl Summary {
     ) -> Summary {
         let is_summable = |name: &&str| matches!(table.column(name).kind, Kind::Integer | Kind::Money);
         assert!(sums.iter().all(is_summable), "only numbers have sums");
-        Summary { table, filter, by: by.to_vec(), sums: sums.to_vec(), limit }
+        Summary { table, filter, by: by.to_vec(), sums: sums.to_vec(), limit, is_asked_again: false }
+    }
+
+    /// The same, by somebody who asks it again and again over times that go on: what need not be read twice is kept.
+    #[must_use]
+    pub fn asked_again(mut self) -> Summary {
+        self.is_asked_again = true;
+        self
     }
 }
 

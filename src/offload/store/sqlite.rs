@@ -103,17 +103,18 @@ impl Sqlite {
     }
 
     pub async fn summarise(&self, summary: Summary) -> Result<Groups, StoreError> {
-        self.look(move |transaction| {
+        let work = move |held: &mut Held| {
+            let transaction = held.connection.transaction()?;
             let kinds = summary_kinds(&summary);
             let statement = sql::summarise(Flavour::Sqlite, &summary);
-            let groups = query(transaction, &statement, &kinds, |values| group(&summary, values))?;
+            let groups = query(&transaction, &statement, &kinds, |values| group(&summary, values))?;
             let groups = cut(&summary, groups);
             match made(summary.table) {
-                Some(made) => packed::summarise(transaction, made, &summary, groups),
+                Some(made) => packed::summarise(&transaction, made, &summary, groups, &mut held.kept),
                 None => Ok(groups),
             }
-        })
-        .await
+        };
+        self.reader.call_with(work).await
     }
 
     pub async fn update(
@@ -398,7 +399,13 @@ impl rusqlite::ToSql for Bound<'_> {
     }
 }
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+type Job = Box<dyn FnOnce(&mut Held) + Send>;
+
+/// What a thread of the store has.
+struct Held {
+    connection: Connection,
+    kept: packed::Kept,
+}
 
 /// A thread with a connection, which does one thing after the other.
 struct Worker {
@@ -417,29 +424,36 @@ impl Worker {
         let (jobs, queue) = channel::<Job>();
         let (tell, told) = oneshot::channel();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let mut connection = match open() {
-                Ok(connection) => connection,
+            let mut held = match open() {
+                Ok(connection) => Held { connection, kept: packed::Kept::default() },
                 Err(error) => return drop(tell.send(Err(error))),
             };
-            let _ = tell.send(Ok(connection.get_interrupt_handle()));
+            let _ = tell.send(Ok(held.connection.get_interrupt_handle()));
             for job in queue {
-                job(&mut connection);
+                job(&mut held);
             }
         });
         thread.map_err(|error| StoreError::new(ErrorKind::Down, format_args!("no thread: {error}")))?;
         Ok(Worker { jobs, interrupt: told.await.unwrap_or_else(|_| Err(gone()))?, call_ms_max })
     }
 
-    /// Has the work done and waits for it. Work that takes too long is interrupted; so may be the one behind it, which can
-    /// be tried again.
     async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.call_with(move |held| work(&mut held.connection)).await
+    }
+
+    /// Has the work done and waits for it. Work that takes too long is interrupted; so may be the one behind it, which can
+    /// be tried again.
+    async fn call_with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Held) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
-        let job = move |connection: &mut Connection| {
+        let job = move |held: &mut Held| {
             // Nobody waits any more for what comes too late.
-            let _ = tell.send(work(connection));
+            let _ = tell.send(work(held));
         };
         self.jobs.send(Box::new(job)).map_err(|_| gone())?;
         match tokio::time::timeout(Duration::from_millis(self.call_ms_max), told).await {
