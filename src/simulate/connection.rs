@@ -79,9 +79,15 @@ pub struct Link<'w> {
 }
 
 impl Link<'_> {
+    /// Reads what comes, into the room that there is; false at the end of the connection.
     pub(super) async fn fill(&mut self) -> io::Result<bool> {
+        let room = Some(self.input.room()).filter(|room| *room > 0).unwrap_or(BUFFER_BYTES);
+        self.fill_by(room).await
+    }
+
+    async fn fill_by(&mut self, room: usize) -> io::Result<bool> {
         let Link { world, conn, input, .. } = self;
-        Ok(poll_fn(|cx| conn.poll_fill(cx, &world.buffers, input, BUFFER_BYTES * 4)).await? > 0)
+        Ok(poll_fn(|cx| conn.poll_fill(cx, &world.buffers, input, room)).await? > 0)
     }
 
     pub(super) async fn send(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
@@ -149,7 +155,7 @@ impl Link<'_> {
             if is_end {
                 return Ok((body, length));
             }
-            if !self.fill().await? {
+            if !self.fill_by(BUFFER_BYTES * 4).await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
