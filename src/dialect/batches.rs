@@ -405,27 +405,11 @@ fn refused(status: u16, error: &[u8]) -> Outcome {
     Outcome::Answered(refusal.status, body)
 }
 
-/// The seconds since 1970 of a time in UTC (RFC 3339), without its fraction; `None` for all else.
+/// The seconds since 1970 of a time (RFC 3339), without its fraction; `None` for all else.
 fn seconds(text: &str) -> Option<u64> {
-    let text = text.strip_suffix('Z').or_else(|| text.strip_suffix("+00:00"))?;
-    let (date, time) = text.split_once('T')?;
-    let mut date = date.split('-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
-    let mut time = time.split('.').next()?.split(':').map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
-    // Days since 1970, with years that begin in March: the day that leap years have more is then their last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year.div_euclid(4) - year.div_euclid(100)
-        + year.div_euclid(400)
-        + (153 * month + 2) / 5
-        + day
-        - 1
-        - DAYS_BEFORE_1970;
-    u64::try_from(((days * 24 + hour) * 60 + minute) * 60 + second).ok()
+    let moment: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(moment.as_second()).ok()
 }
-
-/// From the first of March of the year 0.
-const DAYS_BEFORE_1970: i64 = 719_468;
 
 #[cfg(test)]
 mod tests;

@@ -164,9 +164,10 @@ fn escape_start(text: &[u8], place: usize) -> usize {
     let lies_in = |at: &usize| is_begun(*at) && (place - at == 1 || text.get(at + 1) == Some(&b'u'));
     let Some(start) = (place.saturating_sub(5)..place).find(lies_in) else { return place };
     let of = |at: usize, marks: &[u8]| {
-        let code = text.get(at..at + 4);
+        let code = text.get(at..at + 6);
         code.is_some_and(|code| {
             code.starts_with(b"\\u")
+                && code[2..].iter().all(u8::is_ascii_hexdigit)
                 && code[2].eq_ignore_ascii_case(&b'd')
                 && marks.contains(&code[3].to_ascii_lowercase())
         })
@@ -291,6 +292,8 @@ mod tests {
             (r#"{"path":"C:\rk_0123456789abcdefghij"}"#, r#"{"path":"C:[REDACTED]"}"#),
             (r#"{"a":[-123456e+5,true,"123456"]}"#, r#"{"a":["[REDACTED]",true,"[REDACTED]"]}"#),
             (r#"["\ud83d\udc00ab"]"#, r#"["[REDACTED]"]"#),
+            // The first is no escape, and so the two are no pair.
+            (r#"["\ud83x\udc00ab"]"#, r#"["\ud83x[REDACTED]"]"#),
         ];
         for (text, want) in cases {
             check(&["123456", "dc00ab"], &text.replace("KEY", key), Extent::Whole, want);
