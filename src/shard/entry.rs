@@ -246,7 +246,7 @@ impl Entry {
             Ok(hold) => self.hold = Some(hold),
             Err(rejected) => {
                 let mut header_lines = Vec::new();
-                self.rates.write_lines(&mut header_lines);
+                std::mem::take(&mut self.rates).write_lines(&mut header_lines);
                 let refusal = Box::new(Refusal { header_lines, ..rejected.refusal() });
                 return Err(Unopened { refusal, instead: rejected.instead() });
             }
