@@ -181,6 +181,8 @@ pub const JOURNAL_AGAIN_MS: u64 = 200;
 pub const JOURNAL_RESIDENT_BYTES: usize = 64 * 1024;
 /// What of its journal a shard brings into memory at a time; a segment is a multiple of it.
 pub const JOURNAL_AHEAD_BYTES: usize = 16 * 1024;
+const _: () =
+    assert!(SEGMENT_BYTES.is_multiple_of(JOURNAL_AHEAD_BYTES), "what is brought in lies in the segment");
 /// What is read of the journal at a time, and the records that go to the store as one batch.
 pub const JOURNAL_READ_BYTES: usize = 256 * 1024;
 pub const JOURNAL_BATCH_RECORDS_MAX: usize = 1024;
@@ -197,9 +199,9 @@ pub const PACK_AGES_MS: [u64; 2] = [4_000, 60_000];
 const _: () = assert!(PACK_AGES_MS[0] < PACK_AGES_MS[1] && PACK_AGES_MS[1] < PACK_SPAN_MS_MAX, "ages grow");
 /// Packs that one step of a sweep takes away or makes smaller.
 pub const PACKS_SWEPT_MAX: u32 = 200;
-/// Packs whose sums are kept for the next look at what was spent, about 200 bytes each: a quarter of an hour at 80,000 requests
-/// a second, of which most packs have one group. Beyond it all are read again.
-pub const PACKS_KEPT_MAX: usize = 262_144;
+/// Groups of packs whose sums are kept for the next look at what was spent, some 200 bytes each. A pack has at least one; what
+/// comes beyond it is read again each time.
+pub const PACK_GROUPS_KEPT_MAX: usize = 262_144;
 /// How long before the end of what is asked for they are kept.
 pub const PACKS_KEPT_MS: i64 = 36 * 60 * 1000;
 
@@ -269,6 +271,8 @@ pub const CHANGES_SEEN_MAX: usize = 10_000;
 pub const COUNTERS_SAVE_MS: u64 = 1_000;
 /// How often budgets are held against what the store knows was spent.
 pub const SPEND_COUNT_MS: u64 = 60_000;
+/// How long the keeper of what is managed counts before it looks at everything else again.
+pub const SPEND_TURN_MS: u64 = 1_000;
 /// Workflows that are in force by the admin API: those of one place are looked through one by one.
 pub const WORKFLOWS_COUNT_MAX: usize = 1_000;
 /// A price list that is fetched, and how long its fetching may take. The greatest public one has about 3 MB.

@@ -357,7 +357,7 @@ impl Shard {
         self.active.borrow().clone()
     }
 
-    /// The wall clock as limits and headers need it; it goes on a few times a second.
+    /// The wall clock as limits and headers need it; it goes on with the shard's beat, 20 times a second.
     fn wall_ms(&self) -> u64 {
         self.alarms.now_ms() + self.wall_offset_ms.get()
     }

@@ -258,8 +258,8 @@ impl Manager {
             due.poll_ms = now_ms + CHANGES_POLL_MS;
         }
         if self.has_inherited() && now_ms >= due.spend_ms {
-            self.count_spend(&store, clock::wall_ms()).await?;
-            due.spend_ms = now_ms + SPEND_COUNT_MS;
+            let is_done = self.count_spend(&store, clock::wall_ms()).await?;
+            due.spend_ms = if is_done { now_ms + SPEND_COUNT_MS } else { now_ms };
         }
         Ok(())
     }

@@ -1,13 +1,17 @@
 //! What was spent, by the rows of usage: each account of money is brought to at least what the store knows of its window,
 //! whoever spent it. So a start finds what former processes spent, and several processes find what the others do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Manager;
+use crate::base::clock;
+use crate::base::limits::{PACKS_KEPT_MS, SPEND_TURN_MS};
 use crate::config::RecordsAs;
 use crate::identity::{Measure, Subject};
-use crate::offload::store::{By, Filter, Group, Store, StoreError, Summary, Value, tables};
+use crate::offload::store::{
+    By, Direction, ErrorKind, Filter, Group, Select, Store, StoreError, Summary, Value, tables,
+};
 use crate::policy::account::Account;
 use crate::policy::book::Book;
 
@@ -15,6 +19,8 @@ use crate::policy::book::Book;
 #[derive(Default)]
 pub struct Sums {
     known: HashMap<Arc<str>, Known>,
+    /// How often all of them were forgotten.
+    generation: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,37 +35,55 @@ struct Known {
 impl Manager {
     /// Stored costs have changed: all of them are counted anew.
     pub(super) fn forget_sums(&self) {
-        self.sums.borrow_mut().known.clear();
+        let mut sums = self.sums.borrow_mut();
+        sums.known.clear();
+        sums.generation += 1;
     }
 
-    /// Raises every account of money to what the store knows.
-    pub(super) async fn count_spend(&self, store: &Store, now_ms: u64) -> Result<(), StoreError> {
+    /// Raises every account of money to what the store knows. False where there is more to count than one turn has time for: the
+    /// next one goes on where this one has stopped.
+    pub(super) async fn count_spend(&self, store: &Store, now_ms: u64) -> Result<bool, StoreError> {
         let book = self.current().book.clone();
         let is_packed = self.compiled().snapshot.storage.records == RecordsAs::Packs;
-        let mut asked = Asked { store, is_packed, ranges: HashMap::new() };
-        let mut counts = self.counts(&book, is_packed, now_ms);
+        let generation = self.sums.borrow().generation;
+        let mut asked = Asked::new(store, is_packed);
         let cut_ms = asked.cut_ms(ms(now_ms));
-        // What was counted stays known, whatever becomes of the rest.
+        let mut counts = self.counts(&book, is_packed, now_ms, cut_ms);
         let keep = |count: &Count<'_>| {
-            self.sums.borrow_mut().known.insert(count.account.id.clone(), count.known);
+            let sums = &mut *self.sums.borrow_mut();
+            if sums.generation == generation {
+                sums.known.insert(count.account.id.clone(), count.known);
+            }
         };
-        asked.count_old(&mut counts, cut_ms, keep).await?;
-        for Count { account, start_s, reset_ms, known } in counts {
-            // A little ahead, for a process whose clock is.
-            let new = asked.sum(&account.allowance.subject, known.to_ms, ms(now_ms) + SETTLED_MS).await?;
-            // One that was reset meanwhile begins anew, and what is known of it is too old.
-            if self.reset_ms(&account.id).unwrap_or_default() == reset_ms {
-                account.raise(start_s, u128::try_from(known.total + new).unwrap_or_default());
+        let (mut is_done, mut damage) = (true, None);
+        // Short windows first: they are in force before a month is counted, and whatever becomes of that.
+        counts.sort_by_key(|count| std::cmp::Reverse(count.known.to_ms));
+        for group in counts.chunk_by_mut(|one, next| one.known.to_ms == next.known.to_ms) {
+            match asked.count_old(group, cut_ms, keep).await {
+                Ok(is_counted) => is_done &= is_counted,
+                Err(error) if error.kind == ErrorKind::Broken => damage = Some(error),
+                Err(error) => return Err(error),
+            }
+            for count in group.iter().filter(|count| count.known.to_ms >= cut_ms) {
+                // A little ahead, for a process whose clock is.
+                let subject = &count.account.allowance.subject;
+                let new = asked.sum(subject, count.known.to_ms, ms(now_ms) + SETTLED_MS).await?;
+                // One that was reset meanwhile begins anew, and what is known of it is too old.
+                let is_reset = self.reset_ms(&count.account.id).unwrap_or_default() != count.reset_ms;
+                if !is_reset && self.sums.borrow().generation == generation {
+                    let total = u128::try_from(count.known.total + new).unwrap_or_default();
+                    count.account.raise(count.start_s, total);
+                }
             }
         }
-        let is_there = |id: &Arc<str>| book.accounts().any(|account| account.id == *id);
-        self.sums.borrow_mut().known.retain(|id, _| is_there(id));
-        Ok(())
+        let ids: HashSet<&Arc<str>> = book.accounts().map(|account| &account.id).collect();
+        self.sums.borrow_mut().known.retain(|id, _| ids.contains(id));
+        damage.map_or(Ok(is_done && self.sums.borrow().generation == generation), Err)
     }
 
     /// The accounts of money, and what is known of each. Old rows are counted anew only now and then: one that comes late is
     /// found then.
-    fn counts<'b>(&self, book: &'b Book, is_packed: bool, now_ms: u64) -> Vec<Count<'b>> {
+    fn counts<'b>(&self, book: &'b Book, is_packed: bool, now_ms: u64, cut_ms: i64) -> Vec<Count<'b>> {
         let again_ms = if is_packed { PACKS_AGAIN_MS } else { AGAIN_MS };
         let sums = self.sums.borrow();
         let of_money = |account: &&Arc<Account>| matches!(account.allowance.measure, Measure::Cost(_));
@@ -68,7 +92,10 @@ impl Manager {
             let reset_ms = self.reset_ms(&account.id).unwrap_or_default();
             let (from_ms, now_ms) = (ms((u64::from(start_s) * 1000).max(reset_ms)), ms(now_ms));
             let known = sums.known.get(&account.id).copied();
+            // What lies ahead was counted before the clock was put back.
+            let is_ahead = |known: &Known| known.to_ms > cut_ms.max(from_ms);
             let known = known.filter(|known| known.from_ms == from_ms && now_ms - known.at_ms < again_ms);
+            let known = known.filter(|known| !is_ahead(known));
             let known = known.unwrap_or(Known { from_ms, to_ms: from_ms, total: 0, at_ms: now_ms });
             Some(Count { account, start_s, reset_ms, known })
         };
@@ -91,6 +118,10 @@ struct Asked<'s> {
     is_packed: bool,
     /// None where there is too much of it to be told apart.
     ranges: HashMap<(i64, i64), Option<Spent>>,
+    /// When the first thing was stored that is there still.
+    oldest_ms: Option<i64>,
+    /// When the turn is over, by the monotonic clock.
+    until_us: u64,
 }
 
 /// What was spent in a range.
@@ -100,7 +131,12 @@ struct Spent {
     by_key: HashMap<String, i128>,
 }
 
-impl Asked<'_> {
+impl<'s> Asked<'s> {
+    fn new(store: &'s Store, is_packed: bool) -> Asked<'s> {
+        let until_us = clock::monotonic_us() + SPEND_TURN_MS * 1000;
+        Asked { store, is_packed, ranges: HashMap::new(), oldest_ms: None, until_us }
+    }
+
     /// Until when rows are taken to be complete.
     fn cut_ms(&self, now_ms: i64) -> i64 {
         let settled_ms = now_ms - SETTLED_MS;
@@ -113,29 +149,50 @@ impl Asked<'_> {
         if self.is_packed { from_ms - from_ms.rem_euclid(PIECE_MS) + PIECE_MS } else { i64::MAX }
     }
 
-    /// Counts what is complete, the oldest first and for all accounts together, and gives each of them whenever it has come
-    /// further.
+    /// Counts what is complete for accounts that were counted as far as each other, and gives each of them whenever it has come
+    /// further. False when there was no time for all of it.
     async fn count_old(
         &mut self,
         counts: &mut [Count<'_>],
         cut_ms: i64,
         mut keep: impl FnMut(&Count<'_>),
-    ) -> Result<(), StoreError> {
-        let mut from_ms = counts.iter().map(|count| count.known.to_ms).min().unwrap_or(cut_ms);
+    ) -> Result<bool, StoreError> {
+        let Some(mut from_ms) = counts.first().map(|count| count.known.to_ms) else { return Ok(true) };
+        if self.is_packed && self.end_ms(from_ms) < cut_ms {
+            // A window may have begun long before anything was stored.
+            let oldest_ms = self.oldest_ms(cut_ms).await?;
+            from_ms = from_ms.max(oldest_ms.min(cut_ms));
+            counts.iter_mut().for_each(|count| count.known.to_ms = from_ms);
+        }
         while from_ms < cut_ms {
             let to_ms = self.end_ms(from_ms).min(cut_ms);
-            for count in counts.iter_mut().filter(|count| count.known.to_ms < to_ms) {
-                let subject = &count.account.allowance.subject;
-                count.known.total += self.sum(subject, count.known.to_ms, to_ms).await?;
+            for (number, count) in counts.iter_mut().enumerate() {
+                count.known.total += self.sum(&count.account.allowance.subject, from_ms, to_ms).await?;
                 count.known.to_ms = to_ms;
                 keep(count);
+                if number % ACCOUNTS_AT_ONCE == ACCOUNTS_AT_ONCE - 1 {
+                    tokio::task::yield_now().await;
+                }
             }
-            self.ranges.clear();
+            self.ranges.remove(&(from_ms, to_ms));
             from_ms = to_ms;
-            // There may be many pieces, and others have their turn.
+            if clock::monotonic_us() >= self.until_us {
+                break;
+            }
             tokio::task::yield_now().await;
         }
-        Ok(())
+        Ok(from_ms >= cut_ms)
+    }
+
+    /// The time of the oldest record; the given one where there is none before it.
+    async fn oldest_ms(&mut self, cut_ms: i64) -> Result<i64, StoreError> {
+        if let Some(oldest_ms) = self.oldest_ms {
+            return Ok(oldest_ms);
+        }
+        let select = Select::new(&tables::USAGE, Filter::all(), 1).ordered("at_ms", Direction::Ascending);
+        let first = self.store.select(select.only(&["id", "at_ms"])).await?.pop();
+        let oldest_ms = first.and_then(|row| row.get("at_ms").as_integer()).unwrap_or(cut_ms);
+        Ok(*self.oldest_ms.insert(oldest_ms))
     }
 
     async fn sum(&mut self, subject: &Subject, from_ms: i64, to_ms: i64) -> Result<i128, StoreError> {
@@ -222,11 +279,14 @@ fn ms(ms: u64) -> i64 {
 const SETTLED_MS: i64 = 15 * 60 * 1000;
 /// How often everything is counted anew.
 const AGAIN_MS: i64 = 60 * 60 * 1000;
-/// The same where records stand in packs, of which all have to be read for it. Those of exchanges that took longer than
-/// [`SETTLED_MS`] stand in rows or are counted by the process that they went through.
+/// The same where records stand in packs, of which all have to be read for it. What goes through this process is counted as it
+/// happens; what another process on the same file brings late (streams of a quarter of an hour) is found then.
 const PACKS_AGAIN_MS: i64 = 24 * 60 * 60 * 1000;
 /// What of the packs is read by one call: some seconds' work at 20,000 requests a second.
 const PIECE_MS: i64 = 5 * 60 * 1000;
+const _: () = assert!(PACKS_KEPT_MS >= 2 * SETTLED_MS + PIECE_MS, "what is asked for every minute is kept");
+/// Accounts that are counted before others have their turn.
+const ACCOUNTS_AT_ONCE: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -298,7 +358,7 @@ mod tests {
                 Subject::Model("m".into()),
                 Subject::Model("up/m".into()),
             ] {
-                let asked = |is_packed| Asked { store, is_packed, ranges: HashMap::new() };
+                let asked = |is_packed| Asked::new(store, is_packed);
                 let at_once = asked(true).sum(&subject, 20, 280).await.expect("a sum");
                 assert_eq!(asked(false).sum(&subject, 20, 280).await, Ok(at_once), "{subject:?}");
                 sums.push(at_once);
@@ -317,7 +377,8 @@ mod tests {
                 Arc::new(Account::new(Allowance::hard(subject, measure, 1), &Arc::default(), None))
             };
             let all = [
-                (account(Subject::Path(UserPath::root())), 0),
+                // Long before anything was stored.
+                (account(Subject::Path(UserPath::root())), -5_000 * PIECE_MS),
                 (account(Subject::Key("k1".into())), 61_234),
                 (account(Subject::Model("m".into())), 2 * PIECE_MS),
                 (account(Subject::Label("x".into())), 299 * MINUTE_MS),
@@ -329,18 +390,27 @@ mod tests {
                     Count { account, start_s: 0, reset_ms: 0, known }
                 });
                 let (mut counts, mut kept) = (counts.collect::<Vec<_>>(), 0);
-                let mut asked = Asked { store, is_packed, ranges: HashMap::new() };
-                asked.count_old(&mut counts, cut_ms, |_| kept += 1).await.expect("counts");
+                let mut asked = Asked::new(store, is_packed);
+                for group in counts.chunks_mut(1) {
+                    // One turn for each piece: it goes on where the one before has stopped.
+                    asked.until_us = 0;
+                    while !asked.count_old(group, cut_ms, |_| kept += 1).await.expect("counts") {}
+                }
                 assert!(asked.ranges.is_empty() && (kept > 100) == is_packed, "{kept}");
                 for count in &counts {
                     let subject = &count.account.allowance.subject;
-                    let mut asked = Asked { store, is_packed: false, ranges: HashMap::new() };
-                    let want = asked.sum(subject, count.known.from_ms, cut_ms).await.expect("a sum");
+                    let want = Asked::new(store, false)
+                        .sum(subject, count.known.from_ms, cut_ms)
+                        .await
+                        .expect("a sum");
                     assert_eq!((count.known.total, count.known.to_ms), (want, cut_ms), "{subject:?}");
                 }
                 assert!(counts[..3].iter().all(|count| count.known.total > 0), "the store has some of each");
                 let before: Vec<_> = counts.iter().map(|count| count.known.total).collect();
-                asked.count_old(&mut counts, cut_ms, |_| panic!("nothing is left")).await.expect("counts");
+                assert_eq!(
+                    asked.count_old(&mut counts, cut_ms, |_| panic!("nothing is left")).await,
+                    Ok(true)
+                );
                 assert_eq!(before, counts.iter().map(|count| count.known.total).collect::<Vec<_>>());
             }
         });

@@ -53,7 +53,8 @@ pub fn select(
     Ok(held.kept.into_iter().map(row).collect())
 }
 
-/// Sums over packs, beginning with those that the table gave. What packs come to is in `kept` for the next time.
+/// Sums over packs, beginning with those that the table gave. Of a question that is asked again, what packs come to is kept for the
+/// next time.
 pub fn summarise(
     connection: &Connection,
     made: &'static Made,
@@ -63,7 +64,7 @@ pub fn summarise(
 ) -> Result<Groups, StoreError> {
     let range = Range::of(connection, made, &summary.filter)?;
     let fold = Fold::over(summary, of_rows);
-    if summary.is_asked_again && summary.filter.conditions.iter().all(|one| one.column == "at_ms") {
+    if Kept::is_for(summary) {
         return kept.add(connection, made, summary, &range, fold);
     }
     let mut adding = Adding::of(made, summary, fold);

@@ -103,7 +103,7 @@ impl Sqlite {
     }
 
     pub async fn summarise(&self, summary: Summary) -> Result<Groups, StoreError> {
-        let work = move |held: &mut Held| {
+        let work = move |held: &mut Thread| {
             let transaction = held.connection.transaction()?;
             let kinds = summary_kinds(&summary);
             let statement = sql::summarise(Flavour::Sqlite, &summary);
@@ -399,10 +399,10 @@ impl rusqlite::ToSql for Bound<'_> {
     }
 }
 
-type Job = Box<dyn FnOnce(&mut Held) + Send>;
+type Job = Box<dyn FnOnce(&mut Thread) + Send>;
 
 /// What a thread of the store has.
-struct Held {
+struct Thread {
     connection: Connection,
     kept: packed::Kept,
 }
@@ -425,7 +425,7 @@ impl Worker {
         let (tell, told) = oneshot::channel();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let mut held = match open() {
-                Ok(connection) => Held { connection, kept: packed::Kept::default() },
+                Ok(connection) => Thread { connection, kept: packed::Kept::default() },
                 Err(error) => return drop(tell.send(Err(error))),
             };
             let _ = tell.send(Ok(held.connection.get_interrupt_handle()));
@@ -437,6 +437,7 @@ impl Worker {
         Ok(Worker { jobs, interrupt: told.await.unwrap_or_else(|_| Err(gone()))?, call_ms_max })
     }
 
+    /// [`Worker::call_with`], for work that needs the connection alone.
     async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
@@ -448,10 +449,10 @@ impl Worker {
     /// be tried again.
     async fn call_with<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Held) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut Thread) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
-        let job = move |held: &mut Held| {
+        let job = move |held: &mut Thread| {
             // Nobody waits any more for what comes too late.
             let _ = tell.send(work(held));
         };

@@ -2,31 +2,36 @@
 //! read once, and what it comes to stands here until the question has left it behind.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
 use super::{Adding, Head, Range, damaged, read_pack, until_of};
-use crate::base::limits::{PACK_SPAN_MS_MAX, PACKS_KEPT_MAX, PACKS_KEPT_MS};
+use crate::base::limits::{PACK_GROUPS_KEPT_MAX, PACK_SPAN_MS_MAX, PACKS_KEPT_MS};
 use crate::offload::packs::columns::Made;
 use crate::offload::store::error::StoreError;
 use crate::offload::store::fold::Fold;
-use crate::offload::store::query::{By, Group, Groups, Sum, Summary};
+use crate::offload::store::query::{By, Filter, Group, Groups, Op, Sum, Summary, Test};
 use crate::offload::store::value::Value;
 
 /// The sums of packs, for one question at a time.
 #[derive(Default)]
 pub struct Kept {
+    table: &'static str,
     by: Vec<By>,
     sums: Vec<&'static str>,
-    packs: HashMap<Place, Box<[Part]>>,
-    /// What rows have in common, once for all packs.
-    common: Vec<Vec<Value>>,
-    places: HashMap<Vec<Value>, u32>,
+    packs: HashMap<PackKey, Box<[Part]>>,
+    /// How many groups the packs have.
+    parts_count: usize,
+    /// What rows have in common, once for all packs, and the number of each.
+    common: Vec<Arc<[Value]>>,
+    numbers: HashMap<Arc<[Value]>, u32>,
 }
 
-/// Which pack it is: the number of its row and its times. The index has all of it, and no page of a pack is touched.
+/// Which pack it is: the number of its row and its times. The index has all of it, and no page of a pack is touched. A row's number
+/// may come again when the newest pack has gone, and then the times are others: whoever made way for rows held what began before.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Place {
+struct PackKey {
     row: i64,
     from_ms: i64,
     to_ms: i64,
@@ -40,6 +45,16 @@ struct Part {
 }
 
 impl Kept {
+    /// Whether what packs come to can be kept for this question: that is so where nothing but time is asked for.
+    pub fn is_for(summary: &Summary) -> bool {
+        let is_range =
+            |test: &Test| matches!(test, Test::Compare(op, _) if *op != Op::Equal && *op != Op::NotEqual);
+        let of_time = |filter: &Filter| {
+            filter.conditions.iter().all(|one| one.column == "at_ms" && is_range(&one.test))
+        };
+        summary.is_asked_again && of_time(&summary.filter)
+    }
+
     /// Adds all packs of a range, of which only those are read that are not known, or lie in it in part.
     pub(super) fn add(
         &mut self,
@@ -50,62 +65,71 @@ impl Kept {
         mut fold: Fold,
     ) -> Result<Groups, StoreError> {
         self.prepare(summary, range);
-        for place in places(connection, made, range)? {
+        let span_ms = i64::try_from(PACK_SPAN_MS_MAX).unwrap_or(i64::MAX);
+        let bounds = params![range.from_ms, range.to_ms, range.to_ms.saturating_add(span_ms)];
+        let mut statement = connection.prepare_cached(&keys_text(made))?;
+        // It stays open while packs are read, so that it is what a call that is given up is interrupted in.
+        let mut rows = statement.query(bounds)?;
+        while let Some(row) = rows.next()? {
+            let key = PackKey { row: row.get(0)?, from_ms: row.get(1)?, to_ms: row.get(2)? };
             // At an end of the range itself the question may leave something out.
-            let is_inside = range.from_ms < place.from_ms && place.to_ms < range.to_ms;
-            if let Some(parts) = self.packs.get(&place).filter(|_| is_inside) {
+            let is_inside = range.from_ms < key.from_ms && key.to_ms < range.to_ms;
+            if let Some(parts) = self.packs.get(&key).filter(|_| is_inside) {
                 let common = &self.common;
                 parts
                     .iter()
                     .for_each(|part| fold.merge(&common[part.common as usize], part.rows, &part.sums));
                 continue;
             }
-            let groups = read(connection, made, summary, range, place)?;
+            let groups = read(connection, made, summary, range, key)?;
             groups.groups.iter().for_each(|group| fold.merge(&group.by, group.rows, &group.sums));
-            if is_inside && !groups.is_cut {
-                self.keep(place, groups);
+            let has_room = self.parts_count + groups.groups.len() <= PACK_GROUPS_KEPT_MAX;
+            if is_inside && has_room && !groups.is_cut {
+                self.keep(key, groups);
             }
         }
         Ok(fold.groups())
     }
 
-    /// Lets go of what is of another question, or is left behind, or is too much.
+    /// Lets go of what is of another question, or is left behind.
     fn prepare(&mut self, summary: &Summary, range: &Range) {
-        let is_same = self.by == summary.by && self.sums == summary.sums;
-        if !is_same || self.packs.len() > PACKS_KEPT_MAX || self.common.len() > PACKS_KEPT_MAX {
-            *self = Kept { by: summary.by.clone(), sums: summary.sums.clone(), ..Kept::default() };
+        let is_same = self.table == summary.table.name && self.by == summary.by && self.sums == summary.sums;
+        if !is_same || self.common.len() > PACK_GROUPS_KEPT_MAX {
+            let (by, sums) = (summary.by.clone(), summary.sums.clone());
+            *self = Kept { table: summary.table.name, by, sums, ..Kept::default() };
         }
         let left_ms = range.to_ms.saturating_sub(PACKS_KEPT_MS);
-        self.packs.retain(|place, _| place.to_ms >= left_ms);
+        self.packs.retain(|key, parts| {
+            let stays = key.to_ms >= left_ms;
+            self.parts_count -= if stays { 0 } else { parts.len() };
+            stays
+        });
     }
 
-    fn keep(&mut self, place: Place, groups: Groups) {
+    fn keep(&mut self, key: PackKey, groups: Groups) {
         let part = |group: Group| {
-            let next = self.common.len() as u32;
-            let common = *self.places.entry(group.by).or_insert_with_key(|by| {
-                self.common.push(by.clone());
-                next
+            let known = self.numbers.get(&*group.by).copied();
+            let common = known.unwrap_or_else(|| {
+                let (common, number) = (Arc::<[Value]>::from(group.by), self.common.len() as u32);
+                self.common.push(common.clone());
+                self.numbers.insert(common, number);
+                number
             });
             Part { common, rows: group.rows, sums: group.sums.into() }
         };
-        let parts = groups.groups.into_iter().map(part).collect();
-        self.packs.insert(place, parts);
+        let parts: Box<[Part]> = groups.groups.into_iter().map(part).collect();
+        self.parts_count += parts.len();
+        self.packs.insert(key, parts);
     }
 }
 
-/// The packs that may hold exchanges of the range.
-fn places(connection: &Connection, made: &Made, range: &Range) -> Result<Vec<Place>, StoreError> {
-    let span_ms = i64::try_from(PACK_SPAN_MS_MAX).unwrap_or(i64::MAX);
+/// Asks for the packs that may hold exchanges of a range.
+fn keys_text(made: &Made) -> String {
     let (until, index) = until_of(made);
-    let text = format!(
+    format!(
         "SELECT rowid, from_ms, {until} FROM ringway_record_packs INDEXED BY ringway_record_packs_{index} \
          WHERE {until} >= ?1 AND {until} <= ?3 AND from_ms <= ?2"
-    );
-    let bounds = params![range.from_ms, range.to_ms, range.to_ms.saturating_add(span_ms)];
-    let mut statement = connection.prepare_cached(&text)?;
-    let places = statement
-        .query_map(bounds, |row| Ok(Place { row: row.get(0)?, from_ms: row.get(1)?, to_ms: row.get(2)? }))?;
-    Ok(places.collect::<rusqlite::Result<_>>()?)
+    )
 }
 
 /// What the exchanges of one pack come to that lie in the range.
@@ -114,14 +138,14 @@ fn read(
     made: &Made,
     summary: &Summary,
     range: &Range,
-    place: Place,
+    key: PackKey,
 ) -> Result<Groups, StoreError> {
     let text = "SELECT id, data FROM ringway_record_packs WHERE rowid = ?1";
     let mut statement = connection.prepare_cached(text)?;
-    let mut rows = statement.query(params![place.row])?;
+    let mut rows = statement.query(params![key.row])?;
     let mut adding = Adding::of(made, summary, Fold::new(summary));
     if let Some(row) = rows.next()? {
-        let head = Head { id: row.get(0)?, from_ms: place.from_ms, to_ms: place.to_ms };
+        let head = Head { id: row.get(0)?, from_ms: key.from_ms, to_ms: key.to_ms };
         let data = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
         read_pack(made, range, data, &mut adding).map_err(|damage| damaged(&head, damage))?;
     }
