@@ -115,3 +115,15 @@ fn the_other_model_may_speak_another_dialect() {
     eventually("the list of models is known", asks);
     assert_eq!(String::from_utf8(last().body).unwrap(), body.replace("plain", "org/n"));
 }
+
+#[test]
+fn limits_of_the_model_that_was_refused_are_not_told_of_the_other() {
+    let data = TempFolder::new();
+    // No request has room in this budget; the other model has neither budgets nor limits.
+    let settings = "budgets:\n  models:\n    - {model: m, limits: [{period: monthly, amount: 0.000001, instead: up/cheap}]}\n\
+                    rate_limits:\n  models:\n    - {model: m, limits: [{period: hour, max_requests: 1000}]}\n";
+    let (_upstream, gateway) = start(&data, settings);
+    let answer = chat(&gateway, KEY, r#"{"model":"up/m","max_tokens":5,"messages":[]}"#);
+    assert_eq!((answer.status, answer.header("x-ringway-instead").as_deref()), (200, Some("up/cheap")));
+    assert!(!answer.head.contains("x-ratelimit-"), "{}", answer.head);
+}
