@@ -4,14 +4,15 @@
 //! A commit is on the disk when the call returns (`synchronous=FULL`: one fsync for each batch). A journal may be cut
 //! behind it.
 
+mod worker;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, InterruptHandle, OpenFlags, TransactionBehavior};
-use tokio::sync::oneshot;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use worker::{Thread, Worker};
 
 use super::News;
 use super::error::{ErrorKind, StoreError};
@@ -21,6 +22,7 @@ use super::query::{By, Filter, Group, Groups, Select, Sum, Summary};
 use super::schema::{Kind, Schema, Table};
 use super::sql::{self, Flavour, OnConflict, Statement};
 use super::value::{Row, Value};
+
 use crate::base::limits::{SQLITE_INSERT_ROWS, SQLITE_PAGE_BYTES, SQLITE_STATEMENTS_KEPT};
 use crate::offload::packs::columns::made;
 
@@ -397,78 +399,6 @@ impl rusqlite::ToSql for Bound<'_> {
             }
         })
     }
-}
-
-type Job = Box<dyn FnOnce(&mut Thread) + Send>;
-
-/// What a thread of the store has.
-struct Thread {
-    connection: Connection,
-    kept: packed::Kept,
-}
-
-/// A thread with a connection, which does one thing after the other.
-struct Worker {
-    jobs: Sender<Job>,
-    interrupt: InterruptHandle,
-    call_ms_max: u64,
-}
-
-impl Worker {
-    #[expect(clippy::disallowed_methods, reason = "the one place that starts the threads of the store")]
-    async fn start(
-        name: &str,
-        call_ms_max: u64,
-        open: impl FnOnce() -> Result<Connection, StoreError> + Send + 'static,
-    ) -> Result<Worker, StoreError> {
-        let (jobs, queue) = channel::<Job>();
-        let (tell, told) = oneshot::channel();
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            let mut held = match open() {
-                Ok(connection) => Thread { connection, kept: packed::Kept::default() },
-                Err(error) => return drop(tell.send(Err(error))),
-            };
-            let _ = tell.send(Ok(held.connection.get_interrupt_handle()));
-            for job in queue {
-                job(&mut held);
-            }
-        });
-        thread.map_err(|error| StoreError::new(ErrorKind::Down, format_args!("no thread: {error}")))?;
-        Ok(Worker { jobs, interrupt: told.await.unwrap_or_else(|_| Err(gone()))?, call_ms_max })
-    }
-
-    /// [`Worker::call_with`], for work that needs the connection alone.
-    async fn call<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.call_with(move |held| work(&mut held.connection)).await
-    }
-
-    /// Has the work done and waits for it. Work that takes too long is interrupted; so may be the one behind it, which can
-    /// be tried again.
-    async fn call_with<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Thread) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (tell, told) = oneshot::channel();
-        let job = move |held: &mut Thread| {
-            // Nobody waits any more for what comes too late.
-            let _ = tell.send(work(held));
-        };
-        self.jobs.send(Box::new(job)).map_err(|_| gone())?;
-        match tokio::time::timeout(Duration::from_millis(self.call_ms_max), told).await {
-            Ok(answer) => answer.unwrap_or_else(|_| Err(gone())),
-            Err(_) => {
-                self.interrupt.interrupt();
-                Err(StoreError::new(ErrorKind::Late, "the call was given up"))
-            }
-        }
-    }
-}
-
-fn gone() -> StoreError {
-    StoreError::new(ErrorKind::Down, "the thread of the store has ended")
 }
 
 impl From<rusqlite::Error> for StoreError {
