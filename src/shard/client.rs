@@ -117,6 +117,11 @@ impl Client {
         room: usize,
         mut is_over: impl FnMut(&Alarm) -> bool,
     ) -> Fill {
+        // What was read while the client was watched comes first: no more need follow it.
+        let before = self.input.len();
+        if self.take_ahead(shard) {
+            return Fill::Got(self.input.len() - before);
+        }
         let Client { peer, input, alarm, turns, .. } = self;
         poll_fn(|cx| {
             if let Poll::Ready(result) = peer.conn.poll_fill(cx, &shard.buffers, input, room) {

@@ -102,6 +102,39 @@ fn a_key_that_may_be_good_is_not_called_wrong_while_the_store_cannot_be_read() {
     }
 }
 
+#[test]
+fn a_body_that_comes_while_the_keys_are_read_is_not_waited_for_again() {
+    let (data, upstream) = (TempFolder::new(), crate::admin::upstream());
+    let mut gateway = begin(&data, &upstream);
+    let (_, key) = make_key(&gateway, json!({"name": "first"}));
+    gateway.signal(15);
+    assert!(gateway.child.wait().expect("an end").success());
+    // Nobody else can open the file for now.
+    let store = Connection::open(data.0.join("ringway.db")).expect("the store");
+    store.pragma_update(None, "locking_mode", "EXCLUSIVE").expect("a mode");
+    store.execute_batch("BEGIN EXCLUSIVE").expect("all of the file");
+    let gateway = begin(&data, &upstream);
+    let lines = format!("authorization: Bearer {key}\r\ncontent-type: application/json\r\n");
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n{lines}content-length: {}\r\n\r\n{ASK}",
+        ASK.len()
+    );
+    let (head, body) = request.split_at(request.len() - ASK.len());
+    let mut store = Some(store);
+    eventually("the key is good", || {
+        let mut link = gateway.connect();
+        link.send(head.as_bytes());
+        // The head has been read when another connection was answered twice, and waits for the keys.
+        (0..2).for_each(|_| assert_eq!(gateway.call(&get("/health")).status, 200));
+        link.send(body.as_bytes());
+        (0..2).for_each(|_| assert_eq!(gateway.call(&get("/health")).status, 200));
+        drop(store.take());
+        let answer = link.answer(false);
+        assert!(answer.status == 200 || answer.error_code() == "keys_unavailable", "{}", answer.text());
+        answer.status == 200
+    });
+}
+
 /// What the process has had of the CPU so far: fields 14 and 15 of its status, in hundredths of a second (proc(5)).
 fn cpu_ms(gateway: &Gateway) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", gateway.child.id())).expect("its status");
