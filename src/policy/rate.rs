@@ -48,22 +48,18 @@ impl Rates {
     /// The header lines, each ended by CRLF: `x-ratelimit-limit-requests: 100` and so on.
     pub fn write_lines(&self, out: &mut Vec<u8>) {
         if let Some(rate) = &self.requests {
-            out.reserve(LINES_BYTES_USUAL);
-            out.extend_from_slice(b"x-ratelimit-limit-requests: ");
-            write_count(rate.limit, out);
-            out.extend_from_slice(b"\r\nx-ratelimit-remaining-requests: ");
-            write_count(rate.remaining, out);
-            out.extend_from_slice(b"\r\nx-ratelimit-reset-requests: ");
-            write_duration(rate.reset_ms, out);
+            let limit = b"x-ratelimit-limit-requests: ";
+            let remaining = b"\r\nx-ratelimit-remaining-requests: ";
+            rate.write_lines(limit, remaining, b"\r\nx-ratelimit-reset-requests: ", out);
         }
         if let Some(rate) = &self.tokens {
-            out.reserve(LINES_BYTES_USUAL);
-            out.extend_from_slice(b"x-ratelimit-limit-tokens: ");
-            write_count(rate.limit, out);
-            out.extend_from_slice(b"\r\nx-ratelimit-remaining-tokens: ");
-            write_count(rate.remaining, out);
-            out.extend_from_slice(b"\r\nx-ratelimit-reset-tokens: ");
-            write_duration(rate.reset_ms, out);
+            let remaining = b"\r\nx-ratelimit-remaining-tokens: ";
+            rate.write_lines(
+                b"x-ratelimit-limit-tokens: ",
+                remaining,
+                b"\r\nx-ratelimit-reset-tokens: ",
+                out,
+            );
         }
     }
 }
@@ -72,6 +68,24 @@ impl Rates {
 const LINES_BYTES_USUAL: usize = 160;
 
 impl Rate {
+    /// Its three lines, by what stands in front of each number. Lengths that are known when this is compiled make copies short.
+    #[inline]
+    fn write_lines<const L: usize, const R: usize, const S: usize>(
+        &self,
+        limit: &[u8; L],
+        remaining: &[u8; R],
+        reset: &[u8; S],
+        out: &mut Vec<u8>,
+    ) {
+        out.reserve(LINES_BYTES_USUAL);
+        out.extend_from_slice(limit);
+        write_count(self.limit, out);
+        out.extend_from_slice(remaining);
+        write_count(self.remaining, out);
+        out.extend_from_slice(reset);
+        write_duration(self.reset_ms, out);
+    }
+
     fn of(account: &Account, now_ms: u64) -> Rate {
         let standing = account.standing(now_ms);
         let limit = account.allowance.max;
