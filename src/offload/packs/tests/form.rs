@@ -1,0 +1,71 @@
+//! A pack as bytes: what it spans, what damage is told, and how its id is spelled.
+
+use super::*;
+
+#[test]
+fn a_pack_that_was_cut_or_changed_anywhere_is_damaged_and_no_other_pack() {
+    let all = exchanges(3, 2);
+    let mut pack = Pack::default();
+    all.iter().for_each(|known| pack.add(known.glance(), known.pair()));
+    let data = pack.row().get("data").as_bytes().expect("bytes").to_vec();
+    assert_eq!(bytes::read(&data), Ok(all.iter().map(Known::pair).collect()));
+    for cut in 0..data.len() {
+        assert_eq!(bytes::read(&data[..cut]), Err(Damage::Changed), "cut at {cut}");
+    }
+    for bit in 0..data.len() * 8 {
+        let mut changed = data.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(bytes::read(&changed), Err(Damage::Changed), "bit {bit}");
+    }
+    // A good sum over something else.
+    let sealed = |bytes: &[u8]| [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat();
+    assert_eq!(bytes::read(&sealed(b"\x02")), Err(Damage::Later));
+    assert_eq!(bytes::read(&sealed(b"")), Err(Damage::Changed));
+    assert_eq!(bytes::read(&sealed(b"\x01")), Ok(Vec::new()));
+    let held = &data[..data.len() - 4];
+    let whole = [1, all[0].begun.len(), all[0].ended.len()];
+    for cut in 2..held.len() {
+        let read = sealed(&held[..cut]);
+        match bytes::read(&read) {
+            Ok(pairs) => assert!(pairs.len() < all.len() && cut > whole[1] + whole[2], "cut at {cut}"),
+            Err(damage) => assert_eq!(damage, Damage::Changed, "cut at {cut}"),
+        }
+    }
+}
+
+#[test]
+fn packs_span_no_more_than_they_may_and_old_exchanges_stand_apart() {
+    let all = exchanges(1, 9);
+    let check = |ages_ms: &[u64], want: &[(u64, i64)]| {
+        let (mut packs, now_ms) = (Packs::new(true), START_MS + 10_000_000);
+        for age_ms in ages_ms {
+            let glance = BegunGlance { at_ms: now_ms - age_ms, skips_usage: false, ..all[0].glance() };
+            packs.add(now_ms, glance, all[0].pair());
+        }
+        let row = |row: &Row| {
+            let ms = |name: &str| row.get(name).as_integer().expect("a time");
+            ((ms("to_ms") - ms("from_ms")) as u64, row.get("count").as_integer().expect("a count"))
+        };
+        let mut got: Vec<_> = packs.rows().iter().map(row).collect();
+        got.sort_unstable();
+        assert_eq!(got, want);
+    };
+    check(&[], &[]);
+    check(&[0, 1, PACK_AGES_MS[0] - 1], &[(PACK_AGES_MS[0] - 1, 3)]);
+    check(&[0, PACK_AGES_MS[0], PACK_AGES_MS[1]], &[(0, 1), (0, 1), (0, 1)]);
+    let first = PACK_AGES_MS[1];
+    check(&[first, first + PACK_SPAN_MS_MAX], &[(PACK_SPAN_MS_MAX, 2)]);
+    check(&[first, first + PACK_SPAN_MS_MAX + 1], &[(0, 1), (0, 1)]);
+}
+
+#[test]
+fn an_id_is_read_from_its_own_text_and_from_no_other() {
+    let id = exchanges(1, 1)[0].id;
+    let text = bytes::text_of(id);
+    assert_eq!(bytes::id_of(&text), Some(id));
+    for other in
+        [text.to_uppercase(), text.replace('-', ""), format!("{text} "), String::new(), "é".repeat(18)]
+    {
+        assert_eq!(bytes::id_of(&other), None, "{other}");
+    }
+}
