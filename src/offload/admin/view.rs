@@ -24,9 +24,9 @@ pub fn money(amount: Pico) -> Json {
     amount.to_string().into()
 }
 
-/// A moment in milliseconds of the Unix epoch.
+/// A moment in milliseconds of the Unix epoch, always with its milliseconds: so the texts of moments have the order of the moments.
 pub fn time(ms: i64) -> Json {
-    jiff::Timestamp::from_millisecond(ms).map_or(Json::Null, |moment| moment.to_string().into())
+    jiff::Timestamp::from_millisecond(ms).map_or(Json::Null, |moment| format!("{moment:.3}").into())
 }
 
 /// A row with its columns as they are named, `_ms` of times left out; without these.
@@ -67,3 +67,16 @@ pub fn of_store(error: &StoreError) -> Refusal {
 
 /// Columns of the audit log that are shown of one exchange alone.
 pub const BODIES: [&str; 4] = ["request_headers", "request_body", "response_headers", "response_body"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_as_texts_have_the_order_of_the_moments() {
+        assert_eq!(time(1_764_000_000_000), "2025-11-24T16:00:00.000Z");
+        assert_eq!(time(1_764_000_000_070), "2025-11-24T16:00:00.070Z");
+        let texts: Vec<String> = (999_900..1_000_200).map(|ms| time(ms).to_string()).collect();
+        assert!(texts.is_sorted());
+    }
+}
