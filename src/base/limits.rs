@@ -183,6 +183,8 @@ pub const JOURNAL_RESIDENT_BYTES: usize = 64 * 1024;
 pub const JOURNAL_AHEAD_BYTES: usize = 16 * 1024;
 const _: () =
     assert!(SEGMENT_BYTES.is_multiple_of(JOURNAL_AHEAD_BYTES), "what is brought in lies in the segment");
+/// Ends of records that a shard knows to stand in its segment already; others are written each time.
+pub const JOURNAL_TAILS_MAX: usize = 1_024;
 /// What is read of the journal at a time, and the records that go to the store as one batch.
 pub const JOURNAL_READ_BYTES: usize = 256 * 1024;
 pub const JOURNAL_BATCH_RECORDS_MAX: usize = 1024;

@@ -18,7 +18,7 @@ mod writer;
 pub use gauge::Gauge;
 pub use place::{Instance, Orphan};
 pub use reader::{Batch, Reader, sync};
-pub use writer::{Full, Need, Writer};
+pub use writer::{Full, Need, Tail, Writer};
 
 #[cfg(test)]
 mod tests;

@@ -2,15 +2,20 @@
 //! to be safe elsewhere.
 #![expect(clippy::disallowed_methods, reason = "the room that owns the journal's files")]
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use foldhash::fast::RandomState;
+
 use super::place;
 use crate::base::Span;
-use crate::base::limits::{JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, RECORD_BYTES_MAX, SEGMENT_BYTES};
-use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, Frame, HEADER_BYTES, Header};
+use crate::base::limits::{
+    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, JOURNAL_TAILS_MAX, RECORD_BYTES_MAX, SEGMENT_BYTES,
+};
+use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, Frame, HEADER_BYTES, Header, Tail, framed_len};
 
 /// Reads the segments of one shard, in their order.
 pub struct Reader {
@@ -18,6 +23,8 @@ pub struct Reader {
     shard: u32,
     at: Place,
     file: Option<File>,
+    /// Ends that records of this segment share, as far as they were needed.
+    tails: HashMap<Tail, Box<[u8]>, RandomState>,
     /// Nobody writes any more: what is cut is cut for good.
     is_orphan: bool,
 }
@@ -31,7 +38,9 @@ struct Place {
 /// Records that were read and not yet let go.
 pub struct Batch {
     bytes: Vec<u8>,
-    records: Vec<Span>,
+    /// Records that end like others, put together.
+    joined: Vec<u8>,
+    records: Vec<At>,
     next: Place,
     /// A record was cut here by the end of the process.
     pub is_torn: bool,
@@ -41,9 +50,30 @@ pub struct Batch {
     pub is_full: bool,
 }
 
+/// Where a record of a batch is.
+#[derive(Clone, Copy)]
+enum At {
+    Read(Span),
+    Joined(Span),
+}
+
 impl Batch {
     pub fn records(&self) -> impl Iterator<Item = &[u8]> {
-        self.records.iter().map(|record| record.of(&self.bytes))
+        self.records.iter().map(|at| match at {
+            At::Read(record) => record.of(&self.bytes),
+            At::Joined(record) => record.of(&self.joined),
+        })
+    }
+
+    fn has_enough(&self) -> bool {
+        self.records.len() == JOURNAL_BATCH_RECORDS_MAX || self.joined.len() >= JOURNAL_READ_BYTES
+    }
+
+    fn join(&mut self, beginning: Span, tail: &[u8]) {
+        let start = self.joined.len();
+        self.joined.extend_from_slice(beginning.of(&self.bytes));
+        self.joined.extend_from_slice(tail);
+        self.records.push(At::Joined(Span::new(start, self.joined.len())));
     }
 
     pub fn len(&self) -> usize {
@@ -60,7 +90,14 @@ impl Reader {
     pub fn behind(folder: &Path, shard: usize) -> Reader {
         let shard = u32::try_from(shard).expect("a shard's number is small");
         let at = Place { number: 1, at: HEADER_BYTES };
-        Reader { folder: folder.to_owned(), shard, at, file: None, is_orphan: false }
+        Reader {
+            folder: folder.to_owned(),
+            shard,
+            at,
+            file: None,
+            tails: HashMap::default(),
+            is_orphan: false,
+        }
     }
 
     /// Reads what a shard of an ended process left, from the oldest segment that is still there.
@@ -68,7 +105,8 @@ impl Reader {
         let numbers = place::segments(folder)?;
         let first = numbers.iter().find(|(of, _)| *of == shard).map_or(1, |(_, number)| *number);
         let at = Place { number: first, at: HEADER_BYTES };
-        Ok(Reader { folder: folder.to_owned(), shard, at, file: None, is_orphan: true })
+        let folder = folder.to_owned();
+        Ok(Reader { folder, shard, at, file: None, tails: HashMap::default(), is_orphan: true })
     }
 
     /// The next records, without letting go of them: the same ones come again until [`Reader::release`]. An empty batch
@@ -76,6 +114,7 @@ impl Reader {
     pub fn peek(&mut self) -> io::Result<Batch> {
         let mut batch = Batch {
             bytes: Vec::new(),
+            joined: Vec::new(),
             records: Vec::new(),
             next: self.at,
             is_torn: false,
@@ -94,39 +133,63 @@ impl Reader {
         // Where nobody writes, the end of what was read has to be the end of the segment.
         let window = if self.is_orphan { left } else { left.min(JOURNAL_READ_BYTES) };
         read_to(&file, &mut batch.bytes, self.at.at, window)?;
+        self.look(&file, &mut batch)?;
         self.file = Some(file);
-        self.look(&mut batch);
         // Within a record's length of the end of what was read, the next one may only have been cut off.
         let is_at_end = batch.next.at + RECORD_BYTES_MAX + CLOSE_BYTES > self.at.at + window && window < left;
-        batch.is_full = batch.records.len() == JOURNAL_BATCH_RECORDS_MAX || is_at_end && !batch.ends_segment;
+        batch.is_full = batch.has_enough() || is_at_end && !batch.ends_segment;
         Ok(batch)
     }
 
     /// Finds the records in what was read.
-    fn look(&self, batch: &mut Batch) {
+    fn look(&mut self, file: &File, batch: &mut Batch) -> io::Result<()> {
         let (base, sums) = (self.at.at, Checksums::of_segment(self.at.number));
-        while batch.records.len() < JOURNAL_BATCH_RECORDS_MAX {
-            match frame::look(&batch.bytes, base, batch.next.at, &sums) {
-                Frame::Record { record, next } => {
-                    batch.records.push(Span::new(record.start as usize - base, record.end as usize - base));
+        while !batch.has_enough() {
+            let mut frame = frame::look(&batch.bytes, base, batch.next.at, &sums);
+            if let Frame::Record { tail: Some(tail), .. } = frame
+                && !self.knows(file, tail, &sums)?
+            {
+                frame = Frame::Torn;
+            }
+            match frame {
+                Frame::Record { record, tail, next } => {
+                    let span = Span::new(record.start as usize - base, record.end as usize - base);
+                    match tail {
+                        None => batch.records.push(At::Read(span)),
+                        Some(tail) => batch.join(span, &self.tails[&tail]),
+                    }
                     batch.next.at = next;
                 }
                 Frame::Closed => {
                     batch.ends_segment = true;
                     batch.next = Place { number: self.at.number + 1, at: HEADER_BYTES };
-                    return;
+                    break;
                 }
                 // A writer may be in the middle of it.
-                Frame::Open | Frame::Torn if !self.is_orphan => return,
+                Frame::Open | Frame::Torn if !self.is_orphan => break,
                 // Nothing follows in what an ended process wrote, but perhaps in its next segment.
                 end => {
                     batch.is_torn = end == Frame::Torn;
                     batch.ends_segment = true;
                     batch.next = Place { number: self.at.number + 1, at: HEADER_BYTES };
-                    return;
+                    break;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Whether the end of a record is known; where it is not, it is read.
+    fn knows(&mut self, file: &File, tail: Tail, sums: &Checksums) -> io::Result<bool> {
+        if self.tails.contains_key(&tail) {
+            return Ok(true);
+        }
+        let Some(bytes) = read_tail(file, tail, sums)? else { return Ok(false) };
+        if self.tails.len() >= JOURNAL_TAILS_MAX {
+            self.tails.clear();
+        }
+        self.tails.insert(tail, bytes);
+        Ok(true)
     }
 
     /// The batch is safe elsewhere. Segments that were read to their end are taken away; gives the bytes of those.
@@ -136,6 +199,7 @@ impl Reader {
             return Ok(0);
         }
         self.file = None;
+        self.tails.clear();
         match fs::remove_file(self.path(before.number)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(SEGMENT_BYTES as u64),
@@ -146,6 +210,7 @@ impl Reader {
     pub fn pass_over(&mut self, batch: &Batch) {
         if self.at.number != batch.next.number {
             self.file = None;
+            self.tails.clear();
         }
         self.at = batch.next;
     }
@@ -178,6 +243,27 @@ fn read_to(file: &File, bytes: &mut Vec<u8>, at: usize, count: usize) -> io::Res
     bytes.reserve_exact(count);
     from.take(count as u64).read_to_end(bytes).map(drop)
 }
+
+/// The end of the record that stands there; `None` where none does.
+fn read_tail(file: &File, tail: Tail, sums: &Checksums) -> io::Result<Option<Box<[u8]>>> {
+    let at = tail.place as usize;
+    for bytes_max in [TAILED_BYTES_USUAL, framed_len(RECORD_BYTES_MAX)] {
+        let mut bytes = vec![0; bytes_max.min(SEGMENT_BYTES - at)];
+        let got = read_at(file, &mut bytes, at)?;
+        match frame::look(&bytes[..got], at, at, sums) {
+            Frame::Record { record, tail: None, .. } => {
+                let record = &bytes[record.start as usize - at..record.end as usize - at];
+                return Ok(record.get(tail.skip as usize..).map(Box::from));
+            }
+            Frame::Open => {}
+            _ => break,
+        }
+    }
+    Ok(None)
+}
+
+/// What most records take whose end others have as well.
+const TAILED_BYTES_USUAL: usize = 1_024;
 
 /// Reads as much as there is, at most the length of `bytes`.
 fn read_at(file: &File, bytes: &mut [u8], at: usize) -> io::Result<usize> {

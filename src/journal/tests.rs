@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::limits::{
-    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, JOURNAL_RESIDENT_BYTES, RECORD_BYTES_MAX, SEGMENT_BYTES,
+    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, JOURNAL_RESIDENT_BYTES, JOURNAL_TAILS_MAX,
+    RECORD_BYTES_MAX, SEGMENT_BYTES,
 };
 use crate::ledger::record::{self, Record};
 
@@ -53,6 +54,11 @@ fn segments(folder: &Path) -> usize {
         .count()
 }
 
+/// The number of the newest.
+fn segments_made(folder: &Path) -> usize {
+    place::segments(folder).unwrap().last().map_or(0, |(_, number)| *number as usize)
+}
+
 /// Records that tell their number, of lengths that differ.
 fn numbered(count: u32) -> Vec<Vec<u8>> {
     let one = |n: u32| [&n.to_le_bytes()[..], &vec![b'x'; (n as usize * 37) % 3000]].concat();
@@ -76,6 +82,63 @@ fn everything_comes_out_in_order_over_many_segments_and_drained_ones_go() {
     got.extend(drain(&mut reader));
     assert_eq!(got, records);
     assert_eq!(segments(&folder.0), 2, "the one that is written and the spare one");
+}
+
+#[test]
+fn records_with_a_common_end_come_out_whole_wherever_that_was_written() {
+    let folder = Folder::new("tails");
+    let (mut writer, gauge) = writer(&folder.0, 100);
+    let text = |n: usize| [&n.to_le_bytes()[..], &vec![b'a' + (n % 26) as u8; 200 + n * 97 % 2_000]].concat();
+    // More than are remembered, some of the same bytes, and one that is empty.
+    let mut tails: Vec<Tail> = (0..JOURNAL_TAILS_MAX + 100).map(|n| Tail::new(&text(n))).collect();
+    tails.extend([Tail::new(&text(3)), Tail::new(b"")]);
+    let mut reader = Reader::behind(&folder.0, 0);
+    let (mut want, mut got) = (Vec::new(), Vec::new());
+    for n in 0..40_000_usize {
+        // Most of them end like few others.
+        let at = if n % 4 == 0 { n * 31 % tails.len() } else { tails.len() - 1 - n % 8 };
+        let beginning = vec![b'0' + (n % 10) as u8; n % 90 + usize::from(at == tails.len() - 1)];
+        let tail =
+            if at == tails.len() - 1 { Vec::new() } else { text(if at == tails.len() - 2 { 3 } else { at }) };
+        let mut record = beginning.clone();
+        writer.append_with(&mut record, &tails[at], Need::Begin).unwrap();
+        want.push([beginning, tail].concat());
+        if n % 5 == 0 {
+            writer.append(&n.to_le_bytes(), Need::End).unwrap();
+            want.push(n.to_le_bytes().to_vec());
+        }
+        if n % 3_001 == 0 {
+            got.extend(drain(&mut reader));
+        }
+    }
+    got.extend(drain(&mut reader));
+    assert!(got == want, "{} of {}", got.len(), want.len());
+    assert!(gauge.appended() == want.len() as u64);
+    let made = segments_made(&folder.0);
+    let bytes: usize = want.iter().map(Vec::len).sum();
+    assert!(made * SEGMENT_BYTES < bytes * 2 / 3, "{made} segments for {bytes} bytes");
+}
+
+#[test]
+fn a_record_is_none_whose_end_is_damaged() {
+    let folder = Folder::new("tail-torn");
+    let (mut writer, _) = writer(&folder.0, 4);
+    let tail = Tail::new(b" of both");
+    let mut reader = Reader::behind(&folder.0, 0);
+    writer.append_with(&mut b"one".to_vec(), &tail, Need::Begin).unwrap();
+    assert_eq!(drain(&mut reader), [b"one of both"]);
+    writer.append_with(&mut b"two".to_vec(), &tail, Need::Begin).unwrap();
+    let segment = folder.0.join("0-0000000000000001.seg");
+    let at = std::fs::read(&segment).unwrap().windows(8).position(|window| window == b" of both").unwrap();
+    let set = |byte: &[u8]| {
+        let file = std::fs::File::options().write(true).open(&segment).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, byte, at as u64).unwrap();
+    };
+    set(b"x");
+    assert_eq!(reader.peek().unwrap().len(), 0);
+    assert!(Reader::of_orphan(&folder.0, 0).unwrap().peek().unwrap().is_torn);
+    set(b" ");
+    assert_eq!(drain(&mut reader), [b"two of both"]);
 }
 
 #[test]

@@ -1,16 +1,22 @@
 //! The shard's end of its journal. Appending copies a record into memory that is a file; only every few thousand records
 //! a new file has to be made.
 
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use memmap2::MmapMut;
 
 use super::gauge::Gauge;
 use super::{map, place};
 use crate::base::clock;
-use crate::base::limits::{JOURNAL_AGAIN_MS, JOURNAL_AHEAD_BYTES, JOURNAL_RESIDENT_BYTES, SEGMENT_BYTES};
-use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, HEADER_BYTES, Header};
+use crate::base::limits::{
+    JOURNAL_AGAIN_MS, JOURNAL_AHEAD_BYTES, JOURNAL_RESIDENT_BYTES, JOURNAL_TAILS_MAX, SEGMENT_BYTES,
+};
+use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, HEADER_BYTES, Header, TAIL_BYTES};
 use crate::ledger::record;
 
 /// There is no room for the record: the journal holds as much as it may, or the disk gives no more.
@@ -24,6 +30,19 @@ pub enum Need {
     Begin,
     /// The exchange has been recorded as begun, and its end has to find room.
     End,
+}
+
+/// What many records end with: in each segment it is written once, and those that follow say where it stands.
+pub struct Tail {
+    bytes: Arc<[u8]>,
+    /// Where it was written last: the number of the segment, and the place in it.
+    written: Cell<Option<(u64, frame::Tail)>>,
+}
+
+impl Tail {
+    pub fn new(bytes: &[u8]) -> Tail {
+        Tail { bytes: bytes.into(), written: Cell::new(None) }
+    }
 }
 
 /// Appends records for one shard.
@@ -42,6 +61,7 @@ pub struct Writer {
 }
 
 struct Segment {
+    number: u64,
     map: MmapMut,
     sums: Checksums,
     at: usize,
@@ -49,6 +69,8 @@ struct Segment {
     resident_from: usize,
     /// Everything before it was brought into memory.
     resident_to: usize,
+    /// The tails that stand in it, as far as they are remembered.
+    tails: HashMap<Arc<[u8]>, frame::Tail, RandomState>,
 }
 
 impl Segment {
@@ -57,12 +79,47 @@ impl Segment {
     }
 
     fn write(&mut self, record: &[u8]) {
-        let end = self.at + frame::framed_len(record.len());
+        self.bring_in(record.len());
+        self.at = frame::write(&mut self.map, self.at, &self.sums, record);
+        self.let_go();
+    }
+
+    fn write_like(&mut self, beginning: &[u8], tail: frame::Tail) {
+        self.bring_in(TAIL_BYTES + beginning.len());
+        self.at = frame::write_like(&mut self.map, self.at, &self.sums, beginning, tail);
+        self.let_go();
+    }
+
+    /// Where this tail stands in the segment, if it does.
+    fn place_of(&self, tail: &Tail) -> Option<frame::Tail> {
+        match tail.written.get() {
+            Some((number, place)) if number == self.number => Some(place),
+            _ => {
+                let place = *self.tails.get(&tail.bytes)?;
+                tail.written.set(Some((self.number, place)));
+                Some(place)
+            }
+        }
+    }
+
+    /// Notes that the record that is written next ends with this tail, behind as many bytes.
+    fn ends_with(&mut self, tail: &Tail, skip: usize) {
+        let place = frame::Tail { place: self.at as u32, skip: skip as u32 };
+        tail.written.set(Some((self.number, place)));
+        if self.tails.len() < JOURNAL_TAILS_MAX {
+            self.tails.insert(tail.bytes.clone(), place);
+        }
+    }
+
+    fn bring_in(&mut self, record_len: usize) {
+        let end = self.at + frame::framed_len(record_len);
         while end > self.resident_to {
             map::bring_in(&self.map, self.resident_to, JOURNAL_AHEAD_BYTES);
             self.resident_to += JOURNAL_AHEAD_BYTES;
         }
-        self.at = frame::write(&mut self.map, self.at, &self.sums, record);
+    }
+
+    fn let_go(&mut self) {
         if self.at >= self.resident_from + 2 * JOURNAL_RESIDENT_BYTES {
             self.resident_from += JOURNAL_RESIDENT_BYTES;
             map::let_go(&self.map, self.resident_from);
@@ -87,11 +144,34 @@ impl Writer {
     /// Appends a record, or says that there is no room for it. The beginning of an exchange finds none as soon as the
     /// journal is full; an end may use what is held back for ends.
     pub fn append(&mut self, record: &[u8], need: Need) -> Result<(), Full> {
+        self.with_room(record.len(), need)?.write(record);
+        self.gauge.append();
+        Ok(())
+    }
+
+    /// Appends a record that ends with this tail. `record` is what stands before it; where the segment has no such tail yet, that
+    /// is put behind it.
+    pub fn append_with(&mut self, record: &mut Vec<u8>, tail: &Tail, need: Need) -> Result<(), Full> {
+        let open = self.with_room(record.len() + tail.bytes.len().max(TAIL_BYTES), need)?;
+        match open.place_of(tail) {
+            Some(place) => open.write_like(record, place),
+            None => {
+                open.ends_with(tail, record.len());
+                record.extend_from_slice(&tail.bytes);
+                open.write(record);
+            }
+        }
+        self.gauge.append();
+        Ok(())
+    }
+
+    /// The segment that has room for a record of this length.
+    fn with_room(&mut self, record_len: usize, need: Need) -> Result<&mut Segment, Full> {
         let is_on_reserve = self.open.is_some() && self.spare.is_none();
         if is_on_reserve && need == Need::Begin {
             self.spare = Some(self.make().ok_or(Full)?);
         }
-        if !self.open.as_ref().is_some_and(|open| open.has_room(record.len() + LOST_BYTES_MAX)) {
+        if !self.open.as_ref().is_some_and(|open| open.has_room(record_len + LOST_BYTES_MAX)) {
             self.turn_over(need)?;
         }
         let open = self.open.as_mut().ok_or(Full)?;
@@ -100,9 +180,7 @@ impl Writer {
             record::write_lost(&mut lost, std::mem::take(&mut self.lost));
             open.write(&lost);
         }
-        open.write(record);
-        self.gauge.append();
-        Ok(())
+        Ok(open)
     }
 
     /// Counts an exchange that goes on without a record.
@@ -142,7 +220,15 @@ impl Writer {
                 map[..HEADER_BYTES].copy_from_slice(&Header { shard: self.shard, number }.bytes());
                 self.next_number += 1;
                 let sums = Checksums::of_segment(number);
-                Some(Segment { map, sums, at: HEADER_BYTES, resident_from: 0, resident_to: 0 })
+                Some(Segment {
+                    number,
+                    map,
+                    sums,
+                    at: HEADER_BYTES,
+                    resident_from: 0,
+                    resident_to: 0,
+                    tails: HashMap::default(),
+                })
             }
             Err(_) => {
                 self.gauge.give_back(SEGMENT_BYTES as u64);

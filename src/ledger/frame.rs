@@ -2,12 +2,18 @@
 //! half written is never taken for a record.
 //!
 //! ```text
-//! segment := magic "RWJ\x01" | shard u32 | number u64 | zero u128          (32 bytes, all numbers little-endian)
-//! frame   := length u32 | checksum u32 | record | zeros up to a multiple of 8
+//! segment := magic "RWJ\x02" | shard u32 | number u64 | zero u128          (32 bytes, all numbers little-endian)
+//! frame   := length u32 | checksum u32 | bytes | zeros up to a multiple of 8
+//! bytes   := record                               the highest bit of the length is 0
+//!          | place u32 | skip u32 | beginning     the highest bit is 1
 //! ```
 //!
+//! A record is the bytes of its frame, or ends as another one of its segment does: behind its own beginning follow the bytes
+//! of the record in the frame at `place`, without the first `skip` of them. That one stands before it and is whole.
+//!
 //! A length of zero stands where nothing was written yet, because segments are made of zeros; the largest length closes the
-//! segment. The checksum (CRC-32 over the number of the segment and the record) tells a frame that was cut by a crash.
+//! segment. The checksum (CRC-32 over the number of the segment and the bytes, of the second kind all bits the other way) tells a
+//! frame that was cut by a crash. Segments of version 1 have no frames of the second kind and are read like these.
 
 use crate::base::Span;
 use crate::base::limits::{RECORD_BYTES_MAX, SEGMENT_BYTES};
@@ -32,7 +38,8 @@ impl Header {
 
     /// The header at the front of a segment; `None` when these bytes are none of ours.
     pub fn read(segment: &[u8]) -> Option<Header> {
-        let rest = segment.get(..HEADER_BYTES)?.strip_prefix(MAGIC)?;
+        let header = segment.get(..HEADER_BYTES)?;
+        let rest = header.strip_prefix(MAGIC).or_else(|| header.strip_prefix(MAGIC_1))?;
         let (shard, rest) = rest.split_first_chunk()?;
         let (number, _) = rest.split_first_chunk()?;
         Some(Header { shard: u32::from_le_bytes(*shard), number: u64::from_le_bytes(*number) })
@@ -50,10 +57,11 @@ impl Checksums {
         Checksums(hasher)
     }
 
-    fn of(&self, record: &[u8]) -> u32 {
+    fn of(&self, bytes: &[u8], is_like: bool) -> u32 {
         let mut hasher = self.0.clone();
-        hasher.update(record);
-        hasher.finalize()
+        hasher.update(bytes);
+        let sum = hasher.finalize();
+        if is_like { !sum } else { sum }
     }
 }
 
@@ -62,19 +70,56 @@ pub const fn framed_len(record_len: usize) -> usize {
     FRAME_HEAD_BYTES + record_len.next_multiple_of(ALIGNMENT)
 }
 
+/// The end of a record, by where it stands: in the frame at this place of its segment, behind the first bytes of its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tail {
+    pub place: u32,
+    pub skip: u32,
+}
+
+impl Tail {
+    /// What a frame says of it.
+    fn bytes(self) -> [u8; TAIL_BYTES] {
+        (u64::from(self.place) | u64::from(self.skip) << 32).to_le_bytes()
+    }
+
+    fn of_bytes(bytes: [u8; TAIL_BYTES]) -> Tail {
+        let both = u64::from_le_bytes(bytes);
+        Tail { place: both as u32, skip: (both >> 32) as u32 }
+    }
+}
+
 /// Writes a record at this place of a segment and gives the place behind it. The length goes in last: whoever reads
 /// meanwhile, or after a crash, sees nothing or all of it, and the checksum tells where a processor thought otherwise.
 ///
 /// # Panics
 /// When the record is empty, longer than a record may be, or has no room: the writer asks [`framed_len`] first.
 pub fn write(segment: &mut [u8], at: usize, sums: &Checksums, record: &[u8]) -> usize {
-    assert!((1..=RECORD_BYTES_MAX).contains(&record.len()), "a record has a length that a frame can say");
-    let end = at + framed_len(record.len());
+    write_parts(segment, at, sums, [&[], record], 0)
+}
+
+/// The same of a record that ends as another one does, whose frame stands before this place. With [`TAIL_BYTES`] the bytes of
+/// its beginning take as much room as a record would.
+///
+/// # Panics
+/// As [`write`] does.
+pub fn write_like(segment: &mut [u8], at: usize, sums: &Checksums, beginning: &[u8], tail: Tail) -> usize {
+    assert!((tail.place as usize) < at, "it stands before");
+    write_parts(segment, at, sums, [&tail.bytes(), beginning], IS_LIKE)
+}
+
+fn write_parts(segment: &mut [u8], at: usize, sums: &Checksums, parts: [&[u8]; 2], flag: u32) -> usize {
+    let len = parts[0].len() + parts[1].len();
+    assert!((1..=RECORD_BYTES_MAX).contains(&len), "a record has a length that a frame can say");
+    let end = at + framed_len(len);
     let frame = &mut segment[at..end];
-    frame[FRAME_HEAD_BYTES..FRAME_HEAD_BYTES + record.len()].copy_from_slice(record);
-    frame[4..8].copy_from_slice(&sums.of(record).to_le_bytes());
+    let bytes = &mut frame[FRAME_HEAD_BYTES..FRAME_HEAD_BYTES + len];
+    bytes[..parts[0].len()].copy_from_slice(parts[0]);
+    bytes[parts[0].len()..].copy_from_slice(parts[1]);
+    let sum = sums.of(bytes, flag == IS_LIKE);
+    frame[4..8].copy_from_slice(&sum.to_le_bytes());
     std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
-    frame[..4].copy_from_slice(&(record.len() as u32).to_le_bytes());
+    frame[..4].copy_from_slice(&(len as u32 | flag).to_le_bytes());
     end
 }
 
@@ -86,8 +131,8 @@ pub fn close(segment: &mut [u8], at: usize) {
 /// What stands at a place of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// A record at this place, and where the next frame begins.
-    Record { record: Span, next: usize },
+    /// A record at this place, or the beginning of one that ends like another, and where the next frame begins.
+    Record { record: Span, tail: Option<Tail>, next: usize },
     /// Nothing yet, or not all of it.
     Open,
     /// Nothing more will come here.
@@ -110,24 +155,39 @@ pub fn look(bytes: &[u8], base: usize, at: usize, sums: &Checksums) -> Frame {
         return Frame::Closed;
     }
     let Some((expected, rest)) = rest.split_first_chunk() else { return Frame::Open };
-    let length = length as usize;
+    let (length, is_like) = ((length & !IS_LIKE) as usize, length & IS_LIKE != 0);
     if length == 0 {
-        let is_blank = *expected == [0; 4] && rest.iter().take(ALIGNMENT).all(|&byte| byte == 0);
+        let is_blank = *expected == [0; 4] && !is_like && rest.iter().take(ALIGNMENT).all(|&byte| byte == 0);
         return if is_blank { Frame::Open } else { Frame::Torn };
     }
     let next = at.saturating_add(framed_len(length));
     if length > RECORD_BYTES_MAX || next > SEGMENT_BYTES {
         return Frame::Torn;
     }
-    let Some(record) = rest.get(..length) else { return Frame::Open };
-    if sums.of(record) != u32::from_le_bytes(*expected) {
+    let Some(written) = rest.get(..length) else { return Frame::Open };
+    if sums.of(written, is_like) != u32::from_le_bytes(*expected) {
         return Frame::Torn;
     }
     let start = at + FRAME_HEAD_BYTES;
-    Frame::Record { record: Span::new(start, start + length), next }
+    let record = Span::new(start, start + length);
+    if !is_like {
+        return Frame::Record { record, tail: None, next };
+    }
+    match written.split_first_chunk().map(|(tail, _)| Tail::of_bytes(*tail)) {
+        Some(tail) if (HEADER_BYTES..at).contains(&(tail.place as usize)) => {
+            let record = Span::new(start + TAIL_BYTES, start + length);
+            Frame::Record { record, tail: Some(tail), next }
+        }
+        _ => Frame::Torn,
+    }
 }
 
-const MAGIC: &[u8] = b"RWJ\x01";
+const MAGIC: &[u8] = b"RWJ\x02";
+const MAGIC_1: &[u8] = b"RWJ\x01";
+/// Of a length: the record ends as another one does.
+const IS_LIKE: u32 = 1 << 31;
+/// What a frame says of the end of such a record.
+pub const TAIL_BYTES: usize = 8;
 const FRAME_HEAD_BYTES: usize = 8;
 /// What a segment keeps free at its end, so that it can always be closed.
 pub const CLOSE_BYTES: usize = 4;
@@ -135,7 +195,7 @@ const ALIGNMENT: usize = 8;
 const CLOSED: u32 = u32::MAX;
 
 const _: () = assert!(HEADER_BYTES.is_multiple_of(ALIGNMENT), "the first frame is aligned like all others");
-const _: () = assert!(RECORD_BYTES_MAX < CLOSED as usize, "no record's length closes a segment");
+const _: () = assert!(RECORD_BYTES_MAX < (CLOSED & !IS_LIKE) as usize, "no record's length closes a segment");
 const _: () = assert!(
     HEADER_BYTES + framed_len(RECORD_BYTES_MAX) + CLOSE_BYTES <= SEGMENT_BYTES,
     "the longest record fits an empty segment"
@@ -158,7 +218,8 @@ mod tests {
         let (mut at, mut records) = (HEADER_BYTES, Vec::new());
         loop {
             match look(segment, 0, at, &Checksums::of_segment(7)) {
-                Frame::Record { record, next } => {
+                Frame::Record { record, tail, next } => {
+                    assert_eq!(tail, None);
                     records.push(record.of(segment).to_vec());
                     at = next;
                 }
@@ -179,6 +240,41 @@ mod tests {
             (records, last),
             (vec![b"a".to_vec(), b"12345678".to_vec(), b"123456789".to_vec()], Frame::Closed)
         );
+    }
+
+    #[test]
+    fn a_record_says_as_which_other_it_ends() {
+        let (mut segment, end) = segment(&[b"one tail"]);
+        let (sums, tail) = (Checksums::of_segment(7), Tail { place: HEADER_BYTES as u32, skip: 4 });
+        let next = write_like(&mut segment, end, &sums, b"two ", tail);
+        let start = end + FRAME_HEAD_BYTES + TAIL_BYTES;
+        let record = Span::new(start, start + 4);
+        assert_eq!(look(&segment, 0, end, &sums), Frame::Record { record, tail: Some(tail), next });
+        // A beginning may be empty, and what comes from a place that is no earlier one is none.
+        let last = write_like(&mut segment, next, &sums, b"", tail);
+        assert!(matches!(look(&segment, 0, next, &sums), Frame::Record { record, .. } if record.is_empty()));
+        for place in [0, 31, last as u32, last as u32 + 8, u32::MAX] {
+            let bytes = Tail { place, skip: 0 }.bytes();
+            write_parts(&mut segment, last, &sums, [&bytes, b"x"], IS_LIKE);
+            assert_eq!(look(&segment, 0, last, &sums), Frame::Torn, "{place}");
+        }
+        write_parts(&mut segment, last, &sums, [b"", b"1234567"], IS_LIKE);
+        assert_eq!(look(&segment, 0, last, &sums), Frame::Torn, "too short for a place");
+        for bit in end * 8..(start + 4) * 8 {
+            let mut broken = segment.clone();
+            broken[bit / 8] ^= 1 << (bit % 8);
+            let seen = look(&broken[..next], 0, end, &sums);
+            assert!(!matches!(seen, Frame::Record { .. } | Frame::Closed), "bit {bit}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn segments_of_the_first_version_are_known() {
+        let mut bytes = Header { shard: 3, number: 9 }.bytes();
+        bytes[3] = 1;
+        assert_eq!(Header::read(&bytes), Some(Header { shard: 3, number: 9 }));
+        bytes[3] = 3;
+        assert_eq!(Header::read(&bytes), None);
     }
 
     #[test]

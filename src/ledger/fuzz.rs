@@ -15,8 +15,9 @@ pub fn journal(input: &[u8]) {
     segment.extend_from_slice(input);
     assert!(Header::read(&segment).is_some());
     let (mut at, sums) = (HEADER_BYTES, Checksums::of_segment(NUMBER));
-    while let Frame::Record { record, next } = frame::look(&segment, 0, at, &sums) {
+    while let Frame::Record { record, tail, next } = frame::look(&segment, 0, at, &sums) {
         assert!(next > at && next <= SEGMENT_BYTES);
+        assert!(tail.is_none_or(|tail| (HEADER_BYTES..at).contains(&(tail.place as usize))));
         let _ = record::read(record.of(&segment));
         at = next;
     }

@@ -14,7 +14,7 @@ mod counts;
 mod glance;
 mod part;
 
-pub use glance::{BegunGlance, Glance, glance};
+pub use glance::{BegunGlance, Glance, OwnGlance, cost, glance, glance_own};
 
 use counts::{put_money, put_usage, take_money, take_usage};
 pub use part::{Part, PartKind, Remarks};
@@ -188,43 +188,31 @@ pub struct Owned<'a> {
     pub tenant: &'a str,
 }
 
-/// What beginnings have in common that differ in nothing but id, time, request id and flags, as it stands in all of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Common {
-    has_session: bool,
-    bytes: Box<[u8]>,
-}
-
-impl Common {
-    pub fn of(begun: &Begun<'_>) -> Common {
-        let mut bytes = Vec::with_capacity(COMMON_BYTES_USUAL);
-        put_common(&mut bytes, begun);
-        Common { has_session: !begun.session.is_empty(), bytes: bytes.into() }
-    }
-}
-
+/// Writes a beginning: what it says of its exchange alone, and behind that what it may have in common with others.
 pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
-    put_own(out, id, begun, !begun.session.is_empty());
-    put_common(out, begun);
+    write_own(out, id, begun, !begun.session.is_empty());
+    write_common(out, begun);
 }
 
-/// The same with what was written before. Of `begun` nothing counts that it has in common with others.
-pub fn write_begun_with(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>, common: &Common) {
-    put_own(out, id, begun, common.has_session);
-    out.extend_from_slice(&common.bytes);
-}
-
-fn put_own(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>, has_session: bool) {
-    out.push(if has_session { KIND_BEGUN_IN_SESSION } else { KIND_BEGUN });
+/// The first part of a beginning: id, time, request id and flags. Of `begun` nothing else counts; `in_session` says whether
+/// the second part ends with the name of a session.
+pub fn write_own(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>, in_session: bool) {
+    out.push(if in_session { KIND_BEGUN_IN_SESSION } else { KIND_BEGUN });
     out.extend_from_slice(&id.0.to_le_bytes());
     put_number(out, begun.at_ms);
     out.push(begun.auth as u8);
-    let flags = [begun.is_stream, begun.skips_usage, begun.skips_audit];
-    out.push(flags.into_iter().enumerate().fold(0, |bits, (at, is_set)| bits | u8::from(is_set) << at));
+    let flags = [
+        (begun.is_stream, FLAG_STREAM),
+        (begun.skips_usage, FLAG_SKIPS_USAGE),
+        (begun.skips_audit, FLAG_SKIPS_AUDIT),
+    ];
+    out.push(flags.into_iter().fold(0, |bits, (is_set, flag)| if is_set { bits | flag } else { bits }));
     put_cut(out, begun.request_id, RECORD_NAME_BYTES_MAX);
 }
 
-fn put_common(out: &mut Vec<u8>, begun: &Begun<'_>) {
+/// The second part of a beginning: texts that stay the same for all that a caller asks in one way.
+pub fn write_common(out: &mut Vec<u8>, begun: &Begun<'_>) {
+    out.reserve(COMMON_BYTES_USUAL);
     for (text, bytes_max) in [
         (begun.key_id, RECORD_NAME_BYTES_MAX),
         (begun.user_path, RECORD_TEXT_BYTES_MAX),
@@ -249,7 +237,21 @@ fn put_common(out: &mut Vec<u8>, begun: &Begun<'_>) {
 /// Room for the texts of most beginnings.
 const COMMON_BYTES_USUAL: usize = 256;
 
-fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
+/// Reads a beginning whose parts stand apart.
+pub fn read_begun<'a>(own: &'a [u8], common: &'a [u8]) -> Option<(RecordId, Box<Begun<'a>>)> {
+    let (mut own, mut common) = (Take(own), Take(common));
+    let kind = own.byte().filter(|&kind| is_begun(kind))?;
+    let id = take_id(&mut own)?;
+    let begun = take_own(&mut own)?;
+    let begun = take_common(&mut common, kind, begun)?;
+    (own.0.is_empty() && common.0.is_empty()).then(|| (id, Box::new(begun)))
+}
+
+fn take_id(take: &mut Take<'_>) -> Option<RecordId> {
+    Some(RecordId(u128::from_le_bytes(take.bytes(ID_BYTES)?.try_into().ok()?)))
+}
+
+fn take_own<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
     let at_ms = take.number()?;
     let auth = match take.byte()? {
         0 => Auth::NoKey,
@@ -262,10 +264,16 @@ fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
     Some(Begun {
         at_ms,
         auth,
-        is_stream: flags & 1 != 0,
-        skips_usage: flags & 2 != 0,
-        skips_audit: flags & 4 != 0,
+        is_stream: flags & FLAG_STREAM != 0,
+        skips_usage: flags & FLAG_SKIPS_USAGE != 0,
+        skips_audit: flags & FLAG_SKIPS_AUDIT != 0,
         request_id: take.text()?,
+        ..Begun::default()
+    })
+}
+
+fn take_common<'a>(take: &mut Take<'a>, kind: u8, own: Begun<'a>) -> Option<Begun<'a>> {
+    let begun = Begun {
         key_id: take.text()?,
         user_path: take.text()?,
         labels: take.text()?,
@@ -278,8 +286,18 @@ fn take_begun<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
         workflow: take.text()?,
         client_ip: take.text()?,
         user_agent: take.text()?,
-        session: "",
-    })
+        ..own
+    };
+    if kind == KIND_BEGUN {
+        return Some(begun);
+    }
+    // An empty name has the other kind.
+    let session = take.text().filter(|session| !session.is_empty())?;
+    Some(Begun { session, ..begun })
+}
+
+fn is_begun(kind: u8) -> bool {
+    matches!(kind, KIND_BEGUN | KIND_BEGUN_IN_SESSION)
 }
 
 pub fn write_ended(out: &mut Vec<u8>, id: RecordId, ended: &Ended<'_>) {
@@ -413,14 +431,11 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     if kind == KIND_OWNED {
         return take_owned(&mut take).map(Record::Owned).filter(|_| take.0.is_empty());
     }
-    let id = RecordId(u128::from_le_bytes(take.bytes(16)?.try_into().ok()?));
+    let id = take_id(&mut take)?;
     let record = match kind {
-        KIND_BEGUN => Record::Begun(id, Box::new(take_begun(&mut take)?)),
-        KIND_BEGUN_IN_SESSION => {
-            let begun = take_begun(&mut take)?;
-            // An empty name has the other kind.
-            let session = take.text().filter(|session| !session.is_empty())?;
-            Record::Begun(id, Box::new(Begun { session, ..begun }))
+        KIND_BEGUN | KIND_BEGUN_IN_SESSION => {
+            let own = take_own(&mut take)?;
+            Record::Begun(id, Box::new(take_common(&mut take, kind, own)?))
         }
         KIND_ENDED => Record::Ended(id, Box::new(take_ended(&mut take)?)),
         KIND_PART => Record::Part(id, take_part(&mut take)?),
@@ -434,6 +449,11 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     };
     take.0.is_empty().then_some(record)
 }
+
+const ID_BYTES: usize = 16;
+const FLAG_STREAM: u8 = 1;
+const FLAG_SKIPS_USAGE: u8 = 2;
+const FLAG_SKIPS_AUDIT: u8 = 4;
 
 const KIND_BEGUN: u8 = 1;
 const KIND_ENDED: u8 = 2;

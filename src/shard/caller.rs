@@ -16,7 +16,8 @@ use crate::base::{Refusal, RefusalKind};
 use crate::config::Snapshot;
 use crate::dialect::endpoint::Endpoint;
 use crate::identity::UserPath;
-use crate::ledger::record::{self, Auth, Begun, Common, RecordId};
+use crate::journal::{Full, Need, Tail, Writer};
+use crate::ledger::record::{self, Auth, Begun, RecordId};
 use crate::offload::Managed;
 use crate::policy::access::Asked as AskedModel;
 use crate::policy::hold::Applicable;
@@ -47,18 +48,22 @@ struct Beginning {
     model: Box<str>,
     workflow: Box<str>,
     client_ip: Box<str>,
-    common: Common,
+    in_session: bool,
+    common: Tail,
 }
 
 impl Beginning {
     fn of(own: &Begun<'_>, whole: &Begun<'_>) -> Beginning {
+        let mut common = Vec::new();
+        record::write_common(&mut common, whole);
         Beginning {
             requested_model: own.requested_model.into(),
             provider: own.provider.into(),
             model: own.model.into(),
             workflow: own.workflow.into(),
             client_ip: own.client_ip.into(),
-            common: Common::of(whole),
+            in_session: !whole.session.is_empty(),
+            common: Tail::new(&common),
         }
     }
 
@@ -131,25 +136,26 @@ impl Caller {
         Ok(applicable)
     }
 
-    /// Writes the beginning of an exchange's record. A caller that is remembered has said the same head before, so that
-    /// nothing of `whole` but what stands in `own` can have changed.
+    /// Writes the beginning of an exchange into the journal, by way of an empty buffer. A caller that is remembered has said the
+    /// same head before, so that nothing of `whole` but what stands in `own` can have changed.
     pub fn write_begun<'b>(
         self: &Rc<Caller>,
-        out: &mut Vec<u8>,
+        journal: &mut Writer,
+        bytes: &mut Vec<u8>,
         id: RecordId,
         own: &Begun<'_>,
         whole: impl FnOnce() -> Begun<'b>,
-    ) {
+    ) -> Result<(), Full> {
         let is_remembered = Rc::strong_count(self) > 1;
         let mut written = self.beginning.borrow_mut();
-        match written.as_ref().filter(|written| is_remembered && written.is_of(own)) {
-            Some(written) => record::write_begun_with(out, id, own, &written.common),
-            None => {
-                let whole = whole();
-                record::write_begun(out, id, &whole);
-                *written = is_remembered.then(|| Beginning::of(own, &whole));
-            }
+        if let Some(written) = written.as_ref().filter(|written| is_remembered && written.is_of(own)) {
+            record::write_own(bytes, id, own, written.in_session);
+            return journal.append_with(bytes, &written.common, Need::Begin);
         }
+        let whole = whole();
+        record::write_begun(bytes, id, &whole);
+        *written = is_remembered.then(|| Beginning::of(own, &whole));
+        journal.append(bytes, Need::Begin)
     }
 
     pub fn key_id(&self) -> &str {

@@ -269,8 +269,7 @@ impl Entry {
         let Some(journal) = &mut *journal else { return Ok(()) };
         let id = RecordId(shard.ids.next_number(own.at_ms));
         let mut bytes = shard.buffers.lend();
-        caller.write_begun(&mut bytes, id, own, whole);
-        let written = journal.append(&bytes, Need::Begin);
+        let written = caller.write_begun(journal, &mut bytes, id, own, whole);
         shard.buffers.give_back(bytes);
         match written {
             Ok(()) => self.id = Some(id),

@@ -75,7 +75,7 @@ fn fill(disk: &Disk, settings: &str) -> (Gateway, PathBuf, usize, u16) {
     let mut link = gateway.connect();
     let (mut served, mut last) = (1, 0);
     for _ in 0..60_000 {
-        link.send(&long());
+        link.send(&long(served));
         last = link.answer(false).status;
         if last != 200 {
             break;
@@ -113,8 +113,8 @@ fn a_full_disk_that_fails_open_serves_and_counts_what_it_has_no_record_of() {
     assert_eq!(last, 200, "after {served} answers");
     let dropped = |gateway: &Gateway| gateway.metric("ringway_records_dropped_total");
     let before = dropped(&gateway);
-    for _ in 0..20 {
-        assert_eq!(gateway.call(&long()).status, 200);
+    for number in 0..20 {
+        assert_eq!(gateway.call(&long(served + number)).status, 200);
     }
     assert_eq!(dropped(&gateway), before + 20.0, "each is counted");
     std::fs::remove_file(ballast).unwrap();

@@ -285,10 +285,11 @@ fn while_the_store_is_away_nothing_waits_for_it_and_everything_arrives_afterward
     assert_eq!(gateway.metric("ringway_records_dropped_total"), 0.0);
 }
 
-/// A request with a long record: it fills a journal sooner, and where one finds no room no other does.
-pub fn long() -> Vec<u8> {
-    let (path, agent) = ("p".repeat(200), "a".repeat(256));
-    let lines = format!("x-ringway-user-path: /{path}\r\nuser-agent: {agent}\r\n");
+/// A request with a long record that has little in common with those of other numbers: it fills a journal sooner, and where one
+/// finds no room no other does.
+pub fn long(number: usize) -> Vec<u8> {
+    let agent = "a".repeat(256);
+    let lines = format!("x-ringway-user-path: /{number:0200}\r\nuser-agent: {agent}\r\n");
     post_with("/v1/chat/completions", &lines, ASK.as_bytes())
 }
 
@@ -342,7 +343,7 @@ fn fill(settings: &str) -> (Gateway, TempFolder, TempFolder, usize, u16) {
     let mut link = gateway.connect();
     let (mut served, mut last) = (0, 0);
     for _ in 0..30_000 {
-        link.send(&long());
+        link.send(&long(served));
         last = link.answer(false).status;
         if last != 200 || (served % 500 == 0 && gateway.metric("ringway_records_dropped_total") > 0.0) {
             break;
@@ -371,8 +372,8 @@ fn a_full_journal_that_fails_open_serves_and_counts_what_it_has_no_record_of() {
     assert_eq!(last, 200);
     let dropped = |gateway: &Gateway| gateway.metric("ringway_records_dropped_total");
     let before = dropped(&gateway);
-    for _ in 0..20 {
-        assert_eq!(gateway.call(&long()).status, 200);
+    for number in 0..20 {
+        assert_eq!(gateway.call(&long(served + number)).status, 200);
     }
     assert_eq!(dropped(&gateway), before + 20.0, "each is counted");
     let folder = elsewhere.0.join("later");

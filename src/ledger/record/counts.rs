@@ -79,22 +79,53 @@ pub(super) fn take_usage(take: &mut Take<'_>) -> Option<Usage> {
     })
 }
 
-/// Money is sixteen bytes behind its length, so that an unknown amount is one byte.
+/// Money is as many bytes as it needs behind their number, the lowest first and the highest bit its sign; an unknown amount is
+/// none.
 pub(super) fn put_money(out: &mut Vec<u8>, amount: Option<Pico>) {
-    match amount {
-        Some(amount) => put_text(out, &amount.0.to_le_bytes()),
-        None => put_text(out, b""),
-    }
+    let Some(Pico(amount)) = amount else { return put_text(out, b"") };
+    let same_bits = if amount < 0 { amount.leading_ones() } else { amount.leading_zeros() };
+    let bytes = (i128::BITS + 1 - same_bits).div_ceil(8) as usize;
+    put_text(out, &amount.to_le_bytes()[..bytes]);
 }
 
 pub(super) fn take_money(take: &mut Take<'_>) -> Option<Option<Pico>> {
     let bytes = take.raw()?;
-    if bytes.is_empty() {
-        return Some(None);
-    }
-    Some(Some(Pico(i128::from_le_bytes(bytes.try_into().ok()?))))
+    let Some(last) = bytes.last() else { return Some(None) };
+    let mut all = if last & 0x80 == 0 { [0; 16] } else { [0xFF; 16] };
+    all.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(Some(Pico(i128::from_le_bytes(all))))
 }
 
 /// The counts of a usage, and its modes by their number in a record: new ones go to the end.
 const COUNTS: usize = 12;
 const MODES: [Mode; 5] = [Mode::Standard, Mode::Batch, Mode::Flex, Mode::Priority, Mode::Other];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_comes_back_and_takes_no_more_bytes_than_it_needs() {
+        let check = |amount: i128, bytes: usize| {
+            let mut out = Vec::new();
+            put_money(&mut out, Some(Pico(amount)));
+            assert_eq!(
+                (out.len(), take_money(&mut Take(&out))),
+                (1 + bytes, Some(Some(Pico(amount)))),
+                "{amount}"
+            );
+        };
+        for (amount, bytes) in
+            [(0, 1), (127, 1), (128, 2), (-1, 1), (-128, 1), (-129, 2), (32_767, 2), (32_768, 3)]
+        {
+            check(amount, bytes);
+        }
+        check(i128::MAX, 16);
+        check(i128::MIN, 16);
+        // As versions before this one wrote them, and nothing longer.
+        let whole = [&[16][..], &5_i128.to_le_bytes()].concat();
+        assert_eq!(take_money(&mut Take(&whole)), Some(Some(Pico(5))));
+        assert_eq!(take_money(&mut Take(&[&[17][..], &[0; 17]].concat())), None);
+        assert_eq!((take_money(&mut Take(&[0])), take_money(&mut Take(&[1]))), (Some(None), None));
+    }
+}

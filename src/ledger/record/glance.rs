@@ -1,8 +1,11 @@
 //! The little of a record that says where it belongs, for those who pass its bytes on unread.
 
+use super::counts::{take_money, take_usage};
 use super::{
-    KIND_BEGUN, KIND_BEGUN_IN_SESSION, KIND_ENDED, KIND_ENDED_BY, KIND_LOST, KIND_OWNED, KIND_PART, RecordId,
+    FLAG_SKIPS_AUDIT, FLAG_SKIPS_USAGE, KIND_BEGUN, KIND_BEGUN_IN_SESSION, KIND_ENDED, KIND_ENDED_BY,
+    KIND_LOST, KIND_OWNED, KIND_PART, RecordId, is_begun, take_id,
 };
+use crate::base::Pico;
 use crate::ledger::codec::Take;
 
 /// What a record is, by its first bytes.
@@ -24,6 +27,15 @@ pub struct BegunGlance {
     /// Its id was made for this one request, at its beginning. Those of other records are made of what they tell of, and may
     /// come again.
     pub is_request: bool,
+    /// Where in the record the second part begins, which it may have in common with others.
+    pub common_at: usize,
+}
+
+/// What the first part of a beginning says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnGlance {
+    pub id: RecordId,
+    pub skips_usage: bool,
 }
 
 /// Looks at the beginning of a record. `None` when it is none, or one of a later version.
@@ -31,9 +43,11 @@ pub fn glance(bytes: &[u8]) -> Option<Glance> {
     let mut take = Take(bytes);
     match take.byte()? {
         kind @ (KIND_BEGUN | KIND_BEGUN_IN_SESSION | KIND_ENDED | KIND_ENDED_BY | KIND_PART) => {
-            let id = RecordId(u128::from_le_bytes(take.bytes(16)?.try_into().ok()?));
+            let id = take_id(&mut take)?;
             match kind {
-                KIND_BEGUN | KIND_BEGUN_IN_SESSION => Some(Glance::Begun(id, glance_begun(id, &mut take)?)),
+                KIND_BEGUN | KIND_BEGUN_IN_SESSION => {
+                    Some(Glance::Begun(id, glance_begun(id, bytes.len(), &mut take)?))
+                }
                 KIND_PART => Some(Glance::Part(id)),
                 _ => Some(Glance::Ended(id)),
             }
@@ -43,20 +57,50 @@ pub fn glance(bytes: &[u8]) -> Option<Glance> {
     }
 }
 
-fn glance_begun(id: RecordId, take: &mut Take<'_>) -> Option<BegunGlance> {
+fn glance_begun(id: RecordId, len: usize, take: &mut Take<'_>) -> Option<BegunGlance> {
     let at_ms = take.number()?;
     take.byte()?;
     let flags = take.byte()?;
+    // The request id ends the first part.
+    take.raw()?;
+    let common_at = len - take.0.len();
     for _ in TEXTS_BEFORE_PATH {
         take.raw()?;
     }
     let has_path = take.raw()?.first() == Some(&b'/');
     Some(BegunGlance {
         at_ms,
-        skips_usage: flags & 2 != 0,
-        skips_audit: flags & 4 != 0,
+        skips_usage: flags & FLAG_SKIPS_USAGE != 0,
+        skips_audit: flags & FLAG_SKIPS_AUDIT != 0,
         is_request: has_path && id.made_ms() == at_ms,
+        common_at,
     })
+}
+
+/// Looks at the first part of a beginning. `None` when it is none.
+pub fn glance_own(own: &[u8]) -> Option<OwnGlance> {
+    let mut take = Take(own);
+    take.byte().filter(|&kind| is_begun(kind))?;
+    let id = take_id(&mut take)?;
+    take.number()?;
+    take.byte()?;
+    Some(OwnGlance { id, skips_usage: take.byte()? & FLAG_SKIPS_USAGE != 0 })
+}
+
+/// What an end says of the cost, which may be that it is unknown; `None` when it is no end.
+pub fn cost(ended: &[u8]) -> Option<Option<Pico>> {
+    let mut take = Take(ended);
+    take.byte().filter(|kind| matches!(*kind, KIND_ENDED | KIND_ENDED_BY))?;
+    take_id(&mut take)?;
+    // Duration, first byte, first token, status.
+    for _ in 0..4 {
+        take.number()?;
+    }
+    // The outcome and the error.
+    take.byte()?;
+    take.raw()?;
+    take_usage(&mut take)?;
+    take_money(&mut take)
 }
 
 impl RecordId {
@@ -66,14 +110,15 @@ impl RecordId {
     }
 }
 
-/// Request id, key, user path, labels, method.
-const TEXTS_BEFORE_PATH: std::ops::Range<u8> = 0..5;
+/// Key, user path, labels, method.
+const TEXTS_BEFORE_PATH: std::ops::Range<u8> = 0..4;
 
 #[cfg(test)]
 mod tests {
     use super::super::{Begun, Ended, Owned, Part, PartKind, write_begun, write_ended, write_lost};
-    use super::super::{write_owned, write_part};
+    use super::super::{write_own, write_owned, write_part};
     use super::*;
+    use crate::ledger::usage::Usage;
 
     fn glance_of(write: impl Fn(&mut Vec<u8>)) -> Option<Glance> {
         let mut bytes = Vec::new();
@@ -94,6 +139,24 @@ mod tests {
         assert_eq!(glance_of(|out| write_owned(out, &owned)), Some(Glance::Other));
         assert_eq!(glance_of(|out| write_lost(out, 3)), Some(Glance::Other));
         assert_eq!((glance(b""), glance(b"\xff1234567890123456789")), (None, None));
+    }
+
+    #[test]
+    fn the_cost_is_found_in_an_end_of_any_kind() {
+        let (id, usage) = (RecordId(9), Usage { output: Some(7), ..Usage::default() });
+        for cost in [None, Some(0), Some(-1), Some(200), Some(i128::MAX)].map(|cost| cost.map(Pico)) {
+            for answered_model in ["", "m"] {
+                let ended =
+                    Ended { error: "e", status: 500, usage, cost, answered_model, ..Ended::default() };
+                let mut bytes = Vec::new();
+                write_ended(&mut bytes, id, &ended);
+                assert_eq!(super::cost(&bytes), Some(cost));
+                assert_eq!((glance_own(&bytes), super::cost(&bytes[..24])), (None, None));
+            }
+        }
+        let mut bytes = Vec::new();
+        write_begun(&mut bytes, id, &Begun::default());
+        assert_eq!((super::cost(&bytes), glance_own(&bytes[..18])), (None, None));
     }
 
     #[test]
@@ -119,12 +182,15 @@ mod tests {
                     is_stream: true,
                     ..Begun::default()
                 };
-                let want = BegunGlance { at_ms, skips_usage, skips_audit, is_request };
+                let mut own = Vec::new();
+                write_own(&mut own, id, &begun, !session.is_empty());
+                let want = BegunGlance { at_ms, skips_usage, skips_audit, is_request, common_at: own.len() };
                 assert_eq!(
                     glance_of(|out| write_begun(out, id, &begun)),
                     Some(Glance::Begun(id, want)),
                     "{path}"
                 );
+                assert_eq!(glance_own(&own), Some(OwnGlance { id, skips_usage }));
             }
         }
     }

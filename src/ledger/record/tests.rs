@@ -160,25 +160,24 @@ fn texts_of_any_length_make_a_record_that_fits_its_frame() {
 }
 
 #[test]
-fn a_beginning_with_what_was_written_before_is_the_same_as_a_whole_one() {
+fn a_beginning_is_its_two_parts_together_or_apart() {
     for session in ["", "s1"] {
-        let first = Begun { session, ..begun() };
-        let common = Common::of(&first);
-        let again = Begun {
-            at_ms: 1_764_000_000_777,
-            request_id: "another",
-            auth: Auth::MasterKey,
-            is_stream: false,
-            skips_usage: true,
-            skips_audit: false,
-            ..first
-        };
+        let begun = Begun { session, ..begun() };
         // Of these only their own part counts.
-        for own in [again, Begun { session: "", model: "", user_path: "", ..again }] {
-            let (mut whole, mut with) = (Vec::new(), Vec::new());
-            write_begun(&mut whole, ID, &again);
-            write_begun_with(&mut with, ID, &own, &common);
-            assert_eq!(whole, with);
+        for own in [begun, Begun { session: "", model: "", user_path: "", ..begun }] {
+            let (mut whole, mut first, mut second) = (Vec::new(), Vec::new(), Vec::new());
+            write_begun(&mut whole, ID, &begun);
+            write_own(&mut first, ID, &own, !session.is_empty());
+            write_common(&mut second, &begun);
+            assert_eq!(whole, [&first[..], &second].concat());
+            assert_eq!(read_begun(&first, &second), Some((ID, Box::new(begun))));
+            for cut in 0..first.len() {
+                assert_eq!(read_begun(&first[..cut], &second), None, "{cut}");
+            }
+            for cut in 0..second.len() {
+                assert_eq!(read_begun(&first, &second[..cut]), None, "{cut}");
+            }
+            assert_eq!(read_begun(&whole, &second), None);
         }
     }
 }

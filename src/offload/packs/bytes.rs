@@ -1,17 +1,31 @@
-//! A pack as bytes: a version, then of each exchange its beginning and its end with their lengths in front, then a sum over all
-//! of it. Reading never panics; what is cut or changed is told as damage and never as another exchange.
+//! A pack as bytes, small and quick to add up. Reading never panics; what is cut or changed is told as damage and never as another
+//! exchange.
+//!
+//! ```text
+//! pack     := version 2 | exchange* | sum u32                  (CRC-32 over all before it)
+//! exchange := own | number | common when that is 0 | ended     (texts have their lengths in front)
+//! ```
+//!
+//! `own` and `common` are the two parts of the beginning, and few exchanges have a second part that none before them has: the number
+//! says the how-manieth of the pack it is, counted from one, and 0 stands before the next new one. In packs of version 1 an
+//! exchange is `begun | ended`.
 
+use std::collections::HashMap;
 use std::fmt;
+
+use foldhash::fast::RandomState;
 
 use crate::base::id::Ids;
 use crate::base::limits::{PACK_AGES_MS, PACK_BYTES_MAX, PACK_EXCHANGES_MAX, PACK_SPAN_MS_MAX};
-use crate::ledger::codec::{Take, put_text};
+use crate::ledger::codec::{Take, put_number, put_text};
 use crate::ledger::record::{self, Auth, Begun, BegunGlance, Ended, Glance, Record, RecordId};
 use crate::offload::store::{Row, Value, tables};
 
 /// A pack that is being filled.
 pub struct Pack {
     bytes: Vec<u8>,
+    /// The second parts that it has, and the number of each.
+    commons: HashMap<Box<[u8]>, u64, RandomState>,
     first: RecordId,
     from_ms: u64,
     to_ms: u64,
@@ -25,6 +39,7 @@ impl Default for Pack {
         let first = RecordId(u128::MAX);
         Pack {
             bytes: vec![VERSION],
+            commons: HashMap::default(),
             first,
             from_ms: u64::MAX,
             to_ms: 0,
@@ -38,7 +53,15 @@ impl Default for Pack {
 impl Pack {
     /// Adds an exchange by the bytes of its two records.
     pub fn add(&mut self, glance: BegunGlance, pair: Pair<'_>) {
-        put_text(&mut self.bytes, pair.begun);
+        put_text(&mut self.bytes, pair.own);
+        match self.commons.get(pair.common) {
+            Some(&number) => put_number(&mut self.bytes, number),
+            None => {
+                self.commons.insert(pair.common.into(), self.commons.len() as u64 + 1);
+                put_number(&mut self.bytes, 0);
+                put_text(&mut self.bytes, pair.common);
+            }
+        }
         put_text(&mut self.bytes, pair.ended);
         self.first = self.first.min(pair.id);
         self.from_ms = self.from_ms.min(glance.at_ms);
@@ -103,9 +126,8 @@ impl Packs {
         }
         if self.audits && !glance.skips_audit {
             pack.add(glance, pair);
-        } else if let Ok([begun, ended]) = pair.without_audit() {
-            let glance = BegunGlance { skips_audit: true, ..glance };
-            pack.add(glance, Pair { id: pair.id, begun: &begun, ended: &ended });
+        } else if let Ok(bare) = pair.without_audit() {
+            pack.add(BegunGlance { skips_audit: true, ..glance }, bare.pair());
         }
         if pack.is_full() {
             self.full.push(std::mem::take(pack));
@@ -137,25 +159,32 @@ impl fmt::Display for Damage {
     }
 }
 
-/// An exchange as the two records of it.
+/// An exchange as the two records of it, the first one in its two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair<'p> {
     pub id: RecordId,
-    pub begun: &'p [u8],
+    pub own: &'p [u8],
+    pub common: &'p [u8],
     pub ended: &'p [u8],
 }
 
 impl<'p> Pair<'p> {
+    /// An exchange whose beginning looks like this.
+    pub fn of(id: RecordId, begun: &'p [u8], glance: BegunGlance, ended: &'p [u8]) -> Pair<'p> {
+        let (own, common) = begun.split_at(glance.common_at);
+        Pair { id, own, common, ended }
+    }
+
     /// What they say.
     pub fn read(&self) -> Result<(Box<Begun<'p>>, Box<Ended<'p>>), Damage> {
-        match (record::read(self.begun), record::read(self.ended)) {
-            (Some(Record::Begun(_, begun)), Some(Record::Ended(_, ended))) => Ok((begun, ended)),
+        match (record::read_begun(self.own, self.common), record::read(self.ended)) {
+            (Some((_, begun)), Some(Record::Ended(_, ended))) => Ok((begun, ended)),
             _ => Err(Damage::Changed),
         }
     }
 
-    /// Its records without what only the audit log shows: addresses, user agents, paths, attempts.
-    pub fn without_audit(&self) -> Result<[Vec<u8>; 2], Damage> {
+    /// The same without what only the audit log shows: addresses, user agents, paths, attempts.
+    pub fn without_audit(&self) -> Result<Bare, Damage> {
         let (begun, ended) = self.read()?;
         let begun = Begun {
             auth: Auth::NoKey,
@@ -176,45 +205,99 @@ impl<'p> Pair<'p> {
             attempts_unlisted: 0,
             ..*ended
         };
-        let mut out = [Vec::new(), Vec::new()];
-        record::write_begun(&mut out[0], self.id, &begun);
-        record::write_ended(&mut out[1], self.id, &ended);
-        Ok(out)
+        let mut bare = Bare { id: self.id, own: Vec::new(), common: Vec::new(), ended: Vec::new() };
+        record::write_own(&mut bare.own, self.id, &begun, !begun.session.is_empty());
+        record::write_common(&mut bare.common, &begun);
+        record::write_ended(&mut bare.ended, self.id, &ended);
+        Ok(bare)
+    }
+}
+
+/// An exchange of which only usage is left.
+pub struct Bare {
+    id: RecordId,
+    own: Vec<u8>,
+    common: Vec<u8>,
+    ended: Vec<u8>,
+}
+
+impl Bare {
+    pub fn pair(&self) -> Pair<'_> {
+        Pair { id: self.id, own: &self.own, common: &self.common, ended: &self.ended }
     }
 }
 
 /// The exchanges of a pack, whose sum is held against its bytes first.
 pub fn read(bytes: &[u8]) -> Result<Vec<Pair<'_>>, Damage> {
-    pairs(open(bytes)?)
+    let (mut held, mut pairs) = (open(bytes)?, Vec::new());
+    while let Some((pair, _)) = held.next_pair()? {
+        pairs.push(pair);
+    }
+    Ok(pairs)
 }
 
-/// What a pack holds, after its sum was found to be right.
-pub fn open(bytes: &[u8]) -> Result<&[u8], Damage> {
+/// Opens a pack, when its sum is right.
+pub fn open(bytes: &[u8]) -> Result<Held<'_>, Damage> {
     let (held, sum) = bytes.split_last_chunk().ok_or(Damage::Changed)?;
     if crc32fast::hash(held) != u32::from_le_bytes(*sum) {
         return Err(Damage::Changed);
     }
     match held.split_first() {
-        Some((&VERSION, held)) => Ok(held),
+        Some((&version @ (VERSION_1 | VERSION), held)) => {
+            Ok(Held { take: Take(held), version, commons: Vec::new() })
+        }
         Some(_) => Err(Damage::Later),
         None => Err(Damage::Changed),
     }
 }
 
-/// The exchanges in what a pack holds.
-pub fn pairs(held: &[u8]) -> Result<Vec<Pair<'_>>, Damage> {
-    let (mut take, mut pairs) = (Take(held), Vec::new());
-    while !take.0.is_empty() {
-        pairs.push(next(&mut take).ok_or(Damage::Changed)?);
-    }
-    Ok(pairs)
+/// What of a pack is not read yet.
+pub struct Held<'p> {
+    take: Take<'p>,
+    version: u8,
+    /// The second parts that came so far.
+    commons: Vec<&'p [u8]>,
 }
 
-fn next<'p>(take: &mut Take<'p>) -> Option<Pair<'p>> {
-    let (begun, ended) = (take.raw()?, take.raw()?);
-    match (record::glance(begun)?, record::glance(ended)?) {
-        (Glance::Begun(id, _), Glance::Ended(of)) if id == of => Some(Pair { id, begun, ended }),
-        _ => None,
+impl<'p> Held<'p> {
+    /// The bytes that are not read yet.
+    pub fn bytes(&self) -> &'p [u8] {
+        self.take.0
+    }
+
+    /// The next exchange, and which of the pack's second parts it has, counted from zero. Those of one number are the same.
+    pub fn next_pair(&mut self) -> Result<Option<(Pair<'p>, usize)>, Damage> {
+        if self.take.0.is_empty() {
+            return Ok(None);
+        }
+        let next = if self.version == VERSION_1 { self.next_of_1() } else { self.next_of_2() };
+        next.map(Some).ok_or(Damage::Changed)
+    }
+
+    fn next_of_2(&mut self) -> Option<(Pair<'p>, usize)> {
+        let own = self.take.raw()?;
+        let number = match usize::try_from(self.take.number()?).ok()? {
+            0 => {
+                self.commons.push(self.take.raw()?);
+                self.commons.len() - 1
+            }
+            number => number - 1,
+        };
+        let common = *self.commons.get(number)?;
+        let (id, ended) = (record::glance_own(own)?.id, self.take.raw()?);
+        let is_end = record::glance(ended)? == Glance::Ended(id);
+        is_end.then_some((Pair { id, own, common, ended }, number))
+    }
+
+    fn next_of_1(&mut self) -> Option<(Pair<'p>, usize)> {
+        let (begun, ended) = (self.take.raw()?, self.take.raw()?);
+        let (Glance::Begun(id, glance), Glance::Ended(of)) = (record::glance(begun)?, record::glance(ended)?)
+        else {
+            return None;
+        };
+        let pair = Pair::of(id, begun, glance, ended);
+        self.commons.push(pair.common);
+        (id == of).then_some((pair, self.commons.len() - 1))
     }
 }
 
@@ -231,4 +314,5 @@ pub fn id_of(text: &str) -> Option<RecordId> {
 }
 
 /// Changes when the form above does; what the records in it look like is told by their own kinds.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const VERSION_1: u8 = 1;

@@ -84,6 +84,24 @@ const VERBATIM: [&str; 9] = [
     "answered_model",
 ];
 
+/// Whether a column of usage is made of nothing but the second part of beginnings, so that it is the same in all exchanges that have
+/// that part in common.
+pub fn is_common(column: &str) -> bool {
+    COMMON.contains(&column)
+}
+
+const COMMON: [&str; 9] = [
+    "endpoint",
+    "user_path",
+    "auth_key_id",
+    "session_id",
+    "labels",
+    "requested_model",
+    "model",
+    "provider_name",
+    "workflow_version_id",
+];
+
 const USAGE_COLUMNS: &[(&str, Make)] = &[
     ("id", |e, _| Value::Text(text_of(e.id))),
     ("at_ms", |e, _| Value::time_ms(e.begun.at_ms)),
@@ -317,6 +335,35 @@ const DATA_BYTES_USUAL: usize = 192;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::record::Auth;
+
+    #[test]
+    fn what_is_common_is_made_of_nothing_else() {
+        let begun = Begun {
+            endpoint: "chat",
+            user_path: "/p",
+            key_id: "k",
+            session: "s",
+            labels: "[\"l\"]",
+            requested_model: "r",
+            model: "m",
+            provider: "up",
+            workflow: "w",
+            ..Begun::default()
+        };
+        let other = Begun { at_ms: 7, request_id: "id", auth: Auth::ApiKey, is_stream: true, ..begun };
+        let ended = Ended { status: 500, cost: Some(Pico(1)), answered_model: "a", ..Ended::default() };
+        let exchange =
+            |begun| Exchange { id: RecordId(1), begun, ended: &ended, remarks: Remarks::default() };
+        let (nobody, changed) = (Begun::default(), Ended::default());
+        for column in COMMON {
+            let make = USAGE.of(column);
+            let value = make(&exchange(&begun), 0);
+            let nothing = make(&exchange(&nobody), 0);
+            let same = Exchange { id: RecordId(2), ended: &changed, ..exchange(&other) };
+            assert!(make(&same, 0) == value && value != nothing, "{column}");
+        }
+    }
 
     #[test]
     fn every_column_has_its_maker_in_its_place() {

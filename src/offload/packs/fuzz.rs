@@ -27,11 +27,12 @@ pub fn pack(input: &[u8]) {
     record::write_begun(&mut begun, id, &of_text);
     record::write_ended(&mut ended, id, &Ended { error: &text, attempts: vec![attempt], ..Ended::default() });
     let Some(Glance::Begun(_, glance)) = record::glance(&begun) else { panic!("it is a beginning") };
-    let pair = Pair { id, begun: &begun, ended: &ended };
+    let pair = Pair::of(id, &begun, glance, &ended);
     let mut packs = Packs::new(true);
     packs.add(AT_MS, glance, pair);
+    packs.add(AT_MS, glance, pair);
     let mut data = packs.rows()[0].get("data").as_bytes().expect("bytes").to_vec();
-    assert_eq!(bytes::read(&data), Ok(vec![pair]));
+    assert_eq!(bytes::read(&data), Ok(vec![pair; 2]));
     let at = input.len() * 7 % data.len();
     data[at] ^= 1 << (input.len() % 8);
     assert!(bytes::read(&data).is_err(), "byte {at} was changed");
@@ -40,7 +41,9 @@ pub fn pack(input: &[u8]) {
 fn read_all(bytes: &[u8]) {
     for pair in bytes::read(bytes).unwrap_or_default() {
         let Ok((begun, ended)) = pair.read() else { continue };
-        assert!(pair.without_audit().is_ok());
+        assert!(pair.without_audit().is_ok_and(|bare| bare.pair().read().is_ok()));
+        assert_eq!(record::cost(pair.ended), Some(ended.cost));
+        assert_eq!(record::glance_own(pair.own).map(|own| own.skips_usage), Some(begun.skips_usage));
         let exchange = Exchange { id: pair.id, begun: &begun, ended: &ended, remarks: Remarks::default() };
         for made in [&USAGE, &AUDIT, &ATTEMPTS] {
             (0..(made.rows)(&exchange)).for_each(|number| drop(made.row(&exchange, number)));

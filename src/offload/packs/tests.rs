@@ -32,7 +32,7 @@ struct Known {
 
 impl Known {
     fn pair(&self) -> Pair<'_> {
-        Pair { id: self.id, begun: &self.begun, ended: &self.ended }
+        Pair::of(self.id, &self.begun, self.glance(), &self.ended)
     }
 
     fn glance(&self) -> BegunGlance {

@@ -17,7 +17,7 @@ use super::fold::{Fold, common};
 use super::query::{By, Direction, Filter, Groups, Op, Select, Summary, Test};
 use super::value::{Columns, Row, Value};
 use crate::base::limits::PACK_SPAN_MS_MAX;
-use crate::ledger::record::Remarks;
+use crate::ledger::record::{RecordId, Remarks};
 use crate::offload::packs::bytes::{self, Damage, Pair};
 use crate::offload::packs::columns::{Exchange, Made, Make, is_verbatim};
 
@@ -107,6 +107,10 @@ impl Range {
         if matches!(op, Op::Equal | Op::AtMost | Op::Less) {
             self.to_ms = self.to_ms.min(ms);
         }
+    }
+
+    fn holds(&self, id: RecordId) -> bool {
+        i64::try_from(id.made_ms()).is_ok_and(|ms| (self.from_ms..=self.to_ms).contains(&ms))
     }
 
     /// Only exchanges of these ids, whose times stand in them.
@@ -235,14 +239,13 @@ fn until_of(made: &Made) -> (&'static str, &'static str) {
 }
 
 fn read_pack(made: &Made, range: &Range, data: &[u8], reader: &mut impl Reads) -> Result<(), Damage> {
-    let held = bytes::open(data)?;
+    let mut held = bytes::open(data)?;
     // Far faster than to look at each exchange, where few have what is looked for.
-    if range.texts.iter().any(|text| memchr::memmem::find(held, text.as_bytes()).is_none()) {
+    if range.texts.iter().any(|text| memchr::memmem::find(held.bytes(), text.as_bytes()).is_none()) {
         return Ok(());
     }
-    for pair in bytes::pairs(held)? {
-        let Ok(ms) = i64::try_from(pair.id.made_ms()) else { continue };
-        if (range.from_ms..=range.to_ms).contains(&ms) {
+    while let Some((pair, _)) = held.next_pair()? {
+        if range.holds(pair.id) {
             read_pair(made, &pair, |exchange, number| reader.take(exchange, number))?;
         }
     }
@@ -378,12 +381,17 @@ impl<'s> Adding<'s> {
             fold,
         }
     }
+
+    /// What a row has in common with those of its group.
+    fn by_of(&self, exchange: &Exchange<'_>, number: usize) -> Vec<Value> {
+        self.by.iter().map(|(by, make)| common(*by, make(exchange, number))).collect()
+    }
 }
 
 impl Reads for Adding<'_> {
     fn take(&mut self, exchange: &Exchange<'_>, number: usize) {
         if self.probe.holds(exchange, number) {
-            let by = self.by.iter().map(|(by, make)| common(*by, make(exchange, number))).collect();
+            let by = self.by_of(exchange, number);
             self.fold.add(by, self.sums.iter().map(|make| make(exchange, number)));
         }
     }

@@ -1,6 +1,7 @@
 //! A pack as bytes: what it spans, what damage is told, and how its id is spelled.
 
 use super::*;
+use crate::ledger::codec::put_text;
 
 #[test]
 fn a_pack_that_was_cut_or_changed_anywhere_is_damaged_and_no_other_pack() {
@@ -19,9 +20,11 @@ fn a_pack_that_was_cut_or_changed_anywhere_is_damaged_and_no_other_pack() {
     }
     // A good sum over something else.
     let sealed = |bytes: &[u8]| [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat();
-    assert_eq!(bytes::read(&sealed(b"\x02")), Err(Damage::Later));
+    assert_eq!(bytes::read(&sealed(b"\x03")), Err(Damage::Later));
     assert_eq!(bytes::read(&sealed(b"")), Err(Damage::Changed));
-    assert_eq!(bytes::read(&sealed(b"\x01")), Ok(Vec::new()));
+    for version in [b"\x01", b"\x02"] {
+        assert_eq!(bytes::read(&sealed(version)), Ok(Vec::new()));
+    }
     let held = &data[..data.len() - 4];
     let whole = [1, all[0].begun.len(), all[0].ended.len()];
     for cut in 2..held.len() {
@@ -31,6 +34,49 @@ fn a_pack_that_was_cut_or_changed_anywhere_is_damaged_and_no_other_pack() {
             Err(damage) => assert_eq!(damage, Damage::Changed, "cut at {cut}"),
         }
     }
+}
+
+#[test]
+fn packs_of_the_first_version_are_read() {
+    let all = exchanges(20, 4);
+    let mut data = vec![1];
+    for known in &all {
+        put_text(&mut data, &known.begun);
+        put_text(&mut data, &known.ended);
+    }
+    data.extend_from_slice(&crc32fast::hash(&data).to_le_bytes());
+    assert_eq!(bytes::read(&data), Ok(all.iter().map(Known::pair).collect()));
+    let mut held = bytes::open(&data).expect("a pack");
+    for number in 0..all.len() {
+        assert_eq!(
+            held.next_pair().map(|next| next.map(|(_, number)| number)),
+            Ok(Some(number)),
+            "nothing is shared"
+        );
+    }
+}
+
+#[test]
+fn what_exchanges_have_in_common_stands_in_a_pack_once() {
+    let all = exchanges(200, 6);
+    let (mut pack, mut commons) = (Pack::default(), Vec::new());
+    for known in all.iter().chain(&all) {
+        pack.add(known.glance(), known.pair());
+        if !commons.contains(&known.pair().common) {
+            commons.push(known.pair().common);
+        }
+    }
+    let row = pack.row();
+    let mut held = bytes::open(row.get("data").as_bytes().expect("bytes")).expect("a pack");
+    for known in all.iter().chain(&all) {
+        let (pair, number) = held.next_pair().expect("no damage").expect("an exchange");
+        assert_eq!((pair, pair.common), (known.pair(), commons[number]));
+    }
+    assert_eq!(held.next_pair(), Ok(None));
+    let own = |known: &Known| known.begun.len() - known.pair().common.len() + known.ended.len();
+    let bytes: usize = all.iter().map(|known| 2 * own(known)).sum();
+    let shared: usize = commons.iter().map(|common| common.len()).sum();
+    assert!(row.get("data").as_bytes().is_some_and(|data| data.len() < bytes + shared + 400 * 8));
 }
 
 #[test]

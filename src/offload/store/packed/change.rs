@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use super::{Head, Probe, Range, Reads, Walk, damaged, floor, read_pair, scan, until_of};
 use crate::base::limits::{PACK_SPAN_MS_MAX, PACKS_SWEPT_MAX};
 use crate::ledger::record::{self, Glance, RecordId};
-use crate::offload::packs::bytes::{self, Damage, Pack, Pair};
+use crate::offload::packs::bytes::{self, Damage, Pack};
 use crate::offload::packs::columns::{ATTEMPTS, AUDIT, Exchange, Made, USAGE};
 use crate::offload::store::error::StoreError;
 use crate::offload::store::query::Filter;
@@ -197,10 +197,11 @@ fn strip_old(connection: &Connection, audit_ms: i64) -> Result<(), StoreError> {
 fn stripped(data: &[u8]) -> Result<Vec<u8>, Damage> {
     let mut pack = Pack::default();
     for pair in bytes::read(data)? {
-        let [begun, ended] = pair.without_audit()?;
-        let Some(Glance::Begun(id, glance)) = record::glance(&begun) else { return Err(Damage::Changed) };
+        let bare = pair.without_audit()?;
+        let begun = [bare.pair().own, bare.pair().common].concat();
+        let Some(Glance::Begun(_, glance)) = record::glance(&begun) else { return Err(Damage::Changed) };
         if !glance.skips_usage {
-            pack.add(glance, Pair { id, begun: &begun, ended: &ended });
+            pack.add(glance, bare.pair());
         }
     }
     Ok(pack.row().get("data").as_bytes().unwrap_or_default().to_vec())

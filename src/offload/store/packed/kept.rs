@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::{Adding, Head, Range, damaged, read_pack, until_of};
+use super::{Adding, Head, Range, damaged, read_pack, read_pair, until_of};
 use crate::base::limits::{PACK_GROUPS_KEPT_MAX, PACK_SPAN_MS_MAX, PACKS_KEPT_MS};
-use crate::offload::packs::columns::Made;
+use crate::ledger::record;
+use crate::offload::packs::bytes::{self, Damage};
+use crate::offload::packs::columns::{self, Made, USAGE};
 use crate::offload::store::error::StoreError;
 use crate::offload::store::fold::Fold;
 use crate::offload::store::query::{By, Filter, Group, Groups, Op, Sum, Summary, Test};
@@ -81,7 +83,8 @@ impl Kept {
                     .for_each(|part| fold.merge(&common[part.common as usize], part.rows, &part.sums));
                 continue;
             }
-            let groups = read(connection, made, summary, range, key)?;
+            let way = if is_inside && is_of_common(summary) { Way::Costs } else { Way::Rows };
+            let groups = read(connection, made, summary, range, key, way)?;
             groups.groups.iter().for_each(|group| fold.merge(&group.by, group.rows, &group.sums));
             let has_room = self.parts_count + groups.groups.len() <= PACK_GROUPS_KEPT_MAX;
             if is_inside && has_room && !groups.is_cut {
@@ -132,6 +135,23 @@ fn keys_text(made: &Made) -> String {
     )
 }
 
+/// How a pack is added up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// As if each exchange had its row.
+    Rows,
+    /// All of it, by the costs alone.
+    Costs,
+}
+
+/// Whether the groups of a question are those of second parts of beginnings, and their costs all that is asked for.
+fn is_of_common(summary: &Summary) -> bool {
+    let is_common = |by: &By| matches!(by, By::Column(column) if columns::is_common(column));
+    summary.table.name == USAGE.table.name
+        && summary.sums == ["total_cost"]
+        && summary.by.iter().all(is_common)
+}
+
 /// What the exchanges of one pack come to that lie in the range.
 fn read(
     connection: &Connection,
@@ -139,6 +159,7 @@ fn read(
     summary: &Summary,
     range: &Range,
     key: PackKey,
+    way: Way,
 ) -> Result<Groups, StoreError> {
     let text = "SELECT id, data FROM ringway_record_packs WHERE rowid = ?1";
     let mut statement = connection.prepare_cached(text)?;
@@ -147,7 +168,47 @@ fn read(
     if let Some(row) = rows.next()? {
         let head = Head { id: row.get(0)?, from_ms: key.from_ms, to_ms: key.to_ms };
         let data = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        read_pack(made, range, data, &mut adding).map_err(|damage| damaged(&head, damage))?;
+        let result = match way {
+            Way::Rows => read_pack(made, range, data, &mut adding),
+            Way::Costs => add_costs(data, &mut adding),
+        };
+        result.map_err(|damage| damaged(&head, damage))?;
     }
     Ok(adding.fold.groups())
+}
+
+/// Adds up the costs of all exchanges of a pack by the second parts of their beginnings: of each of those one exchange is read, and of
+/// all others the cost.
+fn add_costs(data: &[u8], adding: &mut Adding<'_>) -> Result<(), Damage> {
+    let (mut held, mut sums) = (bytes::open(data)?, Vec::<Option<Costs>>::new());
+    while let Some((pair, number)) = held.next_pair()? {
+        if record::glance_own(pair.own).ok_or(Damage::Changed)?.skips_usage {
+            continue;
+        }
+        if sums.len() <= number {
+            sums.resize_with(number + 1, || None);
+        }
+        let costs = match &mut sums[number] {
+            Some(costs) => costs,
+            none => {
+                let mut by = Vec::new();
+                read_pair(&USAGE, &pair, |exchange, number| by = adding.by_of(exchange, number))?;
+                none.insert(Costs { by, rows: 0, sum: Sum::default() })
+            }
+        };
+        costs.rows += 1;
+        if let Some(cost) = record::cost(pair.ended).ok_or(Damage::Changed)? {
+            costs.sum.known += 1;
+            costs.sum.total += i128::from(Value::Money(cost).clamped_number());
+        }
+    }
+    sums.iter().flatten().for_each(|costs| adding.fold.merge(&costs.by, costs.rows, &[costs.sum]));
+    Ok(())
+}
+
+/// What exchanges with the same second part come to.
+struct Costs {
+    by: Vec<Value>,
+    rows: u64,
+    sum: Sum,
 }
