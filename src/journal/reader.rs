@@ -110,7 +110,8 @@ impl Reader {
     }
 
     /// The next records, without letting go of them: the same ones come again until [`Reader::release`]. An empty batch
-    /// that ends no segment means that there is nothing more, for now or for good.
+    /// that ends no segment means that there is nothing more, for now or for good. An error of the kind `InvalidData` is for
+    /// a segment that a later version wrote, or that is none.
     pub fn peek(&mut self) -> io::Result<Batch> {
         let mut batch = Batch {
             bytes: Vec::new(),
@@ -227,7 +228,16 @@ impl Reader {
         let mut header = [0; HEADER_BYTES];
         let got = read_at(&file, &mut header, 0)?;
         let expected = Header { shard: self.shard, number: self.at.number };
-        Ok((Header::read(&header[..got]) == Some(expected)).then_some(file))
+        match Header::read(&header[..got]) {
+            Some(header) if header == expected => Ok(Some(file)),
+            // Nobody has written it yet.
+            None if header == [0; HEADER_BYTES] => Ok(None),
+            _ => {
+                let name = place::segment_name(self.shard, self.at.number);
+                let what = format!("{name} is no segment that this version can read");
+                Err(io::Error::new(io::ErrorKind::InvalidData, what))
+            }
+        }
     }
 
     fn path(&self, number: u64) -> PathBuf {

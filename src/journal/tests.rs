@@ -142,6 +142,21 @@ fn a_record_is_none_whose_end_is_damaged() {
 }
 
 #[test]
+fn a_segment_of_a_later_version_is_an_error_and_stays() {
+    let folder = Folder::new("later");
+    let (mut writer, _) = writer(&folder.0, 4);
+    writer.append(b"one", Need::Begin).unwrap();
+    let segment = folder.0.join("0-0000000000000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[3] += 1;
+    std::fs::write(&segment, bytes).unwrap();
+    for mut reader in [Reader::behind(&folder.0, 0), Reader::of_orphan(&folder.0, 0).unwrap()] {
+        let error = reader.peek().err().expect("it cannot be read");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    }
+}
+
+#[test]
 fn what_was_written_leaves_the_memory_and_not_the_file() {
     let folder = Folder::new("resident");
     let (mut writer, _) = writer(&folder.0, 100);

@@ -2,7 +2,9 @@
 //! While the store is away the journals keep everything, and nothing is dropped.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,6 +154,8 @@ pub struct Keeper {
     readers: Vec<Own>,
     open: Open,
     carried: Carried,
+    /// Journals of ended processes that cannot be read.
+    left_alone: HashSet<PathBuf>,
 }
 
 /// The journal of one of this process's shards.
@@ -203,7 +207,8 @@ impl Keeper {
         let own_of = |shard| Own { reader: Reader::behind(folder, shard), news: News::Sure };
         let readers = (0..shards).map(own_of).collect();
         let carried = Carried::of(folder);
-        Keeper { records, own, readers, open: Open::default(), carried }
+        let left_alone = HashSet::new();
+        Keeper { records, own, readers, open: Open::default(), carried, left_alone }
     }
 
     /// Drains for as long as the process lives. After a stop was asked for, until the journals are empty.
@@ -292,8 +297,21 @@ impl Keeper {
         let data_dir = self.records.compiled.borrow().snapshot.data_dir.clone();
         let mut moved = 0;
         for orphan in Orphan::find(&data_dir)? {
-            moved += drain_orphan(store, &orphan, &self.records, &self.own).await?;
-            orphan.remove()?;
+            if self.left_alone.contains(&orphan.folder) {
+                continue;
+            }
+            match drain_orphan(store, &orphan, &self.records, &self.own).await {
+                // Who can read it comes later, and everything else goes on.
+                Err(Trouble::Journal(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    let folder = orphan.folder.display();
+                    self.own.log(Level::Warn, format!("the journal in {folder} is left alone: {error}"));
+                    self.left_alone.insert(orphan.folder);
+                }
+                drained => {
+                    moved += drained?;
+                    orphan.remove()?;
+                }
+            }
         }
         Ok(moved)
     }

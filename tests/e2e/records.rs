@@ -329,6 +329,21 @@ fn what_was_stored_and_cannot_be_let_go_is_not_stored_again() {
     assert_eq!(doubled, [""; 0]);
 }
 
+#[test]
+fn a_journal_of_a_later_version_is_left_for_one() {
+    let data = TempFolder::new();
+    let segment = data.0.join("journal/1-1-0/0-0000000000000001.seg");
+    std::fs::create_dir_all(segment.parent().expect("a folder")).expect("it is made");
+    let bytes = [&b"RWJ\xff"[..], &[7; 4096]].concat();
+    std::fs::write(&segment, &bytes).expect("it is written");
+    let upstream = Upstream::answering(json_answer(200, "", CHAT), After::KeepAlive);
+    let mut gateway = start(&data.0, &provider_at(upstream.port), "");
+    gateway.wait_for_line("0-0000000000000001.seg is no segment that this version can read");
+    assert_eq!(gateway.call(&asking("first", ASK)).status, 200);
+    eventually("everything else goes on", || stored(&data.0).len() == 1);
+    assert!(std::fs::read(&segment).is_ok_and(|left| left == bytes));
+}
+
 /// A journal of three files on a gateway of one shard whose store is away, asked until it is full.
 fn fill(settings: &str) -> (Gateway, TempFolder, TempFolder, usize, u16) {
     let (data, elsewhere) = (TempFolder::new(), TempFolder::new());
