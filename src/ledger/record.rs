@@ -28,6 +28,8 @@ pub struct RecordId(pub u128);
 pub struct Begun<'a> {
     pub at_ms: u64,
     pub request_id: &'a str,
+    /// The request id is the record's own, in the form of a UUID; `request_id` is empty then.
+    pub is_named_by_id: bool,
     /// The public id of the caller's key; empty for the master key and for none.
     pub key_id: &'a str,
     pub auth: Auth,
@@ -205,6 +207,7 @@ pub fn write_own(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>, in_session:
         (begun.is_stream, FLAG_STREAM),
         (begun.skips_usage, FLAG_SKIPS_USAGE),
         (begun.skips_audit, FLAG_SKIPS_AUDIT),
+        (begun.is_named_by_id, FLAG_NAMED_BY_ID),
     ];
     out.push(flags.into_iter().fold(0, |bits, (is_set, flag)| if is_set { bits | flag } else { bits }));
     put_cut(out, begun.request_id, RECORD_NAME_BYTES_MAX);
@@ -267,6 +270,7 @@ fn take_own<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
         is_stream: flags & FLAG_STREAM != 0,
         skips_usage: flags & FLAG_SKIPS_USAGE != 0,
         skips_audit: flags & FLAG_SKIPS_AUDIT != 0,
+        is_named_by_id: flags & FLAG_NAMED_BY_ID != 0,
         request_id: take.text()?,
         ..Begun::default()
     })
@@ -454,6 +458,7 @@ const ID_BYTES: usize = 16;
 const FLAG_STREAM: u8 = 1;
 const FLAG_SKIPS_USAGE: u8 = 2;
 const FLAG_SKIPS_AUDIT: u8 = 4;
+const FLAG_NAMED_BY_ID: u8 = 8;
 
 const KIND_BEGUN: u8 = 1;
 const KIND_ENDED: u8 = 2;

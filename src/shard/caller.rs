@@ -41,13 +41,13 @@ pub struct Caller {
     beginning: RefCell<Option<Beginning>>,
 }
 
-/// What the records of a caller's exchanges have in common whose heads are the same.
+/// What the records of a caller's exchanges have in common whose heads are the same, and with them the address: a caller is known again
+/// on its own connection only.
 struct Beginning {
     requested_model: Box<str>,
     provider: Box<str>,
     model: Box<str>,
     workflow: Box<str>,
-    client_ip: Box<str>,
     in_session: bool,
     common: Tail,
 }
@@ -61,7 +61,6 @@ impl Beginning {
             provider: own.provider.into(),
             model: own.model.into(),
             workflow: own.workflow.into(),
-            client_ip: own.client_ip.into(),
             in_session: !whole.session.is_empty(),
             common: Tail::new(&common),
         }
@@ -70,7 +69,6 @@ impl Beginning {
     fn is_of(&self, own: &Begun<'_>) -> bool {
         *self.model == *own.model
             && *self.requested_model == *own.requested_model
-            && *self.client_ip == *own.client_ip
             && *self.provider == *own.provider
             && *self.workflow == *own.workflow
     }

@@ -148,9 +148,12 @@ fn begin(
     let (provider, model) = (&*target.upstream.provider, target.model.as_str());
     let asked_for = call.requested.as_deref();
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+    let at_ms = shard.wall_ms_at(tally.begun_us());
+    let named = work.request_id.take_number(at_ms);
     let own = Begun {
-        at_ms: shard.wall_ms_at(tally.begun_us()),
-        request_id: text(work.request_id.as_bytes()),
+        at_ms,
+        request_id: if named.is_some() { "" } else { text(work.request_id.as_bytes()) },
+        is_named_by_id: named.is_some(),
         auth: caller.auth,
         requested_model: asked_for.unwrap_or(if target.is_qualified { QUALIFIED } else { model }),
         provider: &provider.name,
@@ -165,7 +168,8 @@ fn begin(
     let fails_closed = active.snapshot().journal.fails_closed;
     let mut qualified = String::new();
     let name = &mut qualified;
-    tally.entry.begin(shard, caller, &own, fails_closed, move || {
+    let id = named.unwrap_or_else(|| RecordId(shard.ids.next_number(at_ms)));
+    tally.entry.begin(shard, caller, id, &own, fails_closed, move || {
         if asked_for.is_none() && target.is_qualified {
             *name = [provider.name.as_str(), "/", model].concat();
         }
@@ -261,13 +265,13 @@ impl Entry {
         &mut self,
         shard: &Shard,
         caller: &Rc<Caller>,
+        id: RecordId,
         own: &Begun<'_>,
         fails_closed: bool,
         whole: impl FnOnce() -> Begun<'b>,
     ) -> Result<(), Refusal> {
         let mut journal = shard.journal.borrow_mut();
         let Some(journal) = &mut *journal else { return Ok(()) };
-        let id = RecordId(shard.ids.next_number(own.at_ms));
         let mut bytes = shard.buffers.lend();
         let written = caller.write_begun(journal, &mut bytes, id, own, whole);
         shard.buffers.give_back(bytes);

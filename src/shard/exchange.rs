@@ -148,7 +148,7 @@ async fn straight(
 ) -> Result<Next, Stop> {
     let asked = match familiar::recall(shard, active, client, work, head_len) {
         Some(asked) => {
-            name_request(shard, &client.input.filled()[..head_len], work);
+            name_request(shard, &client.input.filled()[..head_len], work, tally.begun_us());
             tally.has_head(head_len);
             asked
         }
@@ -190,7 +190,7 @@ async fn read_head(
     // What stands here is another request's, until this one is read.
     (work.request.keep_alive, work.request.method) = (false, Method::Get);
     read_request(head, &mut work.request).map_err(|bad| Stop::refuse_and_close(answer::of_malformed(bad)))?;
-    name_request(shard, head, work);
+    name_request(shard, head, work, tally.begun_us());
     tally.has_head(head_len);
     let asked = route::read(head, &work.request, &active.snapshot().metrics.path);
     let asked = asked.map_err(|allowed| not_served(head, work, allowed))?;
@@ -214,13 +214,13 @@ fn refuse_loop(head: &[u8], work: &mut Work) -> Result<(), Stop> {
 }
 
 /// Takes over the client's request id, if it can be shown, or makes one.
-fn name_request(shard: &Shard, head: &[u8], work: &mut Work) {
+fn name_request(shard: &Shard, head: &[u8], work: &mut Work, begun_us: u64) {
     let given = work.request.headers.find(Known::XRequestId).unwrap_or_default().of(head);
     let is_good = (1..=REQUEST_ID_BYTES_MAX).contains(&given.len()) && given.iter().all(u8::is_ascii_graphic);
     if is_good {
         work.request_id.set_from_client(given);
     } else {
-        work.request_id.set_own(&shard.ids.next(shard.wall_ms()));
+        work.request_id.set_own(shard.ids.next_number(shard.wall_ms_at(begun_us)));
     }
 }
 

@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use super::caller::Caller;
 use crate::base::Span;
-use crate::base::id::IdText;
+use crate::base::id::Ids;
 use crate::dialect::endpoint::Grammar;
+use crate::ledger::record::RecordId;
 use crate::wire::json::Member;
 use crate::wire::request::RequestHead;
 use crate::wire::response::ResponseHead;
@@ -71,15 +72,26 @@ impl Drop for Held {
 #[derive(Clone, Debug, Default)]
 pub struct RequestId {
     bytes: Vec<u8>,
+    /// The number of one of ours, until a record has it.
+    number: Cell<Option<u128>>,
 }
 
 impl RequestId {
-    pub fn set_own(&mut self, id: &IdText) {
+    pub fn set_own(&mut self, number: u128) {
         self.bytes.clear();
-        self.bytes.extend_from_slice(id);
+        self.bytes.extend_from_slice(&Ids::text_of(number));
+        self.number.set(Some(number));
+    }
+
+    /// The number of an id that was made at this time, for the one record that may have it.
+    pub fn take_number(&self, at_ms: u64) -> Option<RecordId> {
+        let id = self.number.get().map(RecordId).filter(|id| id.made_ms() == at_ms)?;
+        self.number.set(None);
+        Some(id)
     }
 
     pub fn set_from_client(&mut self, id: &[u8]) {
+        self.number.set(None);
         self.bytes.clear();
         self.bytes.extend_from_slice(id);
     }

@@ -26,6 +26,7 @@ fn begun() -> Begun<'static> {
         is_stream: true,
         skips_usage: false,
         skips_audit: true,
+        is_named_by_id: false,
     }
 }
 
@@ -103,9 +104,15 @@ fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
         }
         assert_eq!(read(&[&bytes[..], b"\0"].concat()), None, "more than the record");
     }
-    for flags in 0..8 {
+    for flags in 0..16 {
         let is = |bit: u8| flags & bit != 0;
-        let begun = Begun { is_stream: is(1), skips_usage: is(2), skips_audit: is(4), ..begun() };
+        let begun = Begun {
+            is_stream: is(1),
+            skips_usage: is(2),
+            skips_audit: is(4),
+            is_named_by_id: is(8),
+            ..begun()
+        };
         let record = Record::Begun(ID, Box::new(begun));
         assert_eq!(read(&bytes_of(&record)), Some(record));
     }

@@ -67,7 +67,8 @@ pub fn made(table: &Table) -> Option<&'static Made> {
     [&USAGE, &AUDIT, &ATTEMPTS].into_iter().find(|made| made.table.name == table.name)
 }
 
-/// Whether a text of this column stands in the records of its exchange as it is, wherever it is not null.
+/// Whether a text of this column stands in the records of its exchange as it is, wherever it is not null; a request id may be that of
+/// the record and stand there as a number.
 pub fn is_verbatim(column: &str) -> bool {
     VERBATIM.contains(&column)
 }
@@ -105,7 +106,7 @@ const COMMON: [&str; 9] = [
 const USAGE_COLUMNS: &[(&str, Make)] = &[
     ("id", |e, _| Value::Text(text_of(e.id))),
     ("at_ms", |e, _| Value::time_ms(e.begun.at_ms)),
-    ("request_id", |e, _| Value::short_text(e.begun.request_id)),
+    ("request_id", request_id),
     ("provider_id", nothing),
     ("endpoint", |e, _| Value::text(e.begun.endpoint)),
     ("user_path", |e, _| place(e.begun.user_path)),
@@ -151,7 +152,7 @@ const AUDIT_COLUMNS: &[(&str, Make)] = &[
     ("id", |e, _| Value::Text(text_of(e.id))),
     ("at_ms", |e, _| Value::time_ms(e.begun.at_ms)),
     ("duration_us", duration),
-    ("request_id", |e, _| Value::short_text(e.begun.request_id)),
+    ("request_id", request_id),
     ("method", |e, _| Value::text(e.begun.method)),
     ("path", |e, _| Value::text(e.begun.path)),
     ("user_path", |e, _| place(e.begun.user_path)),
@@ -203,6 +204,13 @@ fn nothing(_: &Exchange<'_>, _: usize) -> Value {
 
 fn of_attempt(exchange: &Exchange<'_>, number: usize, make: impl Fn(&Attempt<'_>) -> Value) -> Value {
     exchange.ended.attempts.get(number).map_or(Value::Null, make)
+}
+
+fn request_id(exchange: &Exchange<'_>, _: usize) -> Value {
+    match exchange.begun.is_named_by_id {
+        true => Value::Text(text_of(exchange.id)),
+        false => Value::short_text(exchange.begun.request_id),
+    }
 }
 
 fn duration(exchange: &Exchange<'_>, _: usize) -> Value {

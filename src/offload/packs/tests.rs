@@ -87,12 +87,12 @@ fn exchange(dice: &mut Dice) -> Known {
     let duration_ms = dice.roll(most) as u64;
     let random = (dice.roll(1 << 31) as u128) << 31 | dice.roll(1 << 31) as u128;
     let id = RecordId(u128::from(at_ms) << 80 | 7 << 76 | 2 << 62 | random);
-    let request_id = format!("req-{}", dice.roll(50));
-    let long = "é".repeat(400);
+    let (request_id, long) = (format!("req-{}", dice.roll(50)), "é".repeat(400));
+    let named = ["", &request_id, &request_id][(random % 3) as usize];
     let model = dice.one(&["", "m", "m2", "gpt%_", "\u{1}x"]);
     let begun = Begun {
         at_ms,
-        request_id: if dice.roll(20) == 0 { &long } else { &request_id },
+        request_id: if dice.roll(20) == 0 && !named.is_empty() { &long } else { named },
         key_id: dice.one(&["", "key-a", "key-b"]),
         auth: dice.one(&[record::Auth::NoKey, record::Auth::MasterKey, record::Auth::ApiKey]),
         user_path: dice.one(&["", "/", "/team", "/team/a", "/teams", "/t\0"]),
@@ -110,6 +110,7 @@ fn exchange(dice: &mut Dice) -> Known {
         is_stream: dice.roll(2) == 0,
         skips_usage: dice.roll(8) == 0,
         skips_audit: dice.roll(8) == 0,
+        is_named_by_id: named.is_empty(),
     };
     let status = dice.one(&[0, 200, 429, 500]);
     let attempts = (0..dice.roll(3)).map(|number| Attempt {

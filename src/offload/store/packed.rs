@@ -72,12 +72,12 @@ pub fn summarise(
     Ok(adding.fold.groups())
 }
 
-/// The times that exchanges must have, both ends included, and texts that must stand in their records.
+/// The times that exchanges must have, both ends included, and texts that must stand in their records, or the id that one is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Range {
     from_ms: i64,
     to_ms: i64,
-    texts: Vec<String>,
+    texts: Vec<(String, Option<RecordId>)>,
 }
 
 impl Range {
@@ -92,7 +92,7 @@ impl Range {
                 Test::Compare(Op::Equal, value) if is_id => range.keep(std::slice::from_ref(value)),
                 Test::In(values) if is_id => range.keep(values),
                 Test::Compare(Op::Equal, Value::Text(text)) if is_verbatim(condition.column) => {
-                    range.texts.push(text.clone());
+                    range.texts.push((text.clone(), bytes::id_of(text)));
                 }
                 _ => {}
             }
@@ -241,7 +241,11 @@ fn until_of(made: &Made) -> (&'static str, &'static str) {
 fn read_pack(made: &Made, range: &Range, data: &[u8], reader: &mut impl Reads) -> Result<(), Damage> {
     let mut held = bytes::open(data)?;
     // Far faster than to look at each exchange, where few have what is looked for.
-    if range.texts.iter().any(|text| memchr::memmem::find(held.bytes(), text.as_bytes()).is_none()) {
+    let holds = |part: &[u8]| memchr::memmem::find(held.bytes(), part).is_some();
+    let is_there = |(text, id): &(String, Option<RecordId>)| {
+        holds(text.as_bytes()) || id.is_some_and(|id| holds(&id.0.to_le_bytes()))
+    };
+    if !range.texts.iter().all(is_there) {
         return Ok(());
     }
     while let Some((pair, _)) = held.next_pair()? {
