@@ -8,7 +8,7 @@ use ringway::policy::key::{NewKey, Pepper, Proof};
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::admin::{chat, make_key};
+use crate::admin::{admin, chat, make_key};
 use crate::support::*;
 
 /// More than are read from the store at once.
@@ -24,16 +24,8 @@ fn begin(data: &TempFolder, upstream: &Upstream) -> Gateway {
     Gateway::start_with(&settings, &[("RINGWAY_DATA_DIR", folder), ("RINGWAY_KEY_PEPPER", PEPPER)])
 }
 
-#[test]
-fn the_last_of_many_keys_is_good_after_a_start() {
-    let keys =
-        std::env::var("KEYS_COUNT").map_or(KEYS_USUAL, |text| text.parse().expect("KEYS_COUNT is a number"));
-    let (data, upstream) = (TempFolder::new(), crate::admin::upstream());
-    // A gateway makes the tables, and one key that the others are made after.
-    let mut gateway = begin(&data, &upstream);
-    make_key(&gateway, json!({"name": "first", "user_path": "/team/first", "labels": ["cost-center-1"]}));
-    gateway.signal(15);
-    assert!(gateway.child.wait().expect("an end").success());
+/// Puts keys beside the gateway's first one, each with an id and a secret of its own, and gives the last of them.
+fn insert_keys(data: &TempFolder, numbers: std::ops::Range<u32>) -> String {
     let pepper = Arc::new(Pepper::new(PEPPER.as_bytes()));
     let mut store = Connection::open(data.0.join("ringway.db")).expect("the store");
     let columns = "name, description, user_path, labels, allowed_models, dashboard_access, redacted_value, hash_kind, \
@@ -45,9 +37,8 @@ fn the_last_of_many_keys_is_good_after_a_start() {
     let mut last = String::new();
     {
         let mut insert = batch.prepare(&sql).expect("a statement");
-        for number in 1..keys {
+        for number in numbers {
             let mut random = [9; 48];
-            // Both the id and the secret are its own.
             for place in [0, 44] {
                 random[place..place + 4].copy_from_slice(&number.to_be_bytes());
             }
@@ -59,7 +50,20 @@ fn the_last_of_many_keys_is_good_after_a_start() {
         }
     }
     batch.commit().expect("a commit");
-    drop(store);
+    last
+}
+
+#[test]
+fn the_last_of_many_keys_is_good_after_a_start() {
+    let keys =
+        std::env::var("KEYS_COUNT").map_or(KEYS_USUAL, |text| text.parse().expect("KEYS_COUNT is a number"));
+    let (data, upstream) = (TempFolder::new(), crate::admin::upstream());
+    // A gateway makes the tables, and one key that the others are made after.
+    let mut gateway = begin(&data, &upstream);
+    make_key(&gateway, json!({"name": "first", "user_path": "/team/first", "labels": ["cost-center-1"]}));
+    gateway.signal(15);
+    assert!(gateway.child.wait().expect("an end").success());
+    let last = insert_keys(&data, 1..keys);
     let begun = Instant::now();
     let gateway = begin(&data, &upstream);
     let listening = begun.elapsed();
@@ -77,6 +81,32 @@ fn the_last_of_many_keys_is_good_after_a_start() {
         cpu_ms(&gateway),
         gateway.rss_kib() / 1024
     );
+}
+
+#[test]
+fn what_becomes_of_keys_while_all_are_read_again_stays_so() {
+    const ROUNDS: u32 = 4;
+    let (data, upstream) = (TempFolder::new(), crate::admin::upstream());
+    let mut gateway = begin(&data, &upstream);
+    make_key(&gateway, json!({"name": "first"}));
+    // These are read before most others.
+    let early: Vec<(String, String)> =
+        (0..ROUNDS).map(|_| make_key(&gateway, json!({"name": "early"}))).collect();
+    gateway.signal(15);
+    assert!(gateway.child.wait().expect("an end").success());
+    insert_keys(&data, 1..KEYS_USUAL);
+    let gateway = begin(&data, &upstream);
+    for ((id, value), round) in early.iter().zip(0..) {
+        eventually("they are read", || chat(&gateway, value).status == 200);
+        // Nobody told the gateway of this one: it is good as soon as all were read once more.
+        let by_hand = insert_keys(&data, KEYS_USUAL + round..KEYS_USUAL + round + 1);
+        admin(&gateway, "POST", "/runtime/refresh", json!({}));
+        admin(&gateway, "POST", &format!("/auth-keys/{id}/deactivate"), json!({}));
+        let (_, made) = make_key(&gateway, json!({"name": "late"}));
+        eventually("all were read again", || chat(&gateway, &by_hand).status == 200);
+        let statuses = (chat(&gateway, value).status, chat(&gateway, &made).status);
+        assert_eq!(statuses, (401, 200), "round {round}");
+    }
 }
 
 #[test]

@@ -13,13 +13,15 @@ use crate::ledger::price::Override;
 use crate::offload::Level;
 use crate::offload::managed::Managed;
 use crate::offload::store::{ErrorKind, Filter, Row, Scan, Select, Store, StoreError, Table, Value, tables};
-use crate::policy::key::Pepper;
+use crate::policy::key::{KeyId, Pepper};
 use crate::policy::keyring::{Change as KeyChange, Keyring};
 
 impl Manager {
     /// Reads everything, and puts it in force.
     pub(super) async fn load(&self, store: &Store) -> Result<(), StoreError> {
-        // Changes that come meanwhile are seen again afterwards.
+        let _alone = self.loading.lock().await;
+        self.changed_meanwhile.borrow_mut().clear();
+        // Changes of other processes that come meanwhile are seen afterwards.
         self.see_changes(store).await?;
         let of_limits = [Part::Budgets, Part::RateLimits];
         let of_models = [Part::VirtualModels, Part::Users, Part::Prices, Part::Workflows];
@@ -30,24 +32,47 @@ impl Manager {
         self.read_overrides(store).await?;
         let pepper = self.pepper(store).await?;
         let keyring = self.read_keys(store, pepper).await?;
+        let keyring = self.read_changed(store, keyring).await?;
+        // From the last look at what has changed until here nobody else had a turn.
         let managed = Managed { is_settled: true, ..self.join(keyring) };
         self.has_loaded.set(true);
         self.publish(managed);
         Ok(())
     }
 
+    /// What was changed here while everything was read may have been read before: it is read again, until nothing was.
+    async fn read_changed(&self, store: &Store, mut keyring: Keyring) -> Result<Keyring, StoreError> {
+        loop {
+            let parts = std::mem::take(&mut *self.changed_meanwhile.borrow_mut());
+            if parts.is_empty() {
+                return Ok(keyring);
+            }
+            for part in parts {
+                match part {
+                    Part::Key(id) => keyring = keyring.with([self.read_key(store, id).await?]),
+                    Part::Resets => self.read_resets(store).await?,
+                    Part::Settings => self.read_overrides(store).await?,
+                    part => self.read_part(store, part).await?,
+                }
+            }
+        }
+    }
+
     /// Reads one part again, and puts it in force.
     pub async fn refresh(&self, store: &Store, part: Part) -> Result<(), StoreError> {
+        let _alone = self.refreshing.lock().await;
+        if self.loading.try_lock().is_err() {
+            self.changed_meanwhile.borrow_mut().push(part);
+            if !self.has_loaded.get() {
+                // Whoever reads everything now reads this again before it is done.
+                drop(self.loading.lock().await);
+            }
+        }
         if !self.has_loaded.get() {
             return self.load(store).await;
         }
-        let before = self.current();
         if let Part::Key(id) = part {
-            let row = select_one(store, &tables::AUTH_KEYS, "id", id.as_str()).await?;
-            let change = match row.as_ref().and_then(rows::key) {
-                Some(key) => KeyChange::Put(Arc::new(key)),
-                None => KeyChange::Remove(id),
-            };
+            let change = self.read_key(store, id).await?;
             // Another change may have come in between: what is in force now counts.
             let current = self.current();
             self.publish(current.with_keys(current.keyring.with([change])));
@@ -61,17 +86,20 @@ impl Manager {
             return Ok(());
         }
         if part == Part::Resets {
-            let known = self.resets.borrow().clone();
-            self.read_resets(store).await?;
-            let resets = self.resets.borrow();
-            let is_new = |id: &str| resets.get(id) != known.get(id);
-            before.book.accounts().filter(|account| is_new(&account.id)).for_each(|account| account.reset());
-            return Ok(());
+            return self.read_resets(store).await;
         }
         self.read_part(store, part).await?;
         let keyring = self.current().keyring.clone();
         self.publish(self.join(keyring));
         Ok(())
+    }
+
+    async fn read_key(&self, store: &Store, id: KeyId) -> Result<KeyChange, StoreError> {
+        let row = select_one(store, &tables::AUTH_KEYS, "id", id.as_str()).await?;
+        Ok(match row.as_ref().and_then(rows::key) {
+            Some(key) => KeyChange::Put(Arc::new(key)),
+            None => KeyChange::Remove(id),
+        })
     }
 
     /// The pepper, with a word to the operator when the keys in the store were made with another one.
@@ -116,6 +144,7 @@ impl Manager {
         Ok(keyring)
     }
 
+    /// Reads when accounts were reset. Those that were since the last look forget what they have counted.
     async fn read_resets(&self, store: &Store) -> Result<(), StoreError> {
         let mut resets = std::collections::HashMap::new();
         let filter = Filter::all().prefix("name", RESET);
@@ -125,7 +154,12 @@ impl Manager {
             resets.extend(id.map(str::to_owned).zip(ms));
         })
         .await?;
-        *self.resets.borrow_mut() = resets;
+        let known = self.resets.replace(resets);
+        if self.has_loaded.get() {
+            let resets = self.resets.borrow();
+            let (current, is_new) = (self.current(), |id: &str| resets.get(id) != known.get(id));
+            current.book.accounts().filter(|account| is_new(&account.id)).for_each(|account| account.reset());
+        }
         Ok(())
     }
 

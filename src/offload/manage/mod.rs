@@ -68,6 +68,11 @@ pub struct Manager {
     saved: RefCell<Vec<Counter>>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
+    /// Everything is read by one at a time, and parts of it are read again by one at a time.
+    loading: tokio::sync::Mutex<()>,
+    refreshing: tokio::sync::Mutex<()>,
+    /// Parts that were changed while everything was being read.
+    changed_meanwhile: RefCell<Vec<Part>>,
     pub ids: crate::base::id::Ids,
     wake: Notify,
     is_reload_due: Cell<bool>,
@@ -113,6 +118,9 @@ impl Manager {
             prices_due: Notify::new(),
             behind: RefCell::default(),
             changing: tokio::sync::Mutex::new(()),
+            loading: tokio::sync::Mutex::new(()),
+            refreshing: tokio::sync::Mutex::new(()),
+            changed_meanwhile: RefCell::default(),
             ids: crate::base::id::Ids::default(),
             wake: Notify::new(),
             is_reload_due: Cell::new(false),
