@@ -8,20 +8,18 @@ pub struct Digits {
 
 impl Digits {
     #[inline]
-    pub fn of(mut value: u64) -> Digits {
-        let (mut space, mut first) = ([0; DIGITS_MAX], DIGITS_MAX);
-        // Two at a time: each division waits for the one before it.
-        while value >= 10 {
-            first -= 2;
-            let pair = 2 * (value % 100) as usize;
-            (space[first], space[first + 1]) = (PAIRS[pair], PAIRS[pair + 1]);
-            value /= 100;
+    pub fn of(value: u64) -> Digits {
+        let mut space = [b'0'; DIGITS_MAX];
+        let (upper, lowest) = (value / EIGHT, value % EIGHT);
+        let end = DIGITS_MAX - 8;
+        space[end..].copy_from_slice(&eight(lowest));
+        if upper > 0 {
+            let (highest, middle) = (upper / EIGHT, upper % EIGHT);
+            space[end - 8..end].copy_from_slice(&eight(middle));
+            space[end - 16..end - 8].copy_from_slice(&eight(highest));
         }
-        if value > 0 || first == DIGITS_MAX {
-            first -= 1;
-            space[first] = b'0' + value as u8;
-        }
-        Digits { space, first }
+        let count = value.checked_ilog10().map_or(1, |most| most as usize + 1);
+        Digits { space, first: DIGITS_MAX - count }
     }
 
     /// At least one digit, and no zero in front of others.
@@ -35,19 +33,24 @@ impl Digits {
     }
 }
 
-/// The two digits of every number below 100.
-const PAIRS: [u8; 200] = {
-    let mut pairs = [0; 200];
-    let mut number = 0;
-    while number < 100 {
-        (pairs[2 * number], pairs[2 * number + 1]) = (b'0' + (number / 10) as u8, b'0' + (number % 10) as u8);
-        number += 1;
-    }
-    pairs
-};
+/// The eight digits of a number below 10^8, all of them at once: halves, quarters and digits lie side by side, and a division is a
+/// multiplication that is exact for numbers as small as these.
+#[inline]
+fn eight(value: u64) -> [u8; 8] {
+    const HALVES: u64 = 0x0000_007F_0000_007F;
+    const QUARTERS: u64 = 0x000F_000F_000F_000F;
+    let halves = (value / 10_000) | (value % 10_000) << 32;
+    let hundreds = (halves * 10_486) >> 20 & HALVES;
+    let quarters = hundreds | (halves - hundreds * 100) << 16;
+    let tens = (quarters * 103) >> 10 & QUARTERS;
+    let digits = tens | (quarters - tens * 10) << 8;
+    (digits | u64::from_le_bytes([b'0'; 8])).to_le_bytes()
+}
 
-/// The digits of 2^64 - 1.
-const DIGITS_MAX: usize = 20;
+const EIGHT: u64 = 100_000_000;
+
+/// Room for three times eight digits: 2^64 - 1 has 20.
+const DIGITS_MAX: usize = 24;
 
 #[cfg(test)]
 mod tests {
@@ -57,6 +60,16 @@ mod tests {
     fn digits_are_those_of_the_standard_library() {
         for value in [0, 1, 9, 10, 11, 99, 100, 101, 1_000, 12_345_678_901, u64::MAX - 1, u64::MAX] {
             assert_eq!(Digits::of(value).text(), value.to_string().as_bytes());
+        }
+        for value in 0..100_000 {
+            for value in [value, value * 1_000 + value % 997, value * 104_729 * 999_983] {
+                assert_eq!(Digits::of(value).as_str(), value.to_string());
+            }
+        }
+        for power in 0..64 {
+            for value in [(1 << power) - 1, 1 << power, 10_u64.saturating_pow(power) - 1] {
+                assert_eq!(Digits::of(value).as_str(), value.to_string());
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::frame::{self, Checksums, Frame, HEADER_BYTES, Header};
+use super::frame::{self, Checksums, Frame, HEADER_BYTES, Header, TAIL_BYTES, Tail, framed_len};
 use super::record::{self, Begun, Ended, Record, RecordId};
 use super::redact::{Extent, REDACTED, Redactor};
 use crate::base::limits::{KEY_SHAPE_BYTES_MIN, SECRET_BYTES_MIN, SEGMENT_BYTES};
@@ -41,6 +41,31 @@ pub fn journal(input: &[u8]) {
         Some(Record::Ended(_, read)) => assert!(front.starts_with(read.error)),
         other => panic!("{other:?}"),
     }
+    like_another(input);
+}
+
+/// A record that ends as another one does is read as what it was written as, and not after a bit of it was changed.
+fn like_another(input: &[u8]) {
+    let (first, beginning) = input.split_at(input.len().div_ceil(2));
+    if first.is_empty() {
+        return;
+    }
+    let (sums, skip) = (Checksums::of_segment(NUMBER), (first.len() / 3) as u32);
+    let tail = Tail { place: HEADER_BYTES as u32, skip };
+    let mut segment =
+        vec![0; HEADER_BYTES + framed_len(first.len()) + framed_len(TAIL_BYTES + beginning.len())];
+    let at = frame::write(&mut segment, HEADER_BYTES, &sums, first);
+    let end = frame::write_like(&mut segment, at, &sums, beginning, tail);
+    let look = |segment: &[u8]| match frame::look(segment, 0, at, &sums) {
+        Frame::Record { record, tail, next } => Some((record.of(segment).to_vec(), tail, next)),
+        _ => None,
+    };
+    assert_eq!(look(&segment), Some((beginning.to_vec(), Some(tail), end)));
+    let written = 8 + TAIL_BYTES + beginning.len();
+    let bit =
+        input.iter().fold(input.len(), |sum, &byte| sum * 31 % 65_521 + usize::from(byte)) % (8 * written);
+    segment[at + bit / 8] ^= 1 << (bit % 8);
+    assert_eq!(look(&segment), None, "bit {bit}");
 }
 
 const NUMBER: u64 = 7;

@@ -54,13 +54,12 @@ impl Observed {
 
     /// An answer has stated its usage. Models beyond the first 256 are not learned.
     pub fn observe(&mut self, model: &str, size: Size, used: Tokens) {
-        if !self.models.contains_key(model) {
-            if self.models.len() >= MODELS_LABELLED_MAX {
-                return;
-            }
-            self.models.insert(model.into(), Model::default());
-        }
-        let Some(model) = self.models.get_mut(model) else { return };
+        let is_full = self.models.len() >= MODELS_LABELLED_MAX;
+        let model = match self.models.get_mut(model) {
+            Some(known) => known,
+            None if is_full => return,
+            None => self.models.entry(model.into()).or_default(),
+        };
         model.density.add(used.input.saturating_mul(1024).div_ceil(size.body_bytes.max(1)));
         model.output.add(used.output.div_ceil(size.choices.max(1)));
     }
