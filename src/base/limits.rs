@@ -296,8 +296,8 @@ pub const ADMIN_PAGE_ROWS_MAX: usize = 1_000;
 pub const ADMIN_PAGE_ROWS_USUAL: usize = 100;
 /// How long a change of a setting through the admin API waits to be in force.
 pub const SETTINGS_MS_MAX: u64 = 10_000;
-/// Events of the live stream that are kept for readers that come back, and that wait for one reader: those of a few batches
-/// of rows, each of which is told at once.
+/// Events of the live stream that are kept for readers that come back, and that wait for one reader: those of a batch of rows,
+/// which are told one after the other.
 pub const LIVE_EVENTS_KEPT_MAX: usize = 1_000;
 pub const LIVE_EVENTS_WAITING_MAX: usize = 16_384;
 const _: () = assert!(LIVE_EVENTS_WAITING_MAX >= 2 * JOURNAL_BATCH_RECORDS_MAX, "no batch alone is too much");

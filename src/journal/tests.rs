@@ -9,6 +9,7 @@ use crate::base::limits::{
     JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, JOURNAL_RESIDENT_BYTES, JOURNAL_TAILS_MAX,
     RECORD_BYTES_MAX, SEGMENT_BYTES,
 };
+use crate::ledger::frame::{self, Checksums, HEADER_BYTES};
 use crate::ledger::record::{self, Record};
 
 /// A folder of its own, gone when dropped.
@@ -136,9 +137,28 @@ fn a_record_is_none_whose_end_is_damaged() {
     };
     set(b"x");
     assert_eq!(reader.peek().unwrap().len(), 0);
-    assert!(Reader::of_orphan(&folder.0, 0).unwrap().peek().unwrap().is_torn);
     set(b" ");
     assert_eq!(drain(&mut reader), [b"two of both"]);
+}
+
+#[test]
+fn a_record_that_ends_like_none_is_where_an_ended_process_was_cut() {
+    let folder = Folder::new("tail-none");
+    let (mut writer, _) = writer(&folder.0, 4);
+    writer.append(b"a whole record", Need::Begin).unwrap();
+    let segment = folder.0.join("0-0000000000000001.seg");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let (sums, first) = (Checksums::of_segment(1), HEADER_BYTES as u32);
+    let second = HEADER_BYTES + frame::framed_len(14);
+    for (place, skip, whole) in [(first, 7, Some(&b"my record"[..])), (first, 99, None), (first + 8, 0, None)]
+    {
+        frame::write_like(&mut bytes, second, &sums, b"my", frame::Tail { place, skip });
+        std::fs::write(&segment, &bytes).unwrap();
+        let batch = Reader::of_orphan(&folder.0, 0).unwrap().peek().unwrap();
+        let read: Vec<&[u8]> = batch.records().collect();
+        let want: Vec<&[u8]> = [&b"a whole record"[..]].into_iter().chain(whole).collect();
+        assert_eq!((read, batch.is_torn), (want, whole.is_none()), "{place} {skip}");
+    }
 }
 
 #[test]

@@ -57,11 +57,11 @@ impl Checksums {
         Checksums(hasher)
     }
 
-    fn of(&self, bytes: &[u8], is_like: bool) -> u32 {
+    fn of(&self, bytes: &[u8], flag: u32) -> u32 {
         let mut hasher = self.0.clone();
         hasher.update(bytes);
         let sum = hasher.finalize();
-        if is_like { !sum } else { sum }
+        if flag == IS_LIKE { !sum } else { sum }
     }
 }
 
@@ -116,7 +116,7 @@ fn write_parts(segment: &mut [u8], at: usize, sums: &Checksums, parts: [&[u8]; 2
     let bytes = &mut frame[FRAME_HEAD_BYTES..FRAME_HEAD_BYTES + len];
     bytes[..parts[0].len()].copy_from_slice(parts[0]);
     bytes[parts[0].len()..].copy_from_slice(parts[1]);
-    let sum = sums.of(bytes, flag == IS_LIKE);
+    let sum = sums.of(bytes, flag);
     frame[4..8].copy_from_slice(&sum.to_le_bytes());
     std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
     frame[..4].copy_from_slice(&(len as u32 | flag).to_le_bytes());
@@ -155,9 +155,9 @@ pub fn look(bytes: &[u8], base: usize, at: usize, sums: &Checksums) -> Frame {
         return Frame::Closed;
     }
     let Some((expected, rest)) = rest.split_first_chunk() else { return Frame::Open };
-    let (length, is_like) = ((length & !IS_LIKE) as usize, length & IS_LIKE != 0);
+    let (length, flag) = ((length & !IS_LIKE) as usize, length & IS_LIKE);
     if length == 0 {
-        let is_blank = *expected == [0; 4] && !is_like && rest.iter().take(ALIGNMENT).all(|&byte| byte == 0);
+        let is_blank = *expected == [0; 4] && flag == 0 && rest.iter().take(ALIGNMENT).all(|&byte| byte == 0);
         return if is_blank { Frame::Open } else { Frame::Torn };
     }
     let next = at.saturating_add(framed_len(length));
@@ -165,12 +165,12 @@ pub fn look(bytes: &[u8], base: usize, at: usize, sums: &Checksums) -> Frame {
         return Frame::Torn;
     }
     let Some(written) = rest.get(..length) else { return Frame::Open };
-    if sums.of(written, is_like) != u32::from_le_bytes(*expected) {
+    if sums.of(written, flag) != u32::from_le_bytes(*expected) {
         return Frame::Torn;
     }
     let start = at + FRAME_HEAD_BYTES;
     let record = Span::new(start, start + length);
-    if !is_like {
+    if flag == 0 {
         return Frame::Record { record, tail: None, next };
     }
     match written.split_first_chunk().map(|(tail, _)| Tail::of_bytes(*tail)) {

@@ -10,10 +10,12 @@ use crate::base::limits::{
     RECORD_NAME_BYTES_MAX, RECORD_TEXT_BYTES_MAX, USER_PATH_BYTES_MAX,
 };
 
+mod attempt;
 mod counts;
 mod glance;
 mod part;
 
+pub use attempt::{Attempt, AttemptKind};
 pub use glance::{BegunGlance, Glance, OwnGlance, cost, glance, glance_own};
 
 use counts::{put_money, put_usage, take_money, take_usage};
@@ -137,37 +139,6 @@ impl Outcome {
     }
 }
 
-/// One question to a provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt<'a> {
-    pub kind: AttemptKind,
-    pub provider: &'a str,
-    pub model: &'a str,
-    /// The provider's status; 0 when it gave none.
-    pub status: u16,
-    /// The code of the fault; empty for none.
-    pub fault: &'a str,
-    pub duration_us: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum AttemptKind {
-    Primary = 0,
-    Retry = 1,
-    Failover = 2,
-}
-
-impl AttemptKind {
-    pub fn name(self) -> &'static str {
-        match self {
-            AttemptKind::Primary => "primary",
-            AttemptKind::Retry => "retry",
-            AttemptKind::Failover => "failover",
-        }
-    }
-}
-
 /// A record of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<'a> {
@@ -192,14 +163,29 @@ pub struct Owned<'a> {
 
 /// Writes a beginning: what it says of its exchange alone, and behind that what it may have in common with others.
 pub fn write_begun(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>) {
-    write_own(out, id, begun, !begun.session.is_empty());
+    write_own(out, id, begun, Session::of(begun));
     write_common(out, begun);
 }
 
-/// The first part of a beginning: id, time, request id and flags. Of `begun` nothing else counts; `in_session` says whether
-/// the second part ends with the name of a session.
-pub fn write_own(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>, in_session: bool) {
-    out.push(if in_session { KIND_BEGUN_IN_SESSION } else { KIND_BEGUN });
+/// Whether the second part of a beginning ends with the name of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    Named,
+    Nameless,
+}
+
+impl Session {
+    pub fn of(begun: &Begun<'_>) -> Session {
+        if begun.session.is_empty() { Session::Nameless } else { Session::Named }
+    }
+}
+
+/// The first part of a beginning: id, time, request id and flags. Of `begun` nothing else counts.
+pub fn write_own(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>, session: Session) {
+    out.push(match session {
+        Session::Named => KIND_BEGUN_IN_SESSION,
+        Session::Nameless => KIND_BEGUN,
+    });
     out.extend_from_slice(&id.0.to_le_bytes());
     put_number(out, begun.at_ms);
     out.push(begun.auth as u8);

@@ -344,7 +344,7 @@ async fn drain_orphan(
     records: &Records,
     own: &Offload,
 ) -> Result<usize, Trouble> {
-    let (mut open, mut moved, mut torn) = (Open::default(), 0, 0);
+    let (mut open, mut moved, mut torn, mut unreadable) = (Open::default(), 0, 0, None);
     for bytes in Carried::of(&orphan.folder).read()? {
         match record::read(&bytes) {
             Some(Record::Begun(id, _)) => drop(open.begun.insert(id, bytes.into())),
@@ -356,7 +356,13 @@ async fn drain_orphan(
     for shard in orphan.shards()? {
         let mut reader = Reader::of_orphan(&orphan.folder, shard)?;
         loop {
-            let batch = reader.peek()?;
+            let batch = match reader.peek() {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    unreadable = Some(error);
+                    break;
+                }
+                read => read?,
+            };
             if batch.is_empty() && !batch.ends_segment {
                 break;
             }
@@ -367,6 +373,10 @@ async fn drain_orphan(
             // Others get their turn on this thread.
             tokio::task::yield_now().await;
         }
+    }
+    if let Some(error) = unreadable {
+        // What cannot be read may hold the ends of what has none here.
+        return Err(error.into());
     }
     let unknown = open.begun.len();
     let mut rows = Rows::new(records.audits());

@@ -17,7 +17,7 @@ use crate::config::Snapshot;
 use crate::dialect::endpoint::Endpoint;
 use crate::identity::UserPath;
 use crate::journal::{Full, Need, Tail, Writer};
-use crate::ledger::record::{self, Auth, Begun, RecordId};
+use crate::ledger::record::{self, Auth, Begun, RecordId, Session};
 use crate::offload::Managed;
 use crate::policy::access::Asked as AskedModel;
 use crate::policy::hold::Applicable;
@@ -37,18 +37,19 @@ pub struct Caller {
     pub labels_json: String,
     /// What was found out for the model that it asked for last.
     standing: RefCell<Option<Standing>>,
-    /// What its records begin with, as it was written last.
+    /// What the beginnings of its records had in common, as it was written last.
     beginning: RefCell<Option<Beginning>>,
 }
 
-/// What the records of a caller's exchanges have in common whose heads are the same, and with them the address: a caller is known again
-/// on its own connection only.
+/// What the records of a caller's exchanges have in common whose heads are the same. The address is not in the head: a caller that is
+/// known again may be one of many with the same head.
 struct Beginning {
+    client_ip: Box<str>,
     requested_model: Box<str>,
     provider: Box<str>,
     model: Box<str>,
     workflow: Box<str>,
-    in_session: bool,
+    session: Session,
     common: Tail,
 }
 
@@ -57,17 +58,19 @@ impl Beginning {
         let mut common = Vec::new();
         record::write_common(&mut common, whole);
         Beginning {
+            client_ip: own.client_ip.into(),
             requested_model: own.requested_model.into(),
             provider: own.provider.into(),
             model: own.model.into(),
             workflow: own.workflow.into(),
-            in_session: !whole.session.is_empty(),
+            session: Session::of(whole),
             common: Tail::new(&common),
         }
     }
 
     fn is_of(&self, own: &Begun<'_>) -> bool {
-        *self.model == *own.model
+        *self.client_ip == *own.client_ip
+            && *self.model == *own.model
             && *self.requested_model == *own.requested_model
             && *self.provider == *own.provider
             && *self.workflow == *own.workflow
@@ -145,15 +148,17 @@ impl Caller {
         whole: impl FnOnce() -> Begun<'b>,
     ) -> Result<(), Full> {
         let is_remembered = Rc::strong_count(self) > 1;
-        let mut written = self.beginning.borrow_mut();
-        if let Some(written) = written.as_ref().filter(|written| is_remembered && written.is_of(own)) {
-            record::write_own(bytes, id, own, written.in_session);
-            return journal.append_with(bytes, &written.common, Need::Begin);
+        if !is_remembered {
+            record::write_begun(bytes, id, &whole());
+            return journal.append(bytes, Need::Begin);
         }
-        let whole = whole();
-        record::write_begun(bytes, id, &whole);
-        *written = is_remembered.then(|| Beginning::of(own, &whole));
-        journal.append(bytes, Need::Begin)
+        let mut last = self.beginning.borrow_mut();
+        let written = match &mut *last {
+            Some(written) if written.is_of(own) => written,
+            other => other.insert(Beginning::of(own, &whole())),
+        };
+        record::write_own(bytes, id, own, written.session);
+        journal.append_with(bytes, &written.common, Need::Begin)
     }
 
     pub fn key_id(&self) -> &str {

@@ -155,6 +155,35 @@ fn request_ids_differ_although_heads_do_not() {
     );
 }
 
+/// A connection to the gateway from another address of this machine.
+fn connect_from(address: &str, gateway: &Gateway) -> Link {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    let at = |address: &str, port| std::net::SocketAddr::new(address.parse().expect("an address"), port);
+    socket.bind(&at(address, 0).into()).expect("its end");
+    socket.connect(&at("127.0.0.1", gateway.port).into()).expect("a connection");
+    Link::over(socket.into())
+}
+
+#[test]
+fn records_of_clients_with_one_head_say_where_each_request_came_from() {
+    let (data, upstream) = (TempFolder::new(), upstream());
+    let gateway = start(&data.0, &upstream, "server: {shards: 1}\n");
+    let addresses = ["127.0.0.1", "127.0.0.2"];
+    let mut links = addresses.map(|address| connect_from(address, &gateway));
+    // One after the other, and then by turns.
+    for client in [0, 0, 0, 1, 1, 1, 1, 0, 1, 0, 0, 1] {
+        assert_eq!(chat_over(&mut links[client], KEY, ASK).status, 200);
+    }
+    let mut told = json!(null);
+    eventually("all records", || {
+        told = admin(&gateway, "GET", "/audit/log?limit=100", json!(null));
+        told["data"].as_array().is_some_and(|rows| rows.len() == 12)
+    });
+    let rows = told["data"].as_array().expect("rows");
+    let from = |address: &str| rows.iter().filter(|row| row["client_ip"] == address).count();
+    assert_eq!(addresses.map(from), [6, 6], "{told}");
+}
+
 #[test]
 fn records_of_familiar_clients_say_what_each_request_said() {
     let (data, upstream) = (TempFolder::new(), upstream());

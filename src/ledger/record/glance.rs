@@ -115,7 +115,7 @@ const TEXTS_BEFORE_PATH: std::ops::Range<u8> = 0..4;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Begun, Ended, Owned, Part, PartKind, write_begun, write_ended, write_lost};
+    use super::super::{Begun, Ended, Owned, Part, PartKind, Session, write_begun, write_ended, write_lost};
     use super::super::{write_own, write_owned, write_part};
     use super::*;
     use crate::ledger::usage::Usage;
@@ -183,7 +183,7 @@ mod tests {
                     ..Begun::default()
                 };
                 let mut own = Vec::new();
-                write_own(&mut own, id, &begun, !session.is_empty());
+                write_own(&mut own, id, &begun, Session::of(&begun));
                 let want = BegunGlance { at_ms, skips_usage, skips_audit, is_request, common_at: own.len() };
                 assert_eq!(
                     glance_of(|out| write_begun(out, id, &begun)),

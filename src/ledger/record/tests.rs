@@ -174,7 +174,7 @@ fn a_beginning_is_its_two_parts_together_or_apart() {
         for own in [begun, Begun { session: "", model: "", user_path: "", ..begun }] {
             let (mut whole, mut first, mut second) = (Vec::new(), Vec::new(), Vec::new());
             write_begun(&mut whole, ID, &begun);
-            write_own(&mut first, ID, &own, !session.is_empty());
+            write_own(&mut first, ID, &own, Session::of(&begun));
             write_common(&mut second, &begun);
             assert_eq!(whole, [&first[..], &second].concat());
             assert_eq!(read_begun(&first, &second), Some((ID, Box::new(begun))));

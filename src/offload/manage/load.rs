@@ -22,7 +22,9 @@ impl Manager {
         let _alone = self.loading.lock().await;
         self.changed_meanwhile.borrow_mut().clear();
         // Changes of other processes that come meanwhile are seen afterwards.
-        self.see_changes(store).await?;
+        if self.see_changes(store).await?.iter().any(|part| matches!(part, Part::Usage | Part::All)) {
+            self.forget_sums();
+        }
         let of_limits = [Part::Budgets, Part::RateLimits];
         let of_models = [Part::VirtualModels, Part::Users, Part::Prices, Part::Workflows];
         for part in of_limits.into_iter().chain(of_models) {
@@ -146,6 +148,7 @@ impl Manager {
 
     /// Reads when accounts were reset. Those that were since the last look forget what they have counted.
     async fn read_resets(&self, store: &Store) -> Result<(), StoreError> {
+        let _alone = self.reading_resets.lock().await;
         let mut resets = std::collections::HashMap::new();
         let filter = Filter::all().prefix("name", RESET);
         each_row(store, &tables::RUNTIME_SETTINGS, filter, |row| {
@@ -154,12 +157,12 @@ impl Manager {
             resets.extend(id.map(str::to_owned).zip(ms));
         })
         .await?;
-        let known = self.resets.replace(resets);
-        if self.has_loaded.get() {
-            let resets = self.resets.borrow();
+        // What was counted before the start knows of the resets before it.
+        if let Some(known) = &*self.resets.borrow() {
             let (current, is_new) = (self.current(), |id: &str| resets.get(id) != known.get(id));
             current.book.accounts().filter(|account| is_new(&account.id)).for_each(|account| account.reset());
         }
+        *self.resets.borrow_mut() = Some(resets);
         Ok(())
     }
 

@@ -48,8 +48,10 @@ pub struct Manager {
     compiled: RefCell<Arc<Compiled>>,
     current: RefCell<Arc<Managed>>,
     stored: RefCell<Stored>,
-    /// When accounts were last reset, by their ids, in milliseconds of the Unix epoch.
-    resets: RefCell<HashMap<String, u64>>,
+    /// When accounts were last reset, by their ids, in milliseconds of the Unix epoch; `None` until that was read.
+    resets: RefCell<Option<HashMap<String, u64>>>,
+    /// They are read by one at a time.
+    reading_resets: tokio::sync::Mutex<()>,
     /// The counters that the last process left, for accounts that come from the store.
     left: RefCell<Vec<Counter>>,
     sums: RefCell<spend::Sums>,
@@ -108,6 +110,7 @@ impl Manager {
             current: RefCell::new(managed),
             stored: RefCell::default(),
             resets: RefCell::default(),
+            reading_resets: tokio::sync::Mutex::new(()),
             saved: RefCell::new(left.clone()),
             left: RefCell::new(left),
             sums: RefCell::default(),
@@ -158,7 +161,7 @@ impl Manager {
 
     /// When an account was last reset.
     pub fn reset_ms(&self, account: &str) -> Option<u64> {
-        self.resets.borrow().get(account).copied()
+        self.resets.borrow().as_ref()?.get(account).copied()
     }
 
     pub fn log(&self, level: Level, line: String) {

@@ -18,7 +18,7 @@ use foldhash::fast::RandomState;
 use crate::base::id::Ids;
 use crate::base::limits::{PACK_AGES_MS, PACK_BYTES_MAX, PACK_EXCHANGES_MAX, PACK_SPAN_MS_MAX};
 use crate::ledger::codec::{Take, put_number, put_text};
-use crate::ledger::record::{self, Auth, Begun, BegunGlance, Ended, Glance, Record, RecordId};
+use crate::ledger::record::{self, Auth, Begun, BegunGlance, Ended, Glance, Record, RecordId, Session};
 use crate::offload::store::{Row, Value, tables};
 
 /// A pack that is being filled.
@@ -206,7 +206,7 @@ impl<'p> Pair<'p> {
             ..*ended
         };
         let mut bare = Bare { id: self.id, own: Vec::new(), common: Vec::new(), ended: Vec::new() };
-        record::write_own(&mut bare.own, self.id, &begun, !begun.session.is_empty());
+        record::write_own(&mut bare.own, self.id, &begun, Session::of(&begun));
         record::write_common(&mut bare.common, &begun);
         record::write_ended(&mut bare.ended, self.id, &ended);
         Ok(bare)
