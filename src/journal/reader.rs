@@ -13,7 +13,8 @@ use foldhash::fast::RandomState;
 use super::place;
 use crate::base::Span;
 use crate::base::limits::{
-    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, JOURNAL_TAILS_MAX, RECORD_BYTES_MAX, SEGMENT_BYTES,
+    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_JOINED_BYTES, JOURNAL_READ_BYTES, JOURNAL_TAILS_MAX, RECORD_BYTES_MAX,
+    SEGMENT_BYTES,
 };
 use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, Frame, HEADER_BYTES, Header, Tail, framed_len};
 
@@ -66,7 +67,7 @@ impl Batch {
     }
 
     fn has_enough(&self) -> bool {
-        self.records.len() == JOURNAL_BATCH_RECORDS_MAX || self.joined.len() >= JOURNAL_READ_BYTES
+        self.records.len() == JOURNAL_BATCH_RECORDS_MAX || self.joined.len() >= JOURNAL_JOINED_BYTES
     }
 
     fn join(&mut self, beginning: Span, tail: &[u8]) {
