@@ -115,3 +115,22 @@ fn an_id_is_read_from_its_own_text_and_from_no_other() {
         assert_eq!(bytes::id_of(&other), None, "{other}");
     }
 }
+
+#[test]
+fn an_exchange_is_found_by_a_request_id_that_stands_in_its_pack_as_a_number() {
+    run(async {
+        let all = exchanges(120, 12);
+        let files = twins("numbers", &all).await;
+        let is_named = |known: &&Known| known.pair().read().is_ok_and(|(begun, _)| begun.is_named_by_id);
+        let named: Vec<String> = all.iter().filter(is_named).map(|known| bytes::text_of(known.id)).collect();
+        assert!(named.len() > 20);
+        let mut found = 0;
+        for name in named {
+            let own = Select::new(&tables::USAGE, Filter::all().equal("request_id", Value::text(name)), 9);
+            let rows = files[1].store.select(own.clone()).await.expect("rows");
+            assert_eq!(files[0].store.select(own).await.as_ref(), Ok(&rows));
+            found += rows.len();
+        }
+        assert!(found > 15, "{found}");
+    });
+}
