@@ -28,7 +28,7 @@ fn exchanges(c: &mut Criterion) {
     let mut group = c.benchmark_group("exchange");
     let compiled = compiled();
     for driver in [driver::probe().driver, Driver::Epoll] {
-        for talk in [chat(), long_prompt(), stream()] {
+        for talk in [chat(), long_prompt(), stream()].map(Rc::new) {
             group.bench_function(format!("{}/{}", talk.name, driver.name()), |b| {
                 b.iter_custom(|count| run(driver, Some(&compiled), &talk, count));
             });
@@ -100,19 +100,20 @@ fn compiled() -> Arc<Compiled> {
 }
 
 /// The time of `count` exchanges in a row over one connection.
-fn run(driver: Driver, compiled: Option<&Arc<Compiled>>, talk: &Talk, count: u64) -> Duration {
-    driver::run(driver, |_| exchange_in_a_row(compiled, talk, count)).expect("the loop runs")
+fn run(driver: Driver, compiled: Option<&Arc<Compiled>>, talk: &Rc<Talk>, count: u64) -> Duration {
+    let (compiled, talk) = (compiled.cloned(), talk.clone());
+    driver::run(driver, move |_| exchange_in_a_row(compiled, talk, count)).expect("the loop runs")
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
-async fn exchange_in_a_row(compiled: Option<&Arc<Compiled>>, talk: &Talk, count: u64) -> Duration {
+async fn exchange_in_a_row(compiled: Option<Arc<Compiled>>, talk: Rc<Talk>, count: u64) -> Duration {
     let (mut client, near) = pair();
     let answer = talk.answer.clone();
     // The queue's other end is kept, and read by nobody: what is told to it is dropped when it is full.
     let (offload, _queue) = offload::queue();
     match compiled {
         Some(compiled) => {
-            let bench = Rc::new(Bench::new(compiled.clone(), offload));
+            let bench = Rc::new(Bench::new(compiled, offload));
             let (gateway, upstream) = pair();
             bench.pool(gateway);
             barrier::spawn(answer_forever(upstream, answer));

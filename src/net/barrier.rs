@@ -1,9 +1,11 @@
 //! Panics stop here: a task that panics costs its own exchange, never the shard (monoio itself lets it through).
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+use super::watch;
 
 /// The sign that a future panicked. Its text went to stderr by the panic hook.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,9 +43,11 @@ impl<F: Future> Future for Barrier<F> {
 
 /// Runs a task of this shard to its end, whatever becomes of it. A panic ends the task only.
 pub fn spawn<F: Future<Output = ()> + 'static>(future: F) {
-    monoio::spawn(async move {
-        let _: Result<(), Panicked> = barrier(|| future).await;
-    });
+    let mut task = barrier(|| future);
+    monoio::spawn(poll_fn(move |cx| {
+        watch::count_turn();
+        Pin::new(&mut task).poll(cx).map(|_: Result<(), Panicked>| ())
+    }));
 }
 
 #[cfg(test)]
@@ -60,7 +64,7 @@ mod tests {
                 spawn(async { panic!("a task of this test panics on purpose") });
                 spawn(async move { seen.set(seen.get() + 1) });
                 while done.get() == 0 {
-                    monoio::time::sleep(std::time::Duration::from_millis(1)).await;
+                    driver::sleep(std::time::Duration::from_millis(1)).await;
                 }
                 barrier(|| async { panic!("so does this future") as u8 }).await
             });

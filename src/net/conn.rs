@@ -16,8 +16,6 @@ use super::sys;
 pub struct Conn {
     socket: Socket,
     tls: Option<Box<rustls::Connection>>,
-    /// The last read filled all the room it had: more is likely waiting, so the next read goes first and waits after.
-    likely_more: bool,
     /// The close is to be a reset, so no orderly end may go before it.
     resets: bool,
     /// The address that was dialled; `None` where the peer came to us.
@@ -44,7 +42,7 @@ impl Conn {
     }
 
     fn over(socket: Socket, dialled: Option<SocketAddr>) -> Conn {
-        Conn { socket, tls: None, likely_more: false, resets: false, dialled }
+        Conn { socket, tls: None, resets: false, dialled }
     }
 
     /// Where the peer is; `None` where that is no address of the network.
@@ -83,7 +81,8 @@ impl Conn {
         buffer: &mut Buffer,
         room: usize,
     ) -> Poll<io::Result<usize>> {
-        if (self.likely_more || self.tls.is_some())
+        // The session may hold bytes that the socket has given already.
+        if self.tls.is_some()
             && let Some(count) = self.fill_from_stock(stock, buffer, room)?
         {
             return Poll::Ready(Ok(count));
@@ -110,12 +109,10 @@ impl Conn {
 
     /// Appends what is there, at most `room` bytes; `None` when nothing is.
     pub fn try_fill(&mut self, buffer: &mut Buffer, room: usize) -> io::Result<Option<usize>> {
-        let result = match &mut self.tls {
+        match &mut self.tls {
             None => self.socket.try_recv_append(buffer.vec(), room),
             Some(tls) => fill_from_tls(tls, &self.socket, buffer.vec(), room),
-        };
-        self.likely_more = matches!(result, Ok(Some(count)) if count == room);
-        result
+        }
     }
 
     /// Sends all slices; ready when the kernel has every byte. `slices` is moved on past what was sent, so the call is
@@ -150,13 +147,13 @@ impl Conn {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether an idle connection can no longer be used: the peer closed it, failed, or sent bytes nobody asked for.
-    /// Leaves the wait armed, so the answer is known without a system call.
+    /// Whether an idle connection can no longer be used: the peer closed it, failed, or sent bytes nobody asked for. Known
+    /// without a system call, unless the last that was told of it may have been read already.
     pub fn is_spoiled(&mut self, cx: &mut Context<'_>) -> bool {
         while self.socket.poll_readable(cx).is_ready() {
-            // Under TLS a session ticket may be all that came; anything else spoils the connection.
+            // Under TLS a session ticket may be all that came. Anything else spoils the connection.
             let mut scrap = Buffer::default();
-            if self.tls.is_none() || !matches!(self.try_fill(&mut scrap, 1), Ok(None)) {
+            if !matches!(self.try_fill(&mut scrap, 1), Ok(None)) {
                 return true;
             }
         }

@@ -58,7 +58,10 @@ impl Listener {
                     ready_for_small_answers(&fd);
                     return Ok(Some(fd));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.has_nothing();
+                    return Ok(None);
+                }
                 // The client gave up while it waited in the queue; the next one may be fine.
                 Err(error) if is_of_one_client(&error) => {}
                 Err(error) => return Err(error),

@@ -17,3 +17,4 @@ pub mod socket;
 mod sys;
 pub mod timer;
 pub mod tls;
+mod watch;

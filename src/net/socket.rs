@@ -1,81 +1,65 @@
 //! One socket of this shard: it says when it can move, and moves bytes without waiting.
 //!
-//! A wait that was armed stays armed until it fires, whoever asks: the wait for a client's next request is the watch
-//! for its going away during the exchange, and the wait on an idle upstream is the check before its next use. That is
-//! one poll operation per direction and exchange. All waits of one direction are one task without an end, which takes
-//! its memory once.
+//! It is armed once, at its first wait, and then tells for as long as it lives: the wait for a client's next request is
+//! the watch for its going away during the exchange, and the wait on an idle upstream is the check before its next use.
+//! What it told is remembered until a call finds that there is nothing more, so a wait costs nothing but a look.
 
-use std::cell::Cell;
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::os::fd::{OwnedFd, RawFd};
 use std::task::{Context, Poll};
 
-use monoio::net::TcpStream;
+use super::sys;
+use super::watch::Watched;
 
-use super::{driver, sys};
-
-/// A connected socket, a listener, or the end of a pair: anything that polls. Closed when dropped.
+/// A connected socket, a listener, a timer, or the end of a pair: anything that polls. Closed when dropped.
 pub struct Socket {
-    shared: Rc<Shared>,
-    /// The stream's own descriptor, at hand without two look-ups in cold memory.
+    watched: Watched,
+    /// The descriptor, at hand.
     fd: RawFd,
-    read_wait: Option<Wait>,
-    write_wait: Option<Wait>,
-}
-
-/// What a socket shares with its waits.
-struct Shared {
-    stream: TcpStream,
-    /// By direction: the wait has fired, and nobody has been told yet.
-    has_fired: [Cell<bool>; 2],
-}
-
-/// The waits of one direction, one after the other. Ends with an error only.
-type Wait = Pin<Box<dyn Future<Output = io::Result<Infallible>>>>;
-
-#[derive(Clone, Copy)]
-enum Direction {
-    Read,
-    Write,
 }
 
 impl Socket {
     /// Takes a descriptor into this thread's event loop.
     pub fn new(fd: OwnedFd) -> io::Result<Socket> {
-        let stream = TcpStream::from_std(std::net::TcpStream::from(fd))?;
-        let fd = stream.as_raw_fd();
-        let shared = Rc::new(Shared { stream, has_fired: Default::default() });
-        Ok(Socket { shared, fd, read_wait: None, write_wait: None })
+        let watched = Watched::new(fd)?;
+        let fd = watched.as_raw_fd();
+        Ok(Socket { watched, fd })
     }
 
     /// Where the other end is; `None` where that is no address of the network.
     pub fn peer_ip(&self) -> Option<IpAddr> {
-        self.shared.stream.peer_addr().ok().map(|address| address.ip())
+        let address = socket2::SockRef::from(&self.watched.as_fd()).peer_addr().ok()?;
+        address.as_socket().map(|address| address.ip())
     }
 
     /// Ready when a read would give bytes, an end or an error. May be ready for nothing; the read then says so.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        poll_wait(&mut self.read_wait, cx, &self.shared, Direction::Read)
+        self.watched.poll_readable(cx)
     }
 
-    /// Ready when a write would take bytes or fail.
+    /// Ready when a write would take bytes or fail. May be ready for nothing.
     pub fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        poll_wait(&mut self.write_wait, cx, &self.shared, Direction::Write)
+        self.watched.poll_writable(cx)
     }
 
     /// Appends at most `room` bytes; `None` when there is nothing yet, 0 at the end of the stream.
     pub fn try_recv_append(&self, bytes: &mut Vec<u8>, room: usize) -> io::Result<Option<usize>> {
-        unless_blocked(|| sys::recv_append(self.fd, bytes, room))
+        let count = unless_blocked(|| sys::recv_append(self.fd, bytes, room))?;
+        self.watched.has_read(count, room);
+        Ok(count)
     }
 
     /// Fills from the front; results as in [`Socket::try_recv_append`].
     pub fn try_recv(&self, target: &mut [u8]) -> io::Result<Option<usize>> {
-        unless_blocked(|| sys::recv_into(self.fd, target))
+        let count = unless_blocked(|| sys::recv_into(self.fd, target))?;
+        self.watched.has_read(count, target.len());
+        Ok(count)
+    }
+
+    /// Says that a call of another kind than the two above has found nothing to read.
+    pub(super) fn has_nothing(&self) {
+        self.watched.has_read(None, 0);
     }
 
     /// Sends what the kernel takes now; `None` when it takes nothing.
@@ -103,60 +87,6 @@ impl Socket {
 
     pub fn as_raw_fd(&self) -> RawFd {
         self.fd
-    }
-}
-
-/// Goes on with the wait, or begins one.
-fn poll_wait(
-    slot: &mut Option<Wait>,
-    cx: &mut Context<'_>,
-    shared: &Rc<Shared>,
-    direction: Direction,
-) -> Poll<io::Result<()>> {
-    let wait = slot.get_or_insert_with(|| Box::pin(wait_again_and_again(shared.clone(), direction)));
-    match wait.as_mut().poll(cx) {
-        Poll::Pending if shared.has_fired[direction as usize].take() => Poll::Ready(Ok(())),
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Err(error)) => {
-            *slot = None;
-            Poll::Ready(Err(error))
-        }
-    }
-}
-
-async fn wait_again_and_again(shared: Rc<Shared>, direction: Direction) -> io::Result<Infallible> {
-    let is_epoll = driver::is_epoll();
-    let (stream, has_fired) = (&shared.stream, &shared.has_fired[direction as usize]);
-    loop {
-        match direction {
-            _ if is_epoll => wait_on_epoll(stream, direction).await?,
-            Direction::Read => stream.readable(false).await?,
-            Direction::Write => stream.writable(false).await?,
-        }
-        // Seen, and taken back, by the poll that brought us here; the next one begins the next wait.
-        has_fired.set(true);
-        poll_fn(|_| if has_fired.get() { Poll::Pending } else { Poll::Ready(()) }).await;
-    }
-}
-
-/// On a ring one poll operation is the whole wait. On epoll monoio keeps a socket's readiness until it is told that there
-/// is none, and a strict wait asks the kernel (one `poll` call) each time it is polled: once at its beginning is right,
-/// because our calls move bytes past monoio; after that its event alone tells, so a relaxed wait takes over.
-async fn wait_on_epoll(stream: &TcpStream, direction: Direction) -> io::Result<()> {
-    let at_once = {
-        let mut strict = pin!(wait_once(stream, direction, false));
-        poll_fn(|cx| Poll::Ready(strict.as_mut().poll(cx))).await
-    };
-    match at_once {
-        Poll::Ready(result) => result,
-        Poll::Pending => wait_once(stream, direction, true).await,
-    }
-}
-
-async fn wait_once(stream: &TcpStream, direction: Direction, is_relaxed: bool) -> io::Result<()> {
-    match direction {
-        Direction::Read => stream.readable(is_relaxed).await,
-        Direction::Write => stream.writable(is_relaxed).await,
     }
 }
 

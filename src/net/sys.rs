@@ -130,10 +130,9 @@ pub fn accept(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(got) })
 }
 
-/// A timer that fires after `first`, and then every `then` unless that is zero: non-blocking, closed on exec. Its descriptor
-/// is readable while a firing was not read.
-pub fn timer(first: Duration, then: Duration) -> io::Result<OwnedFd> {
-    let spec = libc::itimerspec { it_interval: timespec(then), it_value: timespec(first) };
+/// A timer that fires every `period`: non-blocking, closed on exec. Its descriptor is readable while a firing was not read.
+pub fn timer(period: Duration) -> io::Result<OwnedFd> {
+    let spec = libc::itimerspec { it_interval: timespec(period), it_value: timespec(period) };
     // SAFETY: timerfd_create takes two integers.
     let got = unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
     if got < 0 {

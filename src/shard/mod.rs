@@ -193,7 +193,7 @@ pub fn run(plan: Plan) -> io::Result<()> {
         plan.offload.log(crate::offload::Level::Warn, line);
     }
     let driver = plan.driver;
-    driver::run_untimed(driver, move |running| serve(plan, running))?
+    driver::run(driver, move |running| serve(plan, running))?
 }
 
 async fn serve(plan: Plan, running: Driver) -> io::Result<()> {

@@ -1,0 +1,382 @@
+//! What the tasks of one thread wait for: descriptors, each armed once for as long as it lives, and times.
+//!
+//! monoio runs the tasks. Where it would wait in its own ring, the thread waits here: a wait of monoio's is one operation,
+//! to be armed, completed and forgotten each time, and that was a tenth of what a small exchange cost
+//! (`docs/adr/0018-waits-stay-armed.md`).
+
+mod epoll;
+mod ring;
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use slab::Slab;
+
+pub(super) use self::epoll::Epoll;
+pub(super) use self::ring::Ring;
+use super::barrier::{Panicked, barrier, spawn};
+use crate::base::clock;
+
+/// All that one thread waits for.
+pub(super) struct Watch {
+    waiter: RefCell<Waiter>,
+    eyes: RefCell<Slab<Rc<Eye>>>,
+    sleepers: RefCell<BTreeMap<Hour, Waker>>,
+    sleeps_begun: Cell<u64>,
+    /// Empty between two looks; its memory is used again.
+    fired: RefCell<Vec<Fired>>,
+}
+
+/// Where the thread waits.
+#[expect(clippy::large_enum_variant, reason = "there is one for each thread")]
+pub(super) enum Waiter {
+    Ring(Ring),
+    Epoll(Epoll),
+}
+
+/// When a sleeper wakes, in microseconds of the monotonic clock, and which of those of one moment it is.
+type Hour = (u64, u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Read,
+    Write,
+}
+
+/// What is known of one descriptor. All by direction.
+#[derive(Default)]
+struct Eye {
+    /// The kernel tells when this direction can move.
+    is_armed: [Cell<bool>; 2],
+    /// It can move, as far as is known: it was told so, and no call has found otherwise since.
+    is_ready: [Cell<bool>; 2],
+    waker: [Cell<Option<Waker>>; 2],
+    /// The peer sends nothing more, or all is over: a read never has to wait again.
+    has_ended: Cell<bool>,
+    /// Why it can not be waited for, as an error number. Told once.
+    failure: Cell<Option<i32>>,
+    /// Its owner is gone; the kernel may still have something to tell.
+    is_closed: Cell<bool>,
+}
+
+/// One thing that the kernel tells.
+struct Fired {
+    eye: usize,
+    direction: Direction,
+    /// What is the case, or the number of the error for which nothing can be told.
+    outcome: Result<Told, i32>,
+    /// More may be told without arming again.
+    stays_armed: bool,
+}
+
+struct Told {
+    has_ended: bool,
+}
+
+/// A descriptor under watch. Closed when dropped.
+pub(super) struct Watched {
+    watch: Rc<Watch>,
+    eye: Rc<Eye>,
+    name: usize,
+    fd: OwnedFd,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Watch>>> = const { RefCell::new(None) };
+    /// How often a task of this thread has had its turn.
+    static TURNS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Says that a task is having its turn. The thread waits only after nobody has had one.
+pub(super) fn count_turn() {
+    TURNS.set(TURNS.get().wrapping_add(1));
+}
+
+/// Waits on this thread's event loop; precise to the microsecond as far as the kernel is.
+pub(super) async fn sleep(duration: Duration) {
+    let watch = current().expect("sleeps on an event loop");
+    let at_us = clock::monotonic_us() + u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / 2);
+    let sleep = Sleep { hour: (at_us, watch.sleeps_begun.get()), watch };
+    sleep.watch.sleeps_begun.set(sleep.hour.1 + 1);
+    poll_fn(|cx| {
+        if clock::monotonic_us() >= at_us {
+            return Poll::Ready(());
+        }
+        sleep.watch.sleepers.borrow_mut().insert(sleep.hour, cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Takes its sleeper along when it goes.
+struct Sleep {
+    watch: Rc<Watch>,
+    hour: Hour,
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let waker = self.watch.sleepers.borrow_mut().remove(&self.hour);
+        drop(waker);
+    }
+}
+
+/// What this thread waits with, while it runs an event loop.
+fn current() -> Option<Rc<Watch>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// Runs the future, and all that it spawns, until it is ready; to be given to monoio's `block_on`.
+///
+/// monoio runs its tasks, polls the future of `block_on` if that was woken, and waits on its own driver when no task is
+/// left. It is kept from that: the lookout, a task like others, waits here instead. The future of `block_on` wakes the
+/// lookout, which then stands at the end of the queue, and is woken by it in turn. So the lookout has its turn whenever
+/// all others had theirs, and may wait for the kernel when nobody else had one since it was woken: then nobody was in the
+/// queue before it, and nobody has come behind it, as only a turn wakes others.
+pub(super) async fn run<F>(waiter: Waiter, future: F) -> F::Output
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let watch = Rc::new(Watch::new(waiter));
+    CURRENT.set(Some(watch.clone()));
+    let outcome = Rc::new(Cell::new(None));
+    let put = outcome.clone();
+    spawn(async move { put.set(Some(barrier(|| future).await)) });
+    let bell = Rc::new(Bell::default());
+    monoio::spawn(look_out(watch.clone(), bell.clone()));
+    let outcome: Result<F::Output, Panicked> = poll_fn(|cx| {
+        if let Some(outcome) = outcome.take() {
+            return Poll::Ready(outcome);
+        }
+        bell.main.set(Some(cx.waker().clone()));
+        bell.turns_before.set(TURNS.get());
+        bell.lookout.take().into_iter().for_each(Waker::wake);
+        Poll::Pending
+    })
+    .await;
+    CURRENT.set(None);
+    watch.forget_all();
+    outcome.expect("the future of an event loop does not panic")
+}
+
+/// How the lookout and the future of `block_on` wake each other.
+#[derive(Default)]
+struct Bell {
+    main: Cell<Option<Waker>>,
+    lookout: Cell<Option<Waker>>,
+    /// [`TURNS`] when the lookout was woken.
+    turns_before: Cell<u64>,
+    /// The lookout has let its last turn go by.
+    has_passed: Cell<bool>,
+}
+
+async fn look_out(watch: Rc<Watch>, bell: Rc<Bell>) {
+    poll_fn(|cx| {
+        let is_alone = bell.turns_before.get() == TURNS.get();
+        // Among others it passes once: monoio breaks its rounds off early, and most often the next turn comes alone.
+        if is_alone || bell.has_passed.get() {
+            let looked = watch.look(is_alone);
+            assert!(looked.is_ok(), "what a thread waits with stays usable: {looked:?}");
+            bell.has_passed.set(false);
+        } else {
+            bell.has_passed.set(true);
+        }
+        bell.lookout.set(Some(cx.waker().clone()));
+        bell.main.take().into_iter().for_each(Waker::wake);
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+impl Watch {
+    fn new(waiter: Waiter) -> Watch {
+        Watch {
+            waiter: RefCell::new(waiter),
+            eyes: RefCell::default(),
+            sleepers: RefCell::default(),
+            sleeps_begun: Cell::new(0),
+            fired: RefCell::default(),
+        }
+    }
+
+    /// Wakes the tasks for which there is something, after waiting for it if that is allowed.
+    fn look(&self, may_wait: bool) -> io::Result<()> {
+        let patience = if may_wait { self.until_next_sleeper() } else { Some(Duration::ZERO) };
+        let mut fired = self.fired.take();
+        let waited = self.waiter.borrow_mut().wait(patience, &mut fired);
+        for told in fired.drain(..) {
+            // What belongs to the waker's task may go with it, so nothing is borrowed here.
+            let waker = self.note(&told);
+            waker.into_iter().for_each(Waker::wake);
+        }
+        self.fired.replace(fired);
+        self.wake_sleepers();
+        waited
+    }
+
+    /// Keeps what was told, and gives who waits for it.
+    fn note(&self, told: &Fired) -> Option<Waker> {
+        let direction = told.direction as usize;
+        let eye = self.eyes.borrow().get(told.eye)?.clone();
+        eye.is_armed[direction].set(told.stays_armed);
+        eye.is_ready[direction].set(true);
+        match told.outcome {
+            Ok(Told { has_ended }) => eye.has_ended.set(eye.has_ended.get() || has_ended),
+            Err(code) => eye.failure.set(Some(code)),
+        }
+        self.forget_if_over(told.eye, &eye);
+        eye.waker[direction].take()
+    }
+
+    /// The place of a closed descriptor is free for another one when the kernel has told the last of it.
+    fn forget_if_over(&self, name: usize, eye: &Eye) {
+        if eye.is_closed.get() && !eye.is_armed.iter().any(Cell::get) {
+            self.eyes.borrow_mut().remove(name);
+        }
+    }
+
+    /// How long the next sleeper has to sleep yet; `None` where nobody sleeps.
+    fn until_next_sleeper(&self) -> Option<Duration> {
+        let sleepers = self.sleepers.borrow();
+        let ((at_us, _), _) = sleepers.first_key_value()?;
+        Some(Duration::from_micros(at_us.saturating_sub(clock::monotonic_us())))
+    }
+
+    fn wake_sleepers(&self) {
+        while let Some(waker) = self.next_to_wake() {
+            waker.wake();
+        }
+    }
+
+    fn next_to_wake(&self) -> Option<Waker> {
+        let mut sleepers = self.sleepers.borrow_mut();
+        let first = sleepers.first_entry()?;
+        (first.key().0 <= clock::monotonic_us()).then(|| first.remove())
+    }
+
+    /// Lets go of all tasks that wait. They own descriptors, which own the watch.
+    fn forget_all(&self) {
+        let wakers: Vec<Waker> = {
+            let eyes = self.eyes.borrow();
+            let of_eyes = eyes.iter().flat_map(|(_, eye)| eye.waker.iter().filter_map(Cell::take));
+            of_eyes.chain(std::mem::take(&mut *self.sleepers.borrow_mut()).into_values()).collect()
+        };
+        drop(wakers);
+    }
+}
+
+impl Waiter {
+    /// Waits until there is something to tell, or for as long as is said; `None` is for ever. A wait that ends early is no
+    /// error.
+    fn wait(&mut self, patience: Option<Duration>, fired: &mut Vec<Fired>) -> io::Result<()> {
+        match self {
+            Waiter::Ring(ring) => ring.wait(patience, fired),
+            Waiter::Epoll(epoll) => epoll.wait(patience, fired),
+        }
+    }
+}
+
+impl Watched {
+    /// Takes the descriptor under the watch of this thread. Fails where the thread runs no event loop.
+    pub(super) fn new(fd: OwnedFd) -> io::Result<Watched> {
+        let watch = current().ok_or_else(|| io::Error::other("this thread runs no event loop"))?;
+        let eye = Rc::<Eye>::default();
+        let name = watch.eyes.borrow_mut().insert(eye.clone());
+        Ok(Watched { watch, eye, name, fd })
+    }
+
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(Direction::Read, cx)
+    }
+
+    pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_ready = self.poll(Direction::Write, cx);
+        // Told once: a caller that finds no room waits for the kernel to say that there is some again.
+        self.eye.is_ready[Direction::Write as usize].set(false);
+        is_ready
+    }
+
+    fn poll(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let eye = &*self.eye;
+        if eye.is_ready[direction as usize].get() {
+            return Poll::Ready(eye.failure.take().map_or(Ok(()), |code| {
+                eye.is_ready[direction as usize].set(false);
+                Err(io::Error::from_raw_os_error(code))
+            }));
+        }
+        if !eye.is_armed[direction as usize].get() {
+            self.arm(direction)?;
+        }
+        let slot = &eye.waker[direction as usize];
+        let waker = slot.take().filter(|waker| waker.will_wake(cx.waker()));
+        slot.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
+        Poll::Pending
+    }
+
+    fn arm(&self, direction: Direction) -> io::Result<()> {
+        match &mut *self.watch.waiter.borrow_mut() {
+            Waiter::Ring(ring) => ring.arm(self.fd.as_raw_fd(), self.name, direction),
+            Waiter::Epoll(epoll) => {
+                epoll.arm(self.fd.as_fd(), self.name)?;
+                self.eye.is_armed.iter().for_each(|is_armed| is_armed.set(true));
+            }
+        }
+        self.eye.is_armed[direction as usize].set(true);
+        Ok(())
+    }
+
+    /// A read that asked for `room` bytes got `count`, or nothing: whether the next one has to wait.
+    pub(super) fn has_read(&self, count: Option<usize>, room: usize) {
+        // A read that got less than it asked for has emptied the socket, but an end that was told already is not told again.
+        let is_empty = match count {
+            None => true,
+            Some(count) => 0 < count && count < room && !self.eye.has_ended.get(),
+        };
+        if is_empty {
+            self.eye.is_ready[Direction::Read as usize].set(false);
+        }
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    pub(super) fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let eye = &*self.eye;
+        eye.is_closed.set(true);
+        // A waker may be the last that holds its task, and with it others of these.
+        drop(eye.waker.each_ref().map(Cell::take));
+        match &mut *self.watch.waiter.borrow_mut() {
+            Waiter::Ring(ring) => {
+                for direction in [Direction::Read, Direction::Write] {
+                    if eye.is_armed[direction as usize].get() {
+                        ring.disarm(self.name, direction);
+                    }
+                }
+            }
+            Waiter::Epoll(epoll) => {
+                if eye.is_armed[Direction::Read as usize].take()
+                    | eye.is_armed[Direction::Write as usize].take()
+                {
+                    epoll.disarm(self.fd.as_fd());
+                }
+            }
+        }
+        self.watch.forget_if_over(self.name, eye);
+    }
+}
