@@ -10,16 +10,21 @@ impl Digits {
     #[inline]
     pub fn of(value: u64) -> Digits {
         let mut space = [b'0'; DIGITS_MAX];
-        let (upper, lowest) = (value / EIGHT, value % EIGHT);
         let end = DIGITS_MAX - 8;
-        space[end..].copy_from_slice(&eight(lowest));
-        if upper > 0 {
-            let (highest, middle) = (upper / EIGHT, upper % EIGHT);
-            space[end - 8..end].copy_from_slice(&eight(middle));
-            space[end - 16..end - 8].copy_from_slice(&eight(highest));
+        let lowest = eight(value % EIGHT);
+        space[end..].copy_from_slice(&text_of(lowest));
+        if value < EIGHT {
+            return Digits { space, first: end + zeros_in_front(lowest) };
         }
-        let count = value.checked_ilog10().map_or(1, |most| most as usize + 1);
-        Digits { space, first: DIGITS_MAX - count }
+        let upper = value / EIGHT;
+        let middle = eight(upper % EIGHT);
+        space[end - 8..end].copy_from_slice(&text_of(middle));
+        if upper < EIGHT {
+            return Digits { space, first: end - 8 + zeros_in_front(middle) };
+        }
+        let highest = eight(upper / EIGHT);
+        space[end - 16..end - 8].copy_from_slice(&text_of(highest));
+        Digits { space, first: end - 16 + zeros_in_front(highest) }
     }
 
     /// At least one digit, and no zero in front of others.
@@ -34,17 +39,27 @@ impl Digits {
 }
 
 /// The eight digits of a number below 10^8, all of them at once: halves, quarters and digits lie side by side, and a division is a
-/// multiplication that is exact for numbers as small as these.
+/// multiplication that is exact for numbers as small as these. The first digit is the lowest byte.
 #[inline]
-fn eight(value: u64) -> [u8; 8] {
+fn eight(value: u64) -> u64 {
     const HALVES: u64 = 0x0000_007F_0000_007F;
     const QUARTERS: u64 = 0x000F_000F_000F_000F;
     let halves = (value / 10_000) | (value % 10_000) << 32;
     let hundreds = (halves * 10_486) >> 20 & HALVES;
     let quarters = hundreds | (halves - hundreds * 100) << 16;
     let tens = (quarters * 103) >> 10 & QUARTERS;
-    let digits = tens | (quarters - tens * 10) << 8;
+    tens | (quarters - tens * 10) << 8
+}
+
+#[inline]
+fn text_of(digits: u64) -> [u8; 8] {
     (digits | u64::from_le_bytes([b'0'; 8])).to_le_bytes()
+}
+
+/// How many of eight digits are zeros before the first other one; the last digit counts as another.
+#[inline]
+fn zeros_in_front(digits: u64) -> usize {
+    (digits.trailing_zeros() / 8).min(7) as usize
 }
 
 const EIGHT: u64 = 100_000_000;

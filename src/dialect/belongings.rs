@@ -143,6 +143,8 @@ fn may_name_files(document: &[u8]) -> bool {
 
 /// Whether a letter of a name may be spelled with an escape.
 fn may_be_escaped(document: &[u8]) -> bool {
+    let Some(first) = memchr::memchr(b'\\', document) else { return false };
+    let document = &document[first..];
     let is_letter = |at: usize| document.get(at + 4).is_some_and(|digit| (b'2'..=b'7').contains(digit));
     words::LOW_ESCAPE.find_iter(document).any(is_letter)
 }

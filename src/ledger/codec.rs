@@ -17,8 +17,10 @@ pub fn put_optional(out: &mut Vec<u8>, number: Option<u64>) {
 
 pub fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     match u8::try_from(text.len()) {
-        // Most are this short: one byte and the text, with one look at the room for both.
-        Ok(len @ 0..0x80) => {
+        // Many of a record are empty.
+        Ok(0) => return out.push(0),
+        // Most others are this short: one byte and the text, with one look at the room for both.
+        Ok(len @ 1..0x80) => {
             out.reserve(1 + text.len());
             out.push(len);
         }
