@@ -150,10 +150,10 @@ impl Conn {
     /// Whether an idle connection can no longer be used: the peer closed it, failed, or sent bytes nobody asked for. Known
     /// without a system call, unless the last that was told of it may have been read already.
     pub fn is_spoiled(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.socket.poll_readable(cx).is_ready() {
+        while let Poll::Ready(told) = self.socket.poll_readable(cx) {
             // Under TLS a session ticket may be all that came. Anything else spoils the connection.
             let mut scrap = Buffer::default();
-            if !matches!(self.try_fill(&mut scrap, 1), Ok(None)) {
+            if told.is_err() || !matches!(self.try_fill(&mut scrap, 1), Ok(None)) {
                 return true;
             }
         }

@@ -77,7 +77,7 @@ async fn connect_any(way: &Way<'_>, alarms: &Alarms, alarm: &Alarm) -> Result<Co
 
 async fn connect_one(address: SocketAddr, alarm: &Alarm) -> Result<Conn, FaultKind> {
     let mut socket = begin_connect(address).map_err(|_| FaultKind::ConnectRefused)?;
-    match within(alarm, |cx| socket.poll_writable(cx)).await {
+    match within(alarm, |cx| socket.poll_connected(cx)).await {
         None => return Err(FaultKind::ConnectTimeout),
         Some(Err(_)) => return Err(FaultKind::ConnectRefused),
         Some(Ok(())) => {}

@@ -34,10 +34,10 @@ impl Driver {
     }
 }
 
-/// Makes a ring with the flags and size of a shard and sends a no-op through it; smaller rings are tried where the
-/// memory limit refuses the large one.
+/// Makes the rings of a shard and waits for a socket with them; smaller rings are tried where the memory limit refuses the
+/// large one.
 pub fn probe() -> Probe {
-    match smaller_until_it_fits(RING_ENTRIES, |entries| Ring::new(entries)?.try_out()) {
+    match smaller_until_it_fits(RING_ENTRIES, |entries| both_rings(entries)?.0.try_out()) {
         Ok((entries, ())) => Probe { driver: Driver::IoUring { entries }, why_not: None },
         Err(error) => Probe { driver: Driver::Epoll, why_not: Some(error.to_string()) },
     }

@@ -43,6 +43,11 @@ impl Socket {
         self.watched.poll_writable(cx)
     }
 
+    /// Ready when a connect has come to its end, well or not.
+    pub fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watched.poll_connected(cx)
+    }
+
     /// Appends at most `room` bytes; `None` when there is nothing yet, 0 at the end of the stream.
     pub fn try_recv_append(&self, bytes: &mut Vec<u8>, room: usize) -> io::Result<Option<usize>> {
         let count = unless_blocked(|| sys::recv_append(self.fd, bytes, room))?;

@@ -1,5 +1,5 @@
-//! The system calls that move bytes. The only file of the room with unsafe code; each call is one `recv` or `sendmsg`
-//! that never waits (`MSG_DONTWAIT`) and never raises SIGPIPE.
+//! The system calls that move bytes: each is one `recv` or `sendmsg` that never waits (`MSG_DONTWAIT`) and never raises
+//! SIGPIPE. With them, what else of sockets has no safe form.
 #![expect(
     unsafe_code,
     reason = "recv into a buffer's spare room and sendmsg of slices have no safe form in std"

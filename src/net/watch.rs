@@ -59,7 +59,8 @@ struct Eye {
     /// It can move, as far as is known: it was told so, and no call has found otherwise since.
     is_ready: [Cell<bool>; 2],
     waker: [Cell<Option<Waker>>; 2],
-    /// The peer sends nothing more, or all is over: a read never has to wait again.
+    /// The peer sends nothing more, or all is over. That is not told again, so a read that gets less than it asked for has the
+    /// end still before it.
     has_ended: Cell<bool>,
     /// Why it can not be waited for, as an error number. Told once.
     failure: Cell<Option<i32>>,
@@ -81,6 +82,13 @@ struct Told {
     has_ended: bool,
 }
 
+/// How often the kernel is to tell of a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Times {
+    Once,
+    Always,
+}
+
 /// A descriptor under watch. Closed when dropped.
 pub(super) struct Watched {
     watch: Rc<Watch>,
@@ -100,10 +108,10 @@ pub(super) fn count_turn() {
     TURNS.set(TURNS.get().wrapping_add(1));
 }
 
-/// Waits on this thread's event loop; precise to the microsecond as far as the kernel is.
+/// Waits on this thread's event loop; precise to a millisecond, and never too short.
 pub(super) async fn sleep(duration: Duration) {
     let watch = current().expect("sleeps on an event loop");
-    let at_us = clock::monotonic_us() + u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / 2);
+    let at_us = clock::monotonic_us().saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     let sleep = Sleep { hour: (at_us, watch.sleeps_begun.get()), watch };
     sleep.watch.sleeps_begun.set(sleep.hour.1 + 1);
     poll_fn(|cx| {
@@ -164,7 +172,11 @@ where
     })
     .await;
     CURRENT.set(None);
+    // The lookout holds the bell and is held by it.
+    drop(bell.lookout.take());
     watch.forget_all();
+    // What was closed last is closed for its peer once the kernel was told to let go of it.
+    watch.look_or_end(false);
     outcome.expect("the future of an event loop does not panic")
 }
 
@@ -184,8 +196,7 @@ async fn look_out(watch: Rc<Watch>, bell: Rc<Bell>) {
         let is_alone = bell.turns_before.get() == TURNS.get();
         // Among others it passes once: monoio breaks its rounds off early, and most often the next turn comes alone.
         if is_alone || bell.has_passed.get() {
-            let looked = watch.look(is_alone);
-            assert!(looked.is_ok(), "what a thread waits with stays usable: {looked:?}");
+            watch.look_or_end(is_alone);
             bell.has_passed.set(false);
         } else {
             bell.has_passed.set(true);
@@ -205,6 +216,16 @@ impl Watch {
             sleepers: RefCell::default(),
             sleeps_begun: Cell::new(0),
             fired: RefCell::default(),
+        }
+    }
+
+    /// Looks, or ends the process: a thread that cannot wait serves nobody, and the listener it holds would go on taking its
+    /// part of the clients. Journals are in files and lose nothing by it.
+    #[expect(clippy::print_stderr, reason = "the last words of the process, whose log may be out of reach")]
+    fn look_or_end(&self, may_wait: bool) {
+        if let Err(error) = self.look(may_wait) {
+            eprintln!("ringway: an event loop can no longer wait: {error}");
+            std::process::abort();
         }
     }
 
@@ -244,11 +265,13 @@ impl Watch {
         }
     }
 
-    /// How long the next sleeper has to sleep yet; `None` where nobody sleeps.
+    /// How long the next sleeper has to sleep yet, an hour at most; `None` where nobody sleeps.
     fn until_next_sleeper(&self) -> Option<Duration> {
         let sleepers = self.sleepers.borrow();
         let ((at_us, _), _) = sleepers.first_key_value()?;
-        Some(Duration::from_micros(at_us.saturating_sub(clock::monotonic_us())))
+        Some(
+            Duration::from_micros(at_us.saturating_sub(clock::monotonic_us())).min(Duration::from_secs(3600)),
+        )
     }
 
     fn wake_sleepers(&self) {
@@ -263,7 +286,7 @@ impl Watch {
         (first.key().0 <= clock::monotonic_us()).then(|| first.remove())
     }
 
-    /// Lets go of all tasks that wait. They own descriptors, which own the watch.
+    /// Lets go of all tasks that wait for nothing else than this. They own descriptors, which own the watch.
     fn forget_all(&self) {
         let wakers: Vec<Waker> = {
             let eyes = self.eyes.borrow();
@@ -295,17 +318,26 @@ impl Watched {
     }
 
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(Direction::Read, cx)
+        self.poll(Direction::Read, Times::Always, cx)
     }
 
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let is_ready = self.poll(Direction::Write, cx);
-        // Told once: a caller that finds no room waits for the kernel to say that there is some again.
+        self.poll_write(Times::Always, cx)
+    }
+
+    /// As [`Watched::poll_writable`], once: most sockets never wait for room again.
+    pub(super) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write(Times::Once, cx)
+    }
+
+    fn poll_write(&self, times: Times, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_ready = self.poll(Direction::Write, times, cx);
+        // A caller that finds no room all the same waits for the kernel to say that there is some again.
         self.eye.is_ready[Direction::Write as usize].set(false);
         is_ready
     }
 
-    fn poll(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(&self, direction: Direction, times: Times, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let eye = &*self.eye;
         if eye.is_ready[direction as usize].get() {
             return Poll::Ready(eye.failure.take().map_or(Ok(()), |code| {
@@ -314,7 +346,7 @@ impl Watched {
             }));
         }
         if !eye.is_armed[direction as usize].get() {
-            self.arm(direction)?;
+            self.arm(direction, times)?;
         }
         let slot = &eye.waker[direction as usize];
         let waker = slot.take().filter(|waker| waker.will_wake(cx.waker()));
@@ -322,9 +354,9 @@ impl Watched {
         Poll::Pending
     }
 
-    fn arm(&self, direction: Direction) -> io::Result<()> {
+    fn arm(&self, direction: Direction, times: Times) -> io::Result<()> {
         match &mut *self.watch.waiter.borrow_mut() {
-            Waiter::Ring(ring) => ring.arm(self.fd.as_raw_fd(), self.name, direction),
+            Waiter::Ring(ring) => ring.arm(self.fd.as_raw_fd(), self.name, direction, times),
             Waiter::Epoll(epoll) => {
                 epoll.arm(self.fd.as_fd(), self.name)?;
                 self.eye.is_armed.iter().for_each(|is_armed| is_armed.set(true));
@@ -336,7 +368,6 @@ impl Watched {
 
     /// A read that asked for `room` bytes got `count`, or nothing: whether the next one has to wait.
     pub(super) fn has_read(&self, count: Option<usize>, room: usize) {
-        // A read that got less than it asked for has emptied the socket, but an end that was told already is not told again.
         let is_empty = match count {
             None => true,
             Some(count) => 0 < count && count < room && !self.eye.has_ended.get(),

@@ -34,7 +34,7 @@ impl Epoll {
     }
 
     pub(super) fn wait(&mut self, patience: Option<Duration>, fired: &mut Vec<Fired>) -> io::Result<()> {
-        // Whole milliseconds, which every kernel takes; rounded up, so that nobody is woken for nothing.
+        // Whole milliseconds, rounded up, so that nobody is woken for nothing.
         let patience = patience.map(|patience| {
             let ms = i64::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(i64::MAX);
             Timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 }

@@ -6,14 +6,16 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::RawFd;
+use std::io::Write;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use io_uring::squeue::Entry;
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode};
 
-use super::{Direction, Fired, Told};
+use super::{Direction, Fired, Times, Told};
 
 /// The ring of one thread.
 pub(in crate::net) struct Ring {
@@ -31,25 +33,36 @@ impl Ring {
         Ok(Ring { ring: builder.build(entries)?, behind: VecDeque::new() })
     }
 
-    /// Sends one no-op through the ring and waits for its completion.
+    /// Waits for a socket as a shard does: it is told of, stays armed, and is let go of.
     pub(in crate::net) fn try_out(&mut self) -> io::Result<()> {
-        self.push(opcode::Nop::new().build().user_data(NOBODY));
-        self.hand_over()?;
-        self.ring.submit_and_wait(1)?;
-        match self.ring.completion().next() {
-            Some(done) if done.result() >= 0 => Ok(()),
-            Some(done) => Err(io::Error::from_raw_os_error(-done.result())),
-            None => Err(io::Error::other("the ring gave no completion")),
+        let (near, far) = UnixStream::pair()?;
+        self.arm(near.as_raw_fd(), 0, Direction::Read, Times::Always);
+        (&far).write_all(b"x")?;
+        if !self.try_wait()?.stays_armed {
+            return Err(io::Error::other("the ring tells of a socket once only"));
         }
+        self.disarm(0, Direction::Read);
+        if self.try_wait()?.stays_armed {
+            return Err(io::Error::other("the ring does not let go of a socket"));
+        }
+        Ok(())
     }
 
-    /// Reads are told of for as long as the descriptor lives, room for writes once: it is rarely waited for.
-    pub(super) fn arm(&mut self, fd: RawFd, eye: usize, direction: Direction) {
-        let (events, is_multi) = match direction {
-            Direction::Read => (libc::POLLIN | libc::POLLRDHUP, true),
-            Direction::Write => (libc::POLLOUT, false),
+    fn try_wait(&mut self) -> io::Result<Fired> {
+        let mut fired = Vec::new();
+        self.wait(Some(TRIAL), &mut fired)?;
+        fired.pop().ok_or_else(|| io::Error::other("the ring does not tell of a socket"))
+    }
+
+    /// Has a direction told of. Always is until the descriptor is closed: also for room, because the kernel tells of the
+    /// peer's end with it, and someone who asks once would be told that again and again while there is none.
+    pub(super) fn arm(&mut self, fd: RawFd, eye: usize, direction: Direction, times: Times) {
+        let events = match direction {
+            Direction::Read => libc::POLLIN | libc::POLLRDHUP,
+            Direction::Write => libc::POLLOUT,
         };
-        let poll = opcode::PollAdd::new(Fd(fd), u32::from(events.unsigned_abs())).multi(is_multi);
+        let poll = opcode::PollAdd::new(Fd(fd), u32::from(events.unsigned_abs()));
+        let poll = poll.multi(times == Times::Always);
         self.push(poll.build().user_data(name(eye, direction)));
     }
 
@@ -61,6 +74,8 @@ impl Ring {
 
     pub(super) fn wait(&mut self, patience: Option<Duration>, fired: &mut Vec<Fired>) -> io::Result<()> {
         self.hand_over()?;
+        // What could not be handed over yet waits for nobody.
+        let patience = if self.behind.is_empty() { patience } else { Some(Duration::ZERO) };
         let waited = match patience {
             None => self.ring.submit_and_wait(1),
             Some(patience) => {
@@ -108,11 +123,10 @@ fn read(told: &cqueue::Entry) -> Option<Fired> {
         return None;
     }
     let direction = if told.user_data() & WRITES == 0 { Direction::Read } else { Direction::Write };
+    let ends = i32::from(libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR);
     let outcome = match told.result() {
         error if error < 0 => Err(-error),
-        events => {
-            Ok(Told { has_ended: events & i32::from(libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0 })
-        }
+        events => Ok(Told { has_ended: events & ends != 0 }),
     };
     let eye = (told.user_data() & !WRITES) as usize;
     Some(Fired { eye, direction, outcome, stays_armed: cqueue::more(told.flags()) })
@@ -133,5 +147,7 @@ fn name(eye: usize, direction: Direction) -> u64 {
     }
 }
 
+/// How long a ring may take to tell of a socket that is ready.
+const TRIAL: Duration = Duration::from_secs(1);
 const WRITES: u64 = 1 << 63;
 const NOBODY: u64 = u64::MAX;

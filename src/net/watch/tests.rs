@@ -143,8 +143,8 @@ fn what_finds_no_room_in_the_ring_is_handed_over_later() {
     let Ok(mut ring) = Ring::new(2) else { return };
     let pairs: Vec<_> = (0..50).map(|_| UnixStream::pair().expect("a pair")).collect();
     for (eye, (near, _)) in pairs.iter().enumerate() {
-        ring.arm(near.as_raw_fd(), eye, Direction::Read);
-        ring.arm(near.as_raw_fd(), eye, Direction::Write);
+        ring.arm(near.as_raw_fd(), eye, Direction::Read, Times::Always);
+        ring.arm(near.as_raw_fd(), eye, Direction::Write, Times::Once);
     }
     let mut fired = Vec::new();
     let mut of_writes = 0;
@@ -239,5 +239,79 @@ fn a_panic_of_the_loops_own_future_ends_the_loop() {
             driver::run(driver, |_| async { panic!("the future of this test panics on purpose") })
         }));
         assert!(ended.is_err());
+    }
+}
+
+fn tcp_pair() -> (Socket, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let far = std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+    let (near, _) = listener.accept().expect("a connection");
+    near.set_nonblocking(true).expect("a socket that need not block");
+    (Socket::new(near.into()).expect("a loop"), far)
+}
+
+fn send_until_full(socket: &Socket) -> u64 {
+    let mut sent = 0;
+    while let Some(count) = socket.try_send(&[io::IoSlice::new(&[7; 65_536])]).expect("a peer") {
+        sent += count as u64;
+    }
+    sent
+}
+
+/// The kernel tells of the peer's end with every poll: who armed a wait for room each time would turn round without end.
+#[test]
+fn a_peer_that_has_ended_its_side_and_does_not_read_costs_no_turns() {
+    on_both(|| async {
+        let (mut socket, mut far) = tcp_pair();
+        assert!(has_to_wait(&mut socket));
+        let sent = send_until_full(&socket);
+        far.shutdown(std::net::Shutdown::Write).expect("a connection");
+        let has_ended = Rc::new(Cell::new(false));
+        let (turns, seen) = (Rc::new(Cell::new(0)), has_ended.clone());
+        let of_writer = turns.clone();
+        spawn(async move {
+            while !seen.get() {
+                writable(&mut socket).await;
+                of_writer.set(of_writer.get() + 1);
+                send_until_full(&socket);
+            }
+            socket.shutdown();
+        });
+        sleep(Duration::from_millis(50)).await;
+        assert!(turns.get() < 10, "{} turns while there was no room", turns.get());
+        has_ended.set(true);
+        let mut got = 0;
+        far.set_nonblocking(true).expect("a socket");
+        loop {
+            match io::Read::read(&mut far, &mut [0; 65_536]) {
+                Ok(0) => break,
+                Ok(count) => got += count as u64,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    a_moment().await;
+                }
+            }
+        }
+        assert!(got >= sent, "room was told when there was some: {got} of {sent}");
+    });
+}
+
+#[test]
+fn a_loop_that_has_ended_leaves_nothing_open() {
+    for driver in [driver::probe().driver, Driver::Epoll] {
+        let (near, far) = UnixStream::pair().expect("a pair");
+        let watch = driver::run(driver, |_| async move {
+            let mut socket = Socket::new(near.into()).expect("a loop");
+            spawn(async { std::future::pending().await });
+            assert!(has_to_wait(&mut socket));
+            a_moment().await;
+            let watch = Rc::downgrade(&current().expect("a loop"));
+            drop(socket);
+            watch
+        });
+        assert!(watch.expect("the loop runs").upgrade().is_none(), "its ring or set is closed");
+        far.set_nonblocking(true).expect("a socket");
+        let end = io::Read::read(&mut &far, &mut [0; 8]);
+        assert!(matches!(end, Ok(0)), "what was dropped last is closed for its peer: {end:?}");
     }
 }
