@@ -1,7 +1,7 @@
 //! Waiting with io_uring: one poll operation that tells again and again (multishot, kernel 5.13).
 #![expect(
     unsafe_code,
-    reason = "a ring's push trusts the entry to own its memory; a poll, its end and a no-op have none"
+    reason = "a ring's push trusts the entry to own its memory; a poll and its end have none"
 )]
 
 use std::collections::VecDeque;
