@@ -18,6 +18,14 @@ pub struct Bill {
 impl Bill {
     /// Looks at more of the body.
     pub fn take(&mut self, grammar: Grammar, input: &[u8], usage: &mut Usage) {
+        self.take_last(grammar, input, usage);
+        if matches!(grammar, Grammar::Chat | Grammar::Responses) {
+            self.keep_end(input);
+        }
+    }
+
+    /// Looks at the rest of the body.
+    pub fn take_last(&mut self, grammar: Grammar, input: &[u8], usage: &mut Usage) {
         match grammar {
             Grammar::Chat | Grammar::Responses => {}
             Grammar::Gemini => return self.searches.take(input, usage),
@@ -33,7 +41,6 @@ impl Bill {
             look(grammar, input, self.carry.len() - seen, usage);
             self.carry.truncate(seen);
         }
-        self.keep_end(input);
     }
 
     fn keep_end(&mut self, input: &[u8]) {

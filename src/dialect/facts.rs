@@ -32,10 +32,18 @@ pub fn model_of_event(grammar: Grammar, data: &[u8], members: &mut Vec<Member>) 
     holder.get(key).and_then(Node::text).map(std::borrow::Cow::into_owned)
 }
 
-/// Reads that member's object. `members` is a table to work with.
-pub fn read_usage(grammar: Grammar, value: &[u8], members: &mut Vec<Member>) -> Usage {
+/// Reads that member's object.
+pub fn read_usage(grammar: Grammar, value: &[u8]) -> Usage {
     match grammar {
-        Grammar::Chat => openai::read_usage_with(value, members),
+        Grammar::Chat => openai::read_usage(value),
+        _ => read_scanned_usage(grammar, value, &[]),
+    }
+}
+
+/// The same of an object that was scanned, with its members.
+pub fn read_scanned_usage(grammar: Grammar, value: &[u8], members: &[Member]) -> Usage {
+    match grammar {
+        Grammar::Chat => openai::read_scanned_usage(value, members),
         Grammar::Responses => responses::read_usage(Node::scanned(value)),
         Grammar::Messages => messages::read_usage(Node::scanned(value)),
         Grammar::Gemini => gemini::read_usage(Node::scanned(value)),

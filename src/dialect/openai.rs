@@ -31,17 +31,18 @@ pub fn write_error_event(refusal: &Refusal, out: &mut Vec<u8>) {
 /// Reads a `usage` object. Counts that are missing, negative or no whole numbers stay unknown. Of several spellings of one
 /// count OpenAI's own wins.
 pub fn read_usage(value: &[u8]) -> Usage {
-    read_usage_with(value, &mut Vec::with_capacity(USAGE_MEMBERS_USUAL))
+    let mut members = Vec::with_capacity(USAGE_MEMBERS_USUAL);
+    match json::scan_object(value, &mut members) {
+        Ok(()) => read_scanned_usage(value, &members),
+        Err(_) => Usage::default(),
+    }
 }
 
-/// The same with a table to work with.
-pub fn read_usage_with(value: &[u8], members: &mut Vec<Member>) -> Usage {
+/// The same of an object that was scanned, with its members.
+pub fn read_scanned_usage(value: &[u8], members: &[Member]) -> Usage {
     let (mut usage, mut others) = (Usage::default(), Usage::default());
-    if json::scan_object(value, members).is_err() {
-        return usage;
-    }
     let (mut details, mut is_plain) = (Vec::new(), true);
-    for member in members.iter() {
+    for member in members {
         let count = || json::u64_value(value, member);
         match (member.key.of(value), member.kind) {
             (b"total_tokens", Kind::Number) => usage.stated_total = count(),

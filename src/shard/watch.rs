@@ -87,7 +87,7 @@ impl Kept {
             self.model = document.get("model").and_then(Node::text).unwrap_or_default().into_owned();
             self.ids = belongings::of_response(document);
             if let Some(stated) = document.get(facts::answer_keys(Grammar::Responses)[0]) {
-                usage.merge(facts::read_usage(Grammar::Responses, stated.raw(), &mut Vec::new()));
+                usage.merge(facts::read_usage(Grammar::Responses, stated.raw()));
             }
             if !usage.is_known() {
                 self.tokens = estimate::tokens_of_answer(&self.body);
@@ -274,8 +274,7 @@ impl Watch {
             Watch::Tail(tail) => data().for_each(|data| tail.take(data)),
             Watch::Kept(kept) => kept.take(turn, members, usage),
             Watch::Json(grammar, capture, bill, said) => {
-                data().for_each(|data| bill.take(*grammar, data, usage));
-                watch_json(*grammar, capture, (usage, said), turn, members);
+                watch_json(*grammar, (capture, bill), (usage, said), turn, members);
             }
             Watch::Events(watcher) => {
                 for data in data() {
@@ -408,7 +407,7 @@ impl Watch {
             Watch::Translated(stream) => usage.merge(stream.usage),
             Watch::Json(grammar, Some(capture), ..) => {
                 if let Some((value, Kind::Object)) = capture.value(facts::answer_keys(*grammar)[0]) {
-                    usage.merge(facts::read_usage(*grammar, value, &mut Vec::new()));
+                    usage.merge(facts::read_usage(*grammar, value));
                 }
             }
             _ => {}
@@ -472,7 +471,7 @@ pub struct Said {
 /// many tokens this turn says where usage was not found at once.
 fn watch_json(
     grammar: Grammar,
-    capture: &mut Option<Box<Capture>>,
+    (capture, bill): (&mut Option<Box<Capture>>, &mut Bill),
     (usage, said): (&mut Usage, &mut Said),
     turn: &Turn<'_>,
     members: &mut Vec<json::Member>,
@@ -480,15 +479,19 @@ fn watch_json(
     let keys = facts::answer_keys(grammar);
     if let (None, [only], true) = (&capture, turn.spans, turn.is_end) {
         let answer = only.of(turn.input);
+        bill.take_last(grammar, answer, usage);
         said.model = facts::answered_model(grammar, answer, members).unwrap_or_default();
         match json::object_value(answer, keys[0], members) {
-            Some(object) => usage.merge(facts::read_usage(grammar, object, members)),
+            Some(object) => usage.merge(facts::read_scanned_usage(grammar, object, members)),
             None => said.tokens = estimate::tokens_of_answer(answer),
         }
         return;
     }
     let capture = capture.get_or_insert_with(|| Box::new(Capture::new(keys)));
-    turn.spans.iter().for_each(|span| capture.step(span.of(turn.input)));
+    for data in turn.spans.iter().map(|span| span.of(turn.input)) {
+        bill.take(grammar, data, usage);
+        capture.step(data);
+    }
     // Most of these say at their end what they used: their texts are not looked at.
     let bytes = turn.spans.iter().map(|span| span.len() as u64).sum::<u64>();
     said.tokens += bytes / estimate::BYTES_PER_TOKEN;

@@ -189,6 +189,9 @@ pub fn json(input: &[u8]) {
         }
         check_capture(&[&input[..cut], &input[cut..]], input, &whole, &members);
     }
+    if whole.is_ok() {
+        check_quick_finds(input, &members);
+    }
     check_texts(input);
 }
 
@@ -211,6 +214,28 @@ fn check_against_serde(input: &[u8], whole: &Result<(), JsonFault>, members: &[M
         Err(JsonFault::DuplicateKey { .. }) => assert!(is_object),
         Err(JsonFault::TooDeep { .. } | JsonFault::TooManyKeys) => {}
         Err(fault) => assert!(!is_object, "serde_json takes it, the scanner does not: {fault:?}"),
+    }
+}
+
+/// What is found without a scan of the whole is what the scan has found: under each of its keys, and under others.
+pub(super) fn check_quick_finds(document: &[u8], members: &[Member]) {
+    let plain = members.iter().filter(|member| !member.key_is_escaped);
+    let keys = plain.map(|member| String::from_utf8_lossy(member.key.of(document)).into_owned());
+    for key in keys.chain(["usage".to_owned(), "model".to_owned()]) {
+        let member = json::find(members, document, &key);
+        let text = member.and_then(|member| json::string_value(document, member));
+        let mut inner = Vec::new();
+        assert_eq!(json::first_text(document, &key, &mut inner).as_deref(), text.as_deref(), "{key}");
+        let want = member.filter(|member| member.kind == json::Kind::Object);
+        let want = want.map(|member| member.value.of(document));
+        assert_eq!(json::object_value(document, &key, &mut inner), want, "{key}");
+        if let Some(object) = want {
+            let mut of_object = Vec::new();
+            if scan_object(object, &mut of_object).is_err() {
+                of_object.clear();
+            }
+            assert_eq!(inner, of_object, "the members of {key}");
+        }
     }
 }
 

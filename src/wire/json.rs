@@ -184,19 +184,33 @@ fn refuse_duplicates(document: &[u8], members: &[Member]) -> Result<(), JsonFaul
     Ok(())
 }
 
-/// The object that a whole document holds under `key` at its top level. Reads the document from behind where its end tells
-/// enough, which for answers of LLMs is nearly always; what it cannot tell so is scanned.
+/// The object that a whole document holds under `key` at its top level. `members` has that object's members then, and none
+/// where one of its keys stands twice. Reads the document from behind where its end tells enough, which for answers of LLMs
+/// is nearly always; what it cannot tell so is scanned.
 pub fn object_value<'d>(document: &'d [u8], key: &str, members: &mut Vec<Member>) -> Option<&'d [u8]> {
-    if let Some(place) = whole::find_last_object(document, key) {
-        return Some(place.of(document));
+    members.clear();
+    if let Some((place, keys_differ)) = whole::find_last_object(document, key, members) {
+        let object = place.of(document);
+        if !keys_differ && refuse_duplicates(object, members).is_err() {
+            members.clear();
+        }
+        return Some(object);
     }
     scan_object(document, members).ok()?;
     let member = find(members, document, key).filter(|member| member.kind == Kind::Object)?;
-    Some(member.value.of(document))
+    let object = member.value.of(document);
+    if scan_object(object, members).is_err() {
+        members.clear();
+    }
+    Some(object)
 }
 
 /// The text that a whole document holds under `key` at its top level. Looks no further than the first member of that key.
 pub fn first_text(document: &[u8], key: &str, members: &mut Vec<Member>) -> Option<String> {
+    if let Some(quoted) = whole::early_text(document, key) {
+        let inside = Span::new(quoted.start as usize + 1, quoted.end as usize - 1);
+        return Some(text::unescaped(inside.of(document)).into_owned());
+    }
     let member = match whole::first_member(document, key) {
         Some(found) => found?,
         None => {

@@ -66,7 +66,7 @@ fn of_answer<'d>(answer: Node<'d>, request: &str, model: &str, status: u16) -> O
         () => Grammar::Chat,
     };
     let usage = answer.get(facts::answer_keys(grammar)[0])?;
-    let mut usage = facts::read_usage(grammar, usage.raw(), &mut Vec::new());
+    let mut usage = facts::read_usage(grammar, usage.raw());
     if grammar == Grammar::Gemini {
         gemini::count_searches(answer, &mut usage);
     }

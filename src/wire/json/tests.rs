@@ -81,6 +81,7 @@ fn check(document: &[u8]) {
     if whole.is_err() {
         return;
     }
+    crate::wire::fuzz::check_quick_finds(document, &members);
     let value: serde_json::Map<String, serde_json::Value> = match serde_json::from_slice(document) {
         Ok(value) => value,
         // Numbers beyond f64, and halves of surrogate pairs, are no values for serde_json.
@@ -170,6 +171,25 @@ fn an_object_found_from_behind_is_the_one_that_the_scanner_finds() {
         let found = object_value(document.as_bytes(), "usage", &mut Vec::new());
         assert_eq!(found.map(String::from_utf8_lossy).as_deref(), want, "{document}");
     }
+}
+
+#[test]
+fn the_members_of_an_object_that_was_found_are_its_own() {
+    let keys = |document: &str| {
+        let mut members = Vec::new();
+        let object = object_value(document.as_bytes(), "usage", &mut members).expect("an object");
+        members
+            .iter()
+            .map(|member| String::from_utf8_lossy(member.key.of(object)).into_owned())
+            .collect::<Vec<_>>()
+    };
+    // The coarse filter takes the first two for the same.
+    let alike = r#"{"completion_tokens":1,"is_byok":false,"x":{"y":[1]}}"#;
+    for document in [format!(r#"{{"usage":{alike}}}"#), format!(r#"{{"us\u0061ge":{alike}}}"#)] {
+        assert_eq!(keys(&document), ["completion_tokens", "is_byok", "x"], "{document}");
+    }
+    assert!(keys(r#"{"usage":{"a":1,"a":2}}"#).is_empty());
+    assert!(keys(r#"{"us\u0061ge":{"a":1,"a":2}}"#).is_empty());
 }
 
 #[test]
@@ -312,6 +332,13 @@ fn a_text_is_found_wherever_it_stands_at_the_top_level() {
     check(r#"{"model":"m","model":"n"}"#, Some("m"));
     check(r#"{"model":"m","a":tru"#, Some("m"));
     check(r#"{"a":1,"model":"m"#, None);
+    check(r#"{"a":"model","model" : "m"}"#, Some("m"));
+    check(r#"{"a":"model"}"#, None);
+    check(r#"{"a":"\"model\":","model":"m"}"#, Some("m"));
+    check(r#"{"a":"{","model":"m"}"#, Some("m"));
+    check(r#"{"a":{"model":"inner"},"model":"m"}"#, Some("m"));
+    check(r#"{"a":[1,"model"],"b":2}"#, None);
+    check(r#"["model","m"]"#, None);
     check("{}", None);
     check("no JSON", None);
 }

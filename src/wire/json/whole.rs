@@ -51,6 +51,33 @@ pub(super) fn first_member(document: &[u8], key: &str) -> Option<Option<Member>>
     Some(None)
 }
 
+/// The text under `key` where it stands in front of all that nests and of all escapes, as the first members of answers do: in
+/// an object, what has the key in quotes and a colon behind it is that member then. Does not judge what stands between texts.
+/// The value with its quotes; `None` says nothing.
+pub(super) fn early_text(document: &[u8], key: &str) -> Option<Span> {
+    let mut at = behind(document, skip_space(document, 0), b'{')?;
+    // From text to text: between two of them stands nothing that nests or ends.
+    loop {
+        let stops = |byte: &u8| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']');
+        let quote = at + document[at..].iter().position(stops)?;
+        let text_at = behind(document, quote, b'"')?;
+        let (end, is_escaped) = text(document, text_at)?;
+        if is_escaped {
+            return None;
+        }
+        at = end;
+        if document[text_at..end - 1] != *key.as_bytes() {
+            continue;
+        }
+        let colon = skip_space(document, end);
+        if document.get(colon) == Some(&b':') {
+            let value_at = skip_space(document, colon + 1);
+            let (value_end, _) = text(document, behind(document, value_at, b'"')?)?;
+            return Some(Span::new(value_at, value_end));
+        }
+    }
+}
+
 /// Where the top-level object goes on.
 enum Place {
     /// With the key whose quote is there.
@@ -94,9 +121,13 @@ pub(super) fn key_bit(key: &[u8]) -> u64 {
 }
 
 /// The place of the object that the last member `"key"` of a whole document holds at its top level, found from behind: an
-/// answer's last members are often all that matters of it. `None` when there is no such member, or when the document is not
-/// as usual, which says nothing about it.
-pub(super) fn find_last_object(document: &[u8], key: &str) -> Option<Span> {
+/// answer's last members are often all that matters of it. Appends the members of that object, and says whether they are
+/// known to differ. `None` when there is no such member, or when the document is not as usual, which says nothing about it.
+pub(super) fn find_last_object(
+    document: &[u8],
+    key: &str,
+    members: &mut Vec<Member>,
+) -> Option<(Span, bool)> {
     // A quote inside of a text is escaped, so what is found without a backslash is a text of its own.
     let key_at = find_last_key(document, key.as_bytes())?;
     if key_at > 0 && document[key_at - 1] == b'\\' {
@@ -104,7 +135,8 @@ pub(super) fn find_last_object(document: &[u8], key: &str) -> Option<Span> {
     }
     let key_end = key_at + key.len() + 2;
     let value_at = skip_space(document, behind(document, skip_space(document, key_end), b':')?);
-    let (kind, end) = value(document, value_at)?;
+    let scanned = scan(&document[value_at..], members)?;
+    let end = value_at + scanned.end;
     // The rest closes one container, the top-level object: so the member belongs to it.
     let mut at = skip_space(document, end);
     while document.get(at) == Some(&b',') {
@@ -112,7 +144,7 @@ pub(super) fn find_last_object(document: &[u8], key: &str) -> Option<Span> {
         at = skip_space(document, member_end);
     }
     let is_top = document.get(at) == Some(&b'}') && skip_space(document, at + 1) == document.len();
-    (is_top && kind == Kind::Object).then(|| Span::new(value_at, end))
+    is_top.then(|| (Span::new(value_at, end), scanned.keys_differ))
 }
 
 /// Where the last `"key"` begins, in whatever it stands. Looks at blocks for a quote with the key's first byte behind it: a
