@@ -561,6 +561,7 @@ const STRANGERS: &[(&str, &[&str])] = &[
 ];
 
 const UNSAFE_FILES: &[&str] = &[
+    "src/base/heap.rs",
     "src/journal/map.rs",
     "src/net/sys.rs",
     "src/net/watch/ring.rs",

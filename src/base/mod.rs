@@ -4,6 +4,7 @@ mod base64;
 pub mod clock;
 pub mod decimal;
 pub mod fault;
+pub mod heap;
 pub mod id;
 pub mod limits;
 pub mod money;
