@@ -144,11 +144,11 @@ fn current() -> Option<Rc<Watch>> {
 
 /// Runs the future, and all that it spawns, until it is ready; to be given to monoio's `block_on`.
 ///
-/// monoio runs its tasks, polls the future of `block_on` if that was woken, and waits on its own driver when no task is
-/// left. It is kept from that: the lookout, a task like others, waits here instead. The future of `block_on` wakes the
-/// lookout, which then stands at the end of the queue, and is woken by it in turn. So the lookout has its turn whenever
-/// all others had theirs, and may wait for the kernel when nobody else had one since it was woken: then nobody was in the
-/// queue before it, and nobody has come behind it, as only a turn wakes others.
+/// monoio runs its tasks by turns, and waits on its own driver when none is left, which never is the case here: two
+/// lookouts, tasks like others, wake each other, and wait in its place. So one of them stands in the queue at any time, was
+/// put at its end, and when it has its turn, all who stood before it had theirs. It may wait for the kernel when nobody had one since
+/// it was woken: then nobody was in the queue before it, and nobody has come behind it, as only a turn wakes others. (One
+/// would do, if monoio did not run a task that wakes itself at once again.)
 pub(super) async fn run<F>(waiter: Waiter, future: F) -> F::Output
 where
     F: Future + 'static,
@@ -157,53 +157,76 @@ where
     let watch = Rc::new(Watch::new(waiter));
     CURRENT.set(Some(watch.clone()));
     let outcome = Rc::new(Cell::new(None));
-    let put = outcome.clone();
-    spawn(async move { put.set(Some(barrier(|| future).await)) });
-    let bell = Rc::new(Bell::default());
-    monoio::spawn(look_out(watch.clone(), bell.clone()));
+    let lookouts = Rc::new(Lookouts::default());
+    let (put, end) = (outcome.clone(), lookouts.clone());
+    spawn(async move {
+        put.set(Some(barrier(|| future).await));
+        end.relieve();
+    });
+    for which in 0..lookouts.own.len() {
+        lookouts.own[which].turns_before.set(TURNS.get());
+        monoio::spawn(look_out(watch.clone(), lookouts.clone(), which));
+    }
     let outcome: Result<F::Output, Panicked> = poll_fn(|cx| {
-        if let Some(outcome) = outcome.take() {
-            return Poll::Ready(outcome);
-        }
-        bell.main.set(Some(cx.waker().clone()));
-        bell.turns_before.set(TURNS.get());
-        bell.lookout.take().into_iter().for_each(Waker::wake);
-        Poll::Pending
+        lookouts.main.set(Some(cx.waker().clone()));
+        outcome.take().map_or(Poll::Pending, Poll::Ready)
     })
     .await;
     CURRENT.set(None);
-    // The lookout holds the bell and is held by it.
-    drop(bell.lookout.take());
+    // They hold their wakers, which hold them.
+    lookouts.own.iter().for_each(|own| drop(own.waker.take()));
     watch.forget_all();
     // What was closed last is closed for its peer once the kernel was told to let go of it.
     watch.look_or_end(false);
     outcome.expect("the future of an event loop does not panic")
 }
 
-/// How the lookout and the future of `block_on` wake each other.
+/// What the two lookouts know of each other.
 #[derive(Default)]
-struct Bell {
+struct Lookouts {
+    own: [Lookout; 2],
+    /// One of them has let its last turn go by.
+    have_passed: Cell<bool>,
+    are_relieved: Cell<bool>,
+    /// Wakes the future of `block_on`.
     main: Cell<Option<Waker>>,
-    lookout: Cell<Option<Waker>>,
-    /// [`TURNS`] when the lookout was woken.
-    turns_before: Cell<u64>,
-    /// The lookout has let its last turn go by.
-    has_passed: Cell<bool>,
 }
 
-async fn look_out(watch: Rc<Watch>, bell: Rc<Bell>) {
+#[derive(Default)]
+struct Lookout {
+    waker: Cell<Option<Waker>>,
+    /// [`TURNS`] when it was woken.
+    turns_before: Cell<u64>,
+}
+
+impl Lookouts {
+    /// All is over: nobody waits any more.
+    fn relieve(&self) {
+        self.are_relieved.set(true);
+        self.main.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+async fn look_out(watch: Rc<Watch>, lookouts: Rc<Lookouts>, which: usize) {
+    let (own, other) = (&lookouts.own[which], &lookouts.own[1 - which]);
     poll_fn(|cx| {
-        let is_alone = bell.turns_before.get() == TURNS.get();
-        // Among others it passes once: monoio breaks its rounds off early, and most often the next turn comes alone.
-        if is_alone || bell.has_passed.get() {
-            watch.look_or_end(is_alone);
-            bell.has_passed.set(false);
-        } else {
-            bell.has_passed.set(true);
+        if lookouts.are_relieved.get() {
+            return Poll::Ready(());
         }
-        bell.lookout.set(Some(cx.waker().clone()));
-        bell.main.take().into_iter().for_each(Waker::wake);
-        Poll::<()>::Pending
+        own.waker.set(Some(cx.waker().clone()));
+        let is_alone = own.turns_before.get() == TURNS.get();
+        // Among others it passes once: most often the other one's turn comes alone.
+        if is_alone || lookouts.have_passed.get() {
+            watch.look_or_end(is_alone);
+            lookouts.have_passed.set(false);
+        } else {
+            lookouts.have_passed.set(true);
+        }
+        if let Some(waker) = other.waker.take() {
+            other.turns_before.set(TURNS.get());
+            waker.wake();
+        }
+        Poll::Pending
     })
     .await;
 }
