@@ -38,6 +38,19 @@ impl Digits {
     }
 }
 
+/// Appends the digits of a number, always eight at once; what is behind the last one is taken away again. That is less work
+/// than a copy whose length has to be looked at.
+pub fn append(value: u64, out: &mut Vec<u8>) {
+    if value >= EIGHT {
+        append(value / EIGHT, out);
+        return out.extend_from_slice(&text_of(eight(value % EIGHT)));
+    }
+    let digits = eight(value);
+    let zeros = zeros_in_front(digits);
+    out.extend_from_slice(&text_of(digits >> (8 * zeros)));
+    out.truncate(out.len() - zeros);
+}
+
 /// The eight digits of a number below 10^8, all of them at once: halves, quarters and digits lie side by side, and a division is a
 /// multiplication that is exact for numbers as small as these. The first digit is the lowest byte.
 #[inline]
@@ -71,14 +84,22 @@ const DIGITS_MAX: usize = 24;
 mod tests {
     use super::*;
 
+    fn appended(value: u64) -> String {
+        let mut out = b"x".to_vec();
+        append(value, &mut out);
+        String::from_utf8(out).expect("digits")
+    }
+
     #[test]
     fn digits_are_those_of_the_standard_library() {
         for value in [0, 1, 9, 10, 11, 99, 100, 101, 1_000, 12_345_678_901, u64::MAX - 1, u64::MAX] {
             assert_eq!(Digits::of(value).text(), value.to_string().as_bytes());
+            assert_eq!(appended(value), format!("x{value}"));
         }
         for value in 0..100_000 {
             for value in [value, value * 1_000 + value % 997, value * 104_729 * 999_983] {
                 assert_eq!(Digits::of(value).as_str(), value.to_string());
+                assert_eq!(appended(value), format!("x{value}"));
             }
         }
         for power in 0..64 {

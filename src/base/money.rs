@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::decimal::Digits;
+use super::decimal::{self, Digits};
 
 /// An amount of pico-dollars. May be negative, as a correction is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,7 +40,7 @@ impl Pico {
             Err(_) => (amount / per_dollar, (amount % per_dollar) as u64),
         };
         match u64::try_from(whole) {
-            Ok(whole) => out.extend_from_slice(Digits::of(whole).text()),
+            Ok(whole) => decimal::append(whole, out),
             Err(_) => out.extend_from_slice(whole.to_string().as_bytes()),
         }
         if rest == 0 {

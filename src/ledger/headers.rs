@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::cost::{Cost, Unpriced};
 use super::usage::{KnownBy, Usage};
 use crate::base::Pico;
-use crate::base::decimal::Digits;
+use crate::base::decimal;
 
 /// Whose names the headers have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,30 +19,24 @@ pub enum Dress {
 /// Appends the headers, each as a line with its end. Only for answers whose head leaves when all is known. Costs are dollars
 /// as decimal text, exact to the last digit.
 pub fn write(usage: &Usage, cost: &Result<Cost, Unpriced>, dress: Dress, out: &mut Vec<u8>) {
-    let counts = [
-        ("x-ringway-usage-input-tokens", usage.input),
-        ("x-ringway-usage-output-tokens", usage.output),
-        ("x-ringway-usage-cache-read-tokens", usage.cache_read),
-        ("x-ringway-usage-cache-write-tokens", usage.cache_write),
-        ("x-ringway-usage-reasoning-tokens", usage.reasoning),
-    ];
-    for (name, count) in counts {
-        if let Some(count) = count {
-            line(name, Digits::of(count).text(), out);
-        }
-    }
-    line("x-ringway-usage-source", source_of(usage).as_bytes(), out);
+    out.reserve(BYTES_USUAL);
+    count(b"x-ringway-usage-input-tokens: ", usage.input, out);
+    count(b"x-ringway-usage-output-tokens: ", usage.output, out);
+    count(b"x-ringway-usage-cache-read-tokens: ", usage.cache_read, out);
+    count(b"x-ringway-usage-cache-write-tokens: ", usage.cache_write, out);
+    count(b"x-ringway-usage-reasoning-tokens: ", usage.reasoning, out);
+    line(b"x-ringway-usage-source: ", source_of(usage).as_bytes(), out);
     match cost {
         Ok(cost) => {
-            amount("x-ringway-cost", cost.total, out);
-            line("x-ringway-cost-source", one_line(cost.source.name()).as_bytes(), out);
+            amount(b"x-ringway-cost: ", cost.total, out);
+            line(b"x-ringway-cost-source: ", one_line(cost.source.name()).as_bytes(), out);
             if dress == Dress::AlsoLiteLlm {
                 write_litellm(cost, out);
             }
         }
         Err(why) => {
-            line("x-ringway-cost", b"unknown", out);
-            line("x-ringway-cost-reason", why.sentence().as_bytes(), out);
+            line(b"x-ringway-cost: ", b"unknown", out);
+            line(b"x-ringway-cost-reason: ", why.sentence().as_bytes(), out);
         }
     }
 }
@@ -56,19 +50,16 @@ fn source_of(usage: &Usage) -> &'static str {
 }
 
 fn write_litellm(cost: &Cost, out: &mut Vec<u8>) {
-    amount("x-litellm-response-cost", cost.total, out);
+    amount(b"x-litellm-response-cost: ", cost.total, out);
     // No discount and no margin is ever applied.
-    amount("x-litellm-response-cost-original", cost.total, out);
+    amount(b"x-litellm-response-cost-original: ", cost.total, out);
     let Some(parts) = &cost.parts else { return };
-    let named = [
-        ("x-litellm-response-cost-input", parts.input),
-        ("x-litellm-response-cost-output", parts.output),
-        ("x-litellm-response-cost-cache-read", parts.cache_read),
-        ("x-litellm-response-cost-cache-creation", parts.cache_write),
-        ("x-litellm-response-cost-reasoning", parts.reasoning),
-        ("x-litellm-response-cost-tool-usage", parts.tools),
-    ];
-    named.into_iter().for_each(|(name, part)| amount(name, part, out));
+    amount(b"x-litellm-response-cost-input: ", parts.input, out);
+    amount(b"x-litellm-response-cost-output: ", parts.output, out);
+    amount(b"x-litellm-response-cost-cache-read: ", parts.cache_read, out);
+    amount(b"x-litellm-response-cost-cache-creation: ", parts.cache_write, out);
+    amount(b"x-litellm-response-cost-reasoning: ", parts.reasoning, out);
+    amount(b"x-litellm-response-cost-tool-usage: ", parts.tools, out);
 }
 
 /// Whether a header is one of these: those of a provider that is a gateway itself speak of another bill.
@@ -79,20 +70,31 @@ pub fn is_one(name: &[u8]) -> bool {
         .any(|start| name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start.as_bytes())))
 }
 
-fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
+/// A header by what stands in front of its value. Lengths that are known when this is compiled make copies short.
+#[inline]
+fn line<const N: usize>(start: &[u8; N], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(start);
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
-fn amount(name: &str, amount: Pico, out: &mut Vec<u8>) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
+#[inline]
+fn count<const N: usize>(start: &[u8; N], count: Option<u64>, out: &mut Vec<u8>) {
+    let Some(count) = count else { return };
+    out.extend_from_slice(start);
+    decimal::append(count, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn amount<const N: usize>(start: &[u8; N], amount: Pico, out: &mut Vec<u8>) {
+    out.extend_from_slice(start);
     amount.append_to(out);
     out.extend_from_slice(b"\r\n");
 }
+
+/// Room for our own headers with numbers of a usual size.
+const BYTES_USUAL: usize = 320;
 
 /// A source may be an operator's text: nothing in it may end the header.
 fn one_line(text: &str) -> Cow<'_, str> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::account::Account;
-use crate::base::decimal::Digits;
+use crate::base::decimal::{self, Digits};
 use crate::identity::Measure;
 
 /// The tightest limits of one caller. What is soft is not told.
@@ -99,7 +99,7 @@ impl Rate {
 
 fn write_count(count: u128, out: &mut Vec<u8>) {
     match u64::try_from(count) {
-        Ok(count) => out.extend_from_slice(Digits::of(count).text()),
+        Ok(count) => decimal::append(count, out),
         Err(_) => out.extend_from_slice(count.to_string().as_bytes()),
     }
 }
@@ -107,19 +107,19 @@ fn write_count(count: u128, out: &mut Vec<u8>) {
 /// A duration as OpenAI's headers have it, and the line's end: `20ms`, `1s`, `8.64s`, `6m0s`, `1h2m3s`.
 fn write_duration(ms: u64, out: &mut Vec<u8>) {
     if ms < 1000 {
-        out.extend_from_slice(Digits::of(ms).text());
+        decimal::append(ms, out);
         return out.extend_from_slice(b"ms\r\n");
     }
     let (hours, minutes, seconds, rest) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
     if hours > 0 {
-        out.extend_from_slice(Digits::of(hours).text());
+        decimal::append(hours, out);
         out.push(b'h');
     }
     if hours > 0 || minutes > 0 {
-        out.extend_from_slice(Digits::of(minutes).text());
+        decimal::append(minutes, out);
         out.push(b'm');
     }
-    out.extend_from_slice(Digits::of(seconds).text());
+    decimal::append(seconds, out);
     if rest > 0 {
         let decimals = match (rest % 100, rest % 10) {
             (0, _) => 1,

@@ -43,11 +43,12 @@ impl Observed {
     /// within, and so is the input where `Usual` is asked for, once enough is known. What a body only points at, such as
     /// an image by its URL or an earlier response, is not in its bytes: who knows of it adds it.
     pub fn reserve(&self, model: &str, size: Size, strictness: Strictness) -> Tokens {
-        let known = self.models.get(model).filter(|_| strictness == Strictness::Usual);
-        let usual = known.and_then(|model| model.density.usual());
+        let known = || self.models.get(model);
+        let density = || known().and_then(|model| model.density.usual());
+        let usual = if strictness == Strictness::Usual { density() } else { None };
         let by_density = usual.map(|density| size.body_bytes.saturating_mul(density).div_ceil(1024));
         let input = by_density.map_or(size.body_bytes, |tokens| tokens.min(size.body_bytes));
-        let of_model = || self.models.get(model).and_then(|model| model.output.usual());
+        let of_model = || known().and_then(|model| model.output.usual());
         let output = size.output_tokens_max.or_else(of_model).unwrap_or(OUTPUT_TOKENS_DEFAULT);
         Tokens { input, output: output.saturating_mul(size.choices.max(1)) }
     }

@@ -173,12 +173,10 @@ pub async fn understand(
 
 /// Puts the model's own name into the body, or into the form that streams.
 fn rename(work: &mut Work, body: &Body, at: Span, model: &str) {
-    let mut text = Vec::new();
-    match body {
+    work.edits.replace_by(at, |text| match body {
         Body::Streaming(_) => text.extend_from_slice(model.as_bytes()),
-        _ => json::write_string(model, &mut text),
-    }
-    work.edits.replace(at, &text);
+        _ => json::write_string(model, text),
+    });
 }
 
 /// The model that is asked, and the name that stands for it in the request.

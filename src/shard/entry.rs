@@ -64,7 +64,8 @@ type ByModel = HashMap<Box<str>, Option<Rc<Price>>, RandomState>;
 /// Prices that were looked up, of one version of what is managed.
 #[derive(Default)]
 pub struct Priced {
-    by_provider: RefCell<HashMap<Box<str>, ByModel, RandomState>>,
+    /// A few, so that looking from the first on is quicker than a table.
+    by_provider: RefCell<Vec<(Box<str>, ByModel)>>,
     version: Cell<u64>,
 }
 
@@ -213,7 +214,8 @@ fn size(client: &Client, work: &Work, body: &Body) -> Size {
     let document = body.held(&client.input);
     let mut size = Size { body_bytes: document.len() as u64, output_tokens_max: None, choices: 1 };
     let mut in_config = None;
-    for member in &work.members {
+    let may_bound = |member: &&json::Member| matches!(member.kind, Kind::Number | Kind::Object);
+    for member in work.members.iter().filter(may_bound) {
         match (&*member.spelled_key(document), member.kind) {
             (b"max_completion_tokens" | b"max_tokens" | b"max_output_tokens", Kind::Number) => {
                 size.output_tokens_max = size.output_tokens_max.max(json::u64_value(document, member));
@@ -399,12 +401,17 @@ pub(super) fn price_of(
     }
     // No name holds a line's end.
     let key = answered.map_or(Cow::Borrowed(asked), |answered| format!("{asked}\n{answered}").into());
-    if let Some(known) = by_provider.get(provider.name.as_str()).and_then(|models| models.get(&*key)) {
+    let at = by_provider.iter().position(|(name, _)| **name == *provider.name);
+    if let Some(known) = at.and_then(|at| by_provider[at].1.get(&*key)) {
         return known.clone();
     }
     let named = Named { provider: &provider.name, priced_as: &provider.priced_as, asked, answered };
     let price = managed.prices.find(named, shard.wall_ms() / 1000).map(Rc::new);
-    let models = by_provider.entry(provider.name.as_str().into()).or_default();
+    let at = at.unwrap_or_else(|| {
+        by_provider.push((provider.name.as_str().into(), ByModel::default()));
+        by_provider.len() - 1
+    });
+    let models = &mut by_provider[at].1;
     if models.len() >= PRICES_KEPT_MAX {
         models.clear();
     }

@@ -17,11 +17,13 @@ pub fn pass_header(writer: &mut HeadWriter<'_>, work: &Work, head: &[u8], field:
 /// The headers of a provider that reach the client. Its cookies, its host's transport policies and its permissions for
 /// browsers are not the gateway's.
 fn passes(known: Known, name: &[u8]) -> bool {
-    const POLICIES: [&[u8]; 3] = [b"strict-transport-security", b"clear-site-data", b"nel"];
-    let is_policy = || {
-        let is =
-            |prefix: &[u8]| name.len() >= prefix.len() && name[..prefix.len()].eq_ignore_ascii_case(prefix);
-        POLICIES.iter().any(|policy| name.eq_ignore_ascii_case(policy)) || is(b"access-control-")
+    // By the first letter, which most others do not have.
+    let is_policy = || match name.first().map(u8::to_ascii_lowercase) {
+        Some(b's') => name.eq_ignore_ascii_case(b"strict-transport-security"),
+        Some(b'c') => name.eq_ignore_ascii_case(b"clear-site-data"),
+        Some(b'n') => name.eq_ignore_ascii_case(b"nel"),
+        Some(b'a') => starts_with(name, b"access-control-"),
+        _ => false,
     };
     match known {
         Known::Other => !is_policy(),
@@ -32,6 +34,9 @@ fn passes(known: Known, name: &[u8]) -> bool {
 
 /// Whether a header tells of limits, under the names that OpenAI's API has for them.
 pub fn is_of_rates(name: &[u8]) -> bool {
-    const START: &[u8] = b"x-ratelimit-";
-    name.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+    starts_with(name, b"x-ratelimit-")
+}
+
+fn starts_with(name: &[u8], start: &[u8]) -> bool {
+    name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start))
 }

@@ -207,7 +207,8 @@ pub fn target(
                 .ok_or_else(which_provider),
         );
     };
-    if let Some((name, rest)) = model.split_once('/')
+    if let Some(slash) = memchr::memchr(b'/', model.as_bytes())
+        && let (name, rest) = (&model[..slash], &model[slash + 1..])
         && let Some(upstream) = active.by_name(name.as_bytes())
         && !rest.is_empty()
     {

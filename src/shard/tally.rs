@@ -312,7 +312,8 @@ impl Tally {
             fault: failed.fault,
             duration_us: failed.duration_us,
         });
-        let mut attempts: Vec<Attempt<'_>> = failed.collect();
+        let mut attempts: Vec<Attempt<'_>> = Vec::with_capacity(failed.len() + 1);
+        attempts.extend(failed);
         let now_us = clock::monotonic_us();
         if self.first_byte_us.is_some() && outcome != Outcome::Refused {
             let (status, duration_us) = (self.status, now_us.saturating_sub(self.sent_us));

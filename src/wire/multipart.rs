@@ -17,11 +17,18 @@ pub enum FieldSearch {
     Twice,
 }
 
+const FORM: &[u8] = b"multipart/form-data";
+
 /// The boundary that a `multipart/form-data` content type names; `None` when it is another type or the boundary is not
 /// one of RFC 2046.
 pub fn boundary(content_type: &[u8]) -> Option<&[u8]> {
+    // Every request is asked, and few of them are forms.
+    let kind = content_type.trim_ascii_start();
+    if !kind.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM)) {
+        return None;
+    }
     let mut parts = content_type.split(|&b| b == b';').map(<[u8]>::trim_ascii);
-    if !parts.next()?.eq_ignore_ascii_case(b"multipart/form-data") {
+    if parts.next()?.len() != FORM.len() {
         return None;
     }
     let value = parts.find_map(|part| parameter(part, b"boundary"))?;

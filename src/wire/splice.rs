@@ -31,8 +31,13 @@ impl Edits {
 
     /// Puts `with` in the place of `at`.
     pub fn replace(&mut self, at: Span, with: &[u8]) {
+        self.replace_by(at, |text| text.extend_from_slice(with));
+    }
+
+    /// The same with what `write` appends.
+    pub fn replace_by(&mut self, at: Span, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.text.len();
-        self.text.extend_from_slice(with);
+        write(&mut self.text);
         let edit = Edit { at, with: Span::new(start, self.text.len()) };
         let index = self.list.partition_point(|other| (other.at.start, other.at.end) <= (at.start, at.end));
         let is_behind = index == 0 || self.list[index - 1].at.end <= at.start;

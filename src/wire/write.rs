@@ -2,7 +2,7 @@
 
 use super::Malformed;
 use super::head::{Version, is_control};
-use crate::base::decimal::Digits;
+use crate::base::decimal::{self, Digits};
 
 /// Writes a head into a buffer: first line, headers, [`HeadWriter::finish`].
 pub struct HeadWriter<'a> {
@@ -92,7 +92,7 @@ impl<'a> HeadWriter<'a> {
 
 /// Appends a number in decimal digits.
 pub fn write_decimal(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(Digits::of(value).text());
+    decimal::append(value, out);
 }
 
 /// A byte of a token (RFC 9110 §5.6.2).

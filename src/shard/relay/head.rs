@@ -25,7 +25,8 @@ pub fn write(work: &Work, call: &Call, answered: &Answered, entry: &Entry, passi
     // The provider's limits are not the caller's where the caller has its own.
     let (has_rates, has_costs) = (entry.rates.are_told(), entry.dress.is_some());
     let is_replaced = |name: &[u8]| {
-        (has_rates && headers::is_of_rates(name)) || (has_costs && ledger::headers::is_one(name))
+        let may_be = name.first().is_some_and(|&first| first | 0x20 == b'x');
+        may_be && (has_rates && headers::is_of_rates(name) || has_costs && ledger::headers::is_one(name))
     };
     let is_ours = |known: Known| match known {
         Known::XShouldRetry => has_tried,
