@@ -104,7 +104,7 @@ impl Utf8Tail {
 
 /// The text behind escapes. Half of a surrogate pair, which is no character, becomes U+FFFD.
 pub fn unescaped(raw: &[u8]) -> Cow<'_, str> {
-    if memchr::memchr(b'\\', raw).is_none() {
+    if !has_escape(raw) {
         return std::str::from_utf8(raw).map_or_else(|_| String::from_utf8_lossy(raw), Cow::Borrowed);
     }
     let mut out = String::with_capacity(raw.len());
@@ -117,6 +117,15 @@ pub fn unescaped(raw: &[u8]) -> Cow<'_, str> {
     }
     out.push_str(&String::from_utf8_lossy(rest));
     Cow::Owned(out)
+}
+
+/// Whether a backslash is in it. Nearly all names are shorter than what a search in blocks pays for.
+#[inline]
+fn has_escape(raw: &[u8]) -> bool {
+    if raw.len() > ESCAPES_SEARCHED_MIN {
+        return memchr::memchr(b'\\', raw).is_some();
+    }
+    raw.iter().fold(false, |has, &byte| has | (byte == b'\\'))
 }
 
 /// The character of the escape at the front, and its length.
@@ -184,6 +193,9 @@ pub fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
 }
 
 const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+
+/// Texts that are longer are searched by the crate for it.
+const ESCAPES_SEARCHED_MIN: usize = 64;
 
 #[cfg(test)]
 mod tests {

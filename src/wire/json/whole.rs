@@ -52,30 +52,41 @@ pub(super) fn first_member(document: &[u8], key: &str) -> Option<Option<Member>>
 }
 
 /// The text under `key` where it stands in front of all that nests and of all escapes, as the first members of answers do: in
-/// an object, what has the key in quotes and a colon behind it is that member then. Does not judge what stands between texts.
-/// The value with its quotes; `None` says nothing.
+/// an object, what has the key in quotes and a colon behind it is that member then, for a quote inside of a text is escaped.
+/// Does not judge what stands in front. The value with its quotes; `None` says nothing.
 pub(super) fn early_text(document: &[u8], key: &str) -> Option<Span> {
-    let mut at = behind(document, skip_space(document, 0), b'{')?;
-    // From text to text: between two of them stands nothing that nests or ends.
-    loop {
-        let stops = |byte: &u8| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']');
-        let quote = at + document[at..].iter().position(stops)?;
-        let text_at = behind(document, quote, b'"')?;
-        let (end, is_escaped) = text(document, text_at)?;
-        if is_escaped {
-            return None;
+    let begin = behind(document, skip_space(document, 0), b'{')?;
+    let key_at = find_early_key(document, begin, key.as_bytes())?;
+    let value_at =
+        skip_space(document, behind(document, skip_space(document, key_at + key.len() + 2), b':')?);
+    let (value_end, _) = text(document, behind(document, value_at, b'"')?)?;
+    Some(Span::new(value_at, value_end))
+}
+
+/// Where the first `"key"` behind `begin` stands; only looked for a few blocks far, and only where nothing in front nests, ends
+/// or is escaped.
+fn find_early_key(document: &[u8], begin: usize, key: &[u8]) -> Option<usize> {
+    let first = *key.first()?;
+    let mut at = begin;
+    while at < begin + EARLY_BYTES
+        && let Some(block) = document[at..].first_chunk::<BLOCK_BYTES>()
+        && let Some(seconds) = document[at + 1..].first_chunk::<BLOCK_BYTES>()
+    {
+        let mut marks = equal_marks(block, b'"') & equal_marks(seconds, first);
+        while marks != 0 {
+            let found = at + marks.trailing_zeros() as usize;
+            let rest = document[found + 1..].strip_prefix(key);
+            if rest.is_some_and(|rest| rest.first() == Some(&b'"')) {
+                // Both brackets, both braces and the backslash, with a bit set that letters of either case share, and one more.
+                let is_odd = |byte: u8| matches!(byte | 0x20, b'{'..=b'}');
+                let has_odd = document[begin..found].iter().fold(false, |has, &byte| has | is_odd(byte));
+                return (!has_odd).then_some(found);
+            }
+            marks &= marks - 1;
         }
-        at = end;
-        if document[text_at..end - 1] != *key.as_bytes() {
-            continue;
-        }
-        let colon = skip_space(document, end);
-        if document.get(colon) == Some(&b':') {
-            let value_at = skip_space(document, colon + 1);
-            let (value_end, _) = text(document, behind(document, value_at, b'"')?)?;
-            return Some(Span::new(value_at, value_end));
-        }
+        at += BLOCK_BYTES;
     }
+    None
 }
 
 /// Where the top-level object goes on.
@@ -345,6 +356,9 @@ fn skip_space(document: &[u8], mut at: usize) -> usize {
     }
     at
 }
+
+/// How far a text is looked for that stands early.
+const EARLY_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {
