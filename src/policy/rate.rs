@@ -110,26 +110,23 @@ fn write_duration(ms: u64, out: &mut Vec<u8>) {
         decimal::append(ms, out);
         return out.extend_from_slice(b"ms\r\n");
     }
-    let (hours, minutes, seconds, rest) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
-    if hours > 0 {
-        decimal::append(hours, out);
-        out.push(b'h');
-    }
-    if hours > 0 || minutes > 0 {
+    let digits = Digits::of(ms);
+    let (seconds, thousandths) = digits.text().split_at(digits.text().len() - 3);
+    if ms < 60_000 {
+        out.extend_from_slice(seconds);
+    } else {
+        let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
+        if hours > 0 {
+            decimal::append(hours, out);
+            out.push(b'h');
+        }
         decimal::append(minutes, out);
         out.push(b'm');
+        decimal::append(ms / 1000 % 60, out);
     }
-    decimal::append(seconds, out);
-    if rest > 0 {
-        let decimals = match (rest % 100, rest % 10) {
-            (0, _) => 1,
-            (_, 0) => 2,
-            _ => 3,
-        };
-        // The digit in front keeps the zeros behind the point.
-        let digits = Digits::of(1000 + rest);
+    if let Some(last) = thousandths.iter().rposition(|&digit| digit != b'0') {
         out.push(b'.');
-        out.extend_from_slice(&digits.text()[1..=decimals]);
+        out.extend_from_slice(&thousandths[..=last]);
     }
     out.extend_from_slice(b"s\r\n");
 }

@@ -2,7 +2,7 @@
 
 use super::Malformed;
 use super::head::{Version, is_control};
-use crate::base::decimal::{self, Digits};
+use crate::base::decimal;
 
 /// Writes a head into a buffer: first line, headers, [`HeadWriter::finish`].
 pub struct HeadWriter<'a> {
@@ -72,7 +72,10 @@ impl<'a> HeadWriter<'a> {
 
     /// A header with a decimal number.
     pub fn number(&mut self, name: &[u8], value: u64) {
-        self.checked_header(name, Digits::of(value).text());
+        self.out.extend_from_slice(name);
+        self.out.extend_from_slice(b": ");
+        decimal::append(value, self.out);
+        self.out.extend_from_slice(b"\r\n");
     }
 
     /// Says what becomes of the connection, where the version does not already (RFC 9112 §9.3).
