@@ -224,6 +224,8 @@ pub const SQLITE_PAGE_BYTES: u32 = 16 * 1024;
 pub const SQLITE_STATEMENTS_KEPT: usize = 48;
 /// Rows that one statement of SQLite inserts; with all columns of the widest table far below the parameters that it takes.
 pub const SQLITE_INSERT_ROWS: usize = 32;
+/// Between two looks whether a file of SQLite's that others open too is free.
+pub const SQLITE_LOCKED_PAUSE_MS: u64 = 2;
 /// Rows that an export holds at a time.
 pub const STORE_EXPORT_ROWS: usize = 500;
 /// The same where all that is managed is read at a start: a million keys are not asked for in thousands of questions.

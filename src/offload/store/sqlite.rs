@@ -4,6 +4,7 @@
 //! A commit is on the disk when the call returns (`synchronous=FULL`: one fsync for each batch). A journal may be cut
 //! behind it.
 
+mod opening;
 mod worker;
 
 use std::path::Path;
@@ -11,19 +12,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use worker::{Thread, Worker};
 
 use super::News;
 use super::error::{ErrorKind, StoreError};
-use super::migrate::{Upgrade, missing_steps};
+use super::migrate::Upgrade;
 use super::packed;
 use super::query::{By, Filter, Group, Groups, Select, Sum, Summary};
 use super::schema::{Kind, Schema, Table};
 use super::sql::{self, Flavour, OnConflict, Statement};
 use super::value::{Row, Value};
 
-use crate::base::limits::{SQLITE_INSERT_ROWS, SQLITE_PAGE_BYTES, SQLITE_STATEMENTS_KEPT};
+use crate::base::limits::SQLITE_INSERT_ROWS;
 use crate::offload::packs::columns::made;
 
 /// The open file.
@@ -43,10 +44,11 @@ impl Sqlite {
         // Others' locks are waited for within a call.
         let lock_wait = Duration::from_millis(call_ms_max / 2);
         let (file, schema) = (path.to_owned(), *schema);
-        let open = move || open_to_write(&file, lock_wait, &schema, upgrade);
+        let open = move || opening::to_write(&file, lock_wait, &schema, upgrade);
         let writer = Worker::start("store-write", call_ms_max, open).await?;
         let file = path.to_owned();
-        let reader = Worker::start("store-read", call_ms_max, move || open_to_read(&file, lock_wait)).await?;
+        let reader =
+            Worker::start("store-read", call_ms_max, move || opening::to_read(&file, lock_wait)).await?;
         Ok(Sqlite { writer, reader })
     }
 
@@ -225,87 +227,6 @@ pub(super) fn cut(summary: &Summary, mut groups: Vec<Group>) -> Groups {
     Groups { groups, is_cut }
 }
 
-fn open_to_write(
-    path: &Path,
-    lock_wait: Duration,
-    schema: &Schema,
-    upgrade: Upgrade,
-) -> Result<Connection, StoreError> {
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if upgrade == Upgrade::Forward {
-        flags |= OpenFlags::SQLITE_OPEN_CREATE;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder.map_or(Ok(()), make_folder)?;
-    }
-    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &error))?;
-    if upgrade == Upgrade::Forward {
-        close_to_others(path);
-    }
-    prepare(&connection, lock_wait).map_err(|error| named(path, &error))?;
-    bring_forward(&mut connection, schema, upgrade).map_err(|error| match error.kind {
-        ErrorKind::OtherVersion => error,
-        _ => of_file(path, error),
-    })?;
-    Ok(connection)
-}
-
-/// Takes the file away from the eyes of other users; the files that SQLite puts beside it get the mode that it has. One that
-/// belongs to somebody else keeps its mode: it is open to us because its owner wants it so.
-fn close_to_others(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let Ok(metadata) = std::fs::metadata(path) else { return };
-    let mode = metadata.permissions().mode();
-    if mode & 0o077 != 0 {
-        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o700));
-    }
-}
-
-/// Only the user that the gateway runs as may look inside.
-fn make_folder(folder: &Path) -> Result<(), StoreError> {
-    use std::os::unix::fs::DirBuilderExt;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| {
-        let kind = match error.kind() {
-            std::io::ErrorKind::StorageFull => ErrorKind::Full,
-            std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::ReadOnly,
-            std::io::ErrorKind::PermissionDenied => ErrorKind::ReadOnly,
-            _ => ErrorKind::Down,
-        };
-        StoreError::new(kind, format_args!("the folder {} cannot be made: {error}", folder.display()))
-    })
-}
-
-fn open_to_read(path: &Path, lock_wait: Duration) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &error))?;
-    connection.busy_timeout(lock_wait).map_err(|error| named(path, &error))?;
-    Ok(connection)
-}
-
-fn prepare(connection: &Connection, lock_wait: Duration) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(SQLITE_STATEMENTS_KEPT);
-    connection.busy_timeout(lock_wait)?;
-    // Of a new file only; one that is there keeps the size that it has. Records are written at the ends of their trees, and
-    // each page costs two writes and a sum over it.
-    connection.pragma_update(None, "page_size", SQLITE_PAGE_BYTES)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")
-}
-
-/// One transaction, whose lock makes a second process wait and then find nothing left to do.
-fn bring_forward(connection: &mut Connection, schema: &Schema, upgrade: Upgrade) -> Result<(), StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for text in sql::version_table() {
-        transaction.execute(&text, [])?;
-    }
-    let found: i64 = transaction.query_row(&sql::version(), [], |row| row.get(0))?;
-    for step in missing_steps(schema, found, upgrade)? {
-        transaction.execute(&sql::step(Flavour::Sqlite, &step), [])?;
-    }
-    transaction.execute(&sql::set_version(schema.version), [])?;
-    Ok(transaction.commit()?)
-}
-
 fn execute(connection: &Connection, statement: &Statement) -> rusqlite::Result<usize> {
     let params = statement.params.iter().map(|(_, value)| Bound(value));
     connection.prepare_cached(&statement.text)?.execute(rusqlite::params_from_iter(params))
@@ -405,14 +326,6 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
         translated(&error)
     }
-}
-
-fn named(path: &Path, error: &rusqlite::Error) -> StoreError {
-    of_file(path, translated(error))
-}
-
-fn of_file(path: &Path, error: StoreError) -> StoreError {
-    StoreError::new(error.kind, format_args!("{}: {}", path.display(), error.what))
 }
 
 /// SQLite's result codes (sqlite.org/rescode.html) in the house's words.
