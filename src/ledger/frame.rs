@@ -2,7 +2,7 @@
 //! half written is never taken for a record.
 //!
 //! ```text
-//! segment := magic "RWJ\x02" | shard u32 | number u64 | zero u128          (32 bytes, all numbers little-endian)
+//! segment := magic "RWJ\x03" | shard u32 | number u64 | zero u128          (32 bytes, all numbers little-endian)
 //! frame   := length u32 | checksum u32 | bytes | zeros up to a multiple of 8
 //! bytes   := record                               the highest bit of the length is 0
 //!          | place u32 | skip u32 | beginning     the highest bit is 1
@@ -13,7 +13,8 @@
 //!
 //! A length of zero stands where nothing was written yet, because segments are made of zeros; the largest length closes the
 //! segment. The checksum (CRC-32 over the number of the segment and the bytes, of the second kind all bits the other way) tells a
-//! frame that was cut by a crash. Segments of version 1 have no frames of the second kind and are read like these.
+//! frame that was cut by a crash. In segments of version 2 every record says times and names in full, and those of version 1
+//! have no frames of the second kind; both are read like these.
 
 use crate::base::Span;
 use crate::base::limits::{RECORD_BYTES_MAX, SEGMENT_BYTES};
@@ -30,7 +31,7 @@ pub struct Header {
 impl Header {
     pub fn bytes(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
-        bytes[..4].copy_from_slice(MAGIC);
+        bytes[..4].copy_from_slice(MAGICS[0]);
         bytes[4..8].copy_from_slice(&self.shard.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.number.to_le_bytes());
         bytes
@@ -39,7 +40,7 @@ impl Header {
     /// The header at the front of a segment; `None` when these bytes are none of ours.
     pub fn read(segment: &[u8]) -> Option<Header> {
         let header = segment.get(..HEADER_BYTES)?;
-        let rest = header.strip_prefix(MAGIC).or_else(|| header.strip_prefix(MAGIC_1))?;
+        let rest = MAGICS.iter().find_map(|magic| header.strip_prefix(*magic))?;
         let (shard, rest) = rest.split_first_chunk()?;
         let (number, _) = rest.split_first_chunk()?;
         Some(Header { shard: u32::from_le_bytes(*shard), number: u64::from_le_bytes(*number) })
@@ -57,9 +58,9 @@ impl Checksums {
         Checksums(hasher)
     }
 
-    fn of(&self, bytes: &[u8], flag: u32) -> u32 {
+    fn of<'p>(&self, parts: impl IntoIterator<Item = &'p [u8]>, flag: u32) -> u32 {
         let mut hasher = self.0.clone();
-        hasher.update(bytes);
+        parts.into_iter().for_each(|part| hasher.update(part));
         let sum = hasher.finalize();
         if flag == IS_LIKE { !sum } else { sum }
     }
@@ -112,11 +113,12 @@ fn write_parts(segment: &mut [u8], at: usize, sums: &Checksums, parts: [&[u8]; 2
     let len = parts[0].len() + parts[1].len();
     assert!((1..=RECORD_BYTES_MAX).contains(&len), "a record has a length that a frame can say");
     let end = at + framed_len(len);
+    // Of the bytes where they come from: what was just written to memory that is a file has yet to arrive there.
+    let sum = sums.of(parts, flag);
     let frame = &mut segment[at..end];
     let bytes = &mut frame[FRAME_HEAD_BYTES..FRAME_HEAD_BYTES + len];
     bytes[..parts[0].len()].copy_from_slice(parts[0]);
     bytes[parts[0].len()..].copy_from_slice(parts[1]);
-    let sum = sums.of(bytes, flag);
     frame[4..8].copy_from_slice(&sum.to_le_bytes());
     std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
     frame[..4].copy_from_slice(&(len as u32 | flag).to_le_bytes());
@@ -165,7 +167,7 @@ pub fn look(bytes: &[u8], base: usize, at: usize, sums: &Checksums) -> Frame {
         return Frame::Torn;
     }
     let Some(written) = rest.get(..length) else { return Frame::Open };
-    if sums.of(written, flag) != u32::from_le_bytes(*expected) {
+    if sums.of([written], flag) != u32::from_le_bytes(*expected) {
         return Frame::Torn;
     }
     let start = at + FRAME_HEAD_BYTES;
@@ -182,8 +184,8 @@ pub fn look(bytes: &[u8], base: usize, at: usize, sums: &Checksums) -> Frame {
     }
 }
 
-const MAGIC: &[u8] = b"RWJ\x02";
-const MAGIC_1: &[u8] = b"RWJ\x01";
+/// What a segment begins with: of this version, and of those before.
+const MAGICS: [&[u8]; 3] = [b"RWJ\x03", b"RWJ\x02", b"RWJ\x01"];
 /// Of a length: the record ends as another one does.
 const IS_LIKE: u32 = 1 << 31;
 /// What a frame says of the end of such a record.
@@ -269,12 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn segments_of_the_first_version_are_known() {
+    fn segments_of_earlier_versions_are_known_and_later_ones_are_not() {
         let mut bytes = Header { shard: 3, number: 9 }.bytes();
-        bytes[3] = 1;
-        assert_eq!(Header::read(&bytes), Some(Header { shard: 3, number: 9 }));
-        bytes[3] = 3;
-        assert_eq!(Header::read(&bytes), None);
+        for (version, is_known) in [(0, false), (1, true), (2, true), (3, true), (4, false)] {
+            bytes[3] = version;
+            assert_eq!(Header::read(&bytes), is_known.then_some(Header { shard: 3, number: 9 }), "{version}");
+        }
     }
 
     #[test]

@@ -187,7 +187,7 @@ pub fn write_own(out: &mut Vec<u8>, id: RecordId, begun: &Begun<'_>, session: Se
         Session::Nameless => KIND_BEGUN,
     });
     out.extend_from_slice(&id.0.to_le_bytes());
-    put_number(out, begun.at_ms);
+    put_number(out, if id.made_ms() == begun.at_ms { TIME_OF_ID } else { begun.at_ms });
     out.push(begun.auth as u8);
     let flags = [
         (begun.is_stream, FLAG_STREAM),
@@ -231,7 +231,7 @@ pub fn read_begun<'a>(own: &'a [u8], common: &'a [u8]) -> Option<(RecordId, Box<
     let (mut own, mut common) = (Take(own), Take(common));
     let kind = own.byte().filter(|&kind| is_begun(kind))?;
     let id = take_id(&mut own)?;
-    let begun = take_own(&mut own)?;
+    let begun = take_own(&mut own, id)?;
     let begun = take_common(&mut common, kind, begun)?;
     (own.0.is_empty() && common.0.is_empty()).then(|| (id, Box::new(begun)))
 }
@@ -240,8 +240,16 @@ fn take_id(take: &mut Take<'_>) -> Option<RecordId> {
     Some(RecordId(u128::from_le_bytes(take.bytes(ID_BYTES)?.try_into().ok()?)))
 }
 
-fn take_own<'a>(take: &mut Take<'a>) -> Option<Begun<'a>> {
-    let at_ms = take.number()?;
+/// When an exchange began: mostly the moment that stands in its id.
+fn take_time(take: &mut Take<'_>, id: RecordId) -> Option<u64> {
+    Some(match take.number()? {
+        TIME_OF_ID => id.made_ms(),
+        at_ms => at_ms,
+    })
+}
+
+fn take_own<'a>(take: &mut Take<'a>, id: RecordId) -> Option<Begun<'a>> {
+    let at_ms = take_time(take, id)?;
     let auth = match take.byte()? {
         0 => Auth::NoKey,
         1 => Auth::MasterKey,
@@ -424,7 +432,7 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     let id = take_id(&mut take)?;
     let record = match kind {
         KIND_BEGUN | KIND_BEGUN_IN_SESSION => {
-            let own = take_own(&mut take)?;
+            let own = take_own(&mut take, id)?;
             Record::Begun(id, Box::new(take_common(&mut take, kind, own)?))
         }
         KIND_ENDED => Record::Ended(id, Box::new(take_ended(&mut take)?)),
@@ -441,6 +449,8 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
 }
 
 const ID_BYTES: usize = 16;
+/// In the place of a time: it stands in the record's id.
+const TIME_OF_ID: u64 = 0;
 const FLAG_STREAM: u8 = 1;
 const FLAG_SKIPS_USAGE: u8 = 2;
 const FLAG_SKIPS_AUDIT: u8 = 4;

@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt<'a> {
     pub kind: AttemptKind,
+    /// Empty where provider and model are those that the exchange's beginning names, as nearly always.
     pub provider: &'a str,
     pub model: &'a str,
     /// The provider's status; 0 when it gave none.
@@ -11,6 +12,13 @@ pub struct Attempt<'a> {
     /// The code of the fault; empty for none.
     pub fault: &'a str,
     pub duration_us: u64,
+}
+
+impl<'a> Attempt<'a> {
+    /// A question to the provider and the model that the exchange's beginning names.
+    pub fn own(kind: AttemptKind, status: u16, fault: &'a str, duration_us: u64) -> Attempt<'a> {
+        Attempt { kind, provider: "", model: "", status, fault, duration_us }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

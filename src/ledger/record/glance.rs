@@ -3,7 +3,7 @@
 use super::counts::{take_money, take_usage};
 use super::{
     FLAG_SKIPS_AUDIT, FLAG_SKIPS_USAGE, KIND_BEGUN, KIND_BEGUN_IN_SESSION, KIND_ENDED, KIND_ENDED_BY,
-    KIND_LOST, KIND_OWNED, KIND_PART, RecordId, is_begun, take_id,
+    KIND_LOST, KIND_OWNED, KIND_PART, RecordId, is_begun, take_id, take_time,
 };
 use crate::base::Pico;
 use crate::ledger::codec::Take;
@@ -58,7 +58,7 @@ pub fn glance(bytes: &[u8]) -> Option<Glance> {
 }
 
 fn glance_begun(id: RecordId, len: usize, take: &mut Take<'_>) -> Option<BegunGlance> {
-    let at_ms = take.number()?;
+    let at_ms = take_time(take, id)?;
     take.byte()?;
     let flags = take.byte()?;
     // The request id ends the first part.

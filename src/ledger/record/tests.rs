@@ -85,6 +85,19 @@ fn bytes_of(record: &Record<'_>) -> Vec<u8> {
 }
 
 #[test]
+fn a_time_that_stands_in_the_id_is_not_written_again() {
+    let of_request = Begun { at_ms: ID.made_ms(), ..begun() };
+    let len = |begun: &Begun<'_>| {
+        let bytes = bytes_of(&Record::Begun(ID, Box::new(*begun)));
+        assert_eq!(read(&bytes), Some(Record::Begun(ID, Box::new(*begun))));
+        let Some(Glance::Begun(_, glance)) = glance(&bytes) else { panic!("a beginning") };
+        assert_eq!((glance.at_ms, glance.is_request), (begun.at_ms, begun.at_ms == ID.made_ms()));
+        bytes.len()
+    };
+    assert_eq!(len(&begun()) - len(&of_request), 5, "six bytes of time became one");
+}
+
+#[test]
 fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
     let by_other = Ended { answered_model: "gpt-4o-2024-08-06", ..ended() };
     let owned = Owned { at_ms: 1_764_000_000_000, object: "file-1~openai", tenant: "/team/alpha" };

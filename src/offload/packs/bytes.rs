@@ -2,13 +2,13 @@
 //! exchange.
 //!
 //! ```text
-//! pack     := version 2 | exchange* | sum u32                  (CRC-32 over all before it)
+//! pack     := version 3 | exchange* | sum u32                  (CRC-32 over all before it)
 //! exchange := own | number | common when that is 0 | ended     (texts have their lengths in front)
 //! ```
 //!
 //! `own` and `common` are the two parts of the beginning, and few exchanges have a second part that none before them has: the number
-//! says the how-manieth of the pack it is, counted from one, and 0 stands before the next new one. In packs of version 1 an
-//! exchange is `begun | ended`.
+//! says the how-manieth of the pack it is, counted from one, and 0 stands before the next new one. In packs of
+//! version 2 every record says times and names in full; in those of version 1 an exchange is `begun | ended`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -243,7 +243,7 @@ pub fn open(bytes: &[u8]) -> Result<Held<'_>, Damage> {
         return Err(Damage::Changed);
     }
     match held.split_first() {
-        Some((&version @ (VERSION_1 | VERSION), held)) => {
+        Some((&version @ (VERSION_1 | VERSION_2 | VERSION), held)) => {
             Ok(Held { take: Take(held), version, commons: Vec::new() })
         }
         Some(_) => Err(Damage::Later),
@@ -314,5 +314,6 @@ pub fn id_of(text: &str) -> Option<RecordId> {
 }
 
 /// Changes when the form above does; what the records in it look like is told by their own kinds.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+const VERSION_2: u8 = 2;
 const VERSION_1: u8 = 1;

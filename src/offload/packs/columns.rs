@@ -188,8 +188,8 @@ const ATTEMPT_COLUMNS: &[(&str, Make)] = &[
     ("at_ms", |e, _| Value::time_ms(e.begun.at_ms)),
     ("reason", |e, number| of_attempt(e, number, |attempt| Value::text(attempt.kind.name()))),
     ("provider", nothing),
-    ("provider_name", |e, number| of_attempt(e, number, |attempt| text(attempt.provider))),
-    ("model", |e, number| of_attempt(e, number, |attempt| text(attempt.model))),
+    ("provider_name", |e, number| of_attempt(e, number, |attempt| text(names(e, attempt).0))),
+    ("model", |e, number| of_attempt(e, number, |attempt| text(names(e, attempt).1))),
     ("status_code", |e, number| of_attempt(e, number, |attempt| status(attempt.status))),
     ("duration_us", |e, number| of_attempt(e, number, |attempt| Value::count(attempt.duration_us))),
     ("error_type", nothing),
@@ -204,6 +204,14 @@ fn nothing(_: &Exchange<'_>, _: usize) -> Value {
 
 fn of_attempt(exchange: &Exchange<'_>, number: usize, make: impl Fn(&Attempt<'_>) -> Value) -> Value {
     exchange.ended.attempts.get(number).map_or(Value::Null, make)
+}
+
+/// The provider and the model of an attempt.
+fn names<'r>(exchange: &Exchange<'r>, attempt: &Attempt<'r>) -> (&'r str, &'r str) {
+    match attempt.provider {
+        "" => (exchange.begun.provider, exchange.begun.model),
+        provider => (provider, attempt.model),
+    }
 }
 
 fn request_id(exchange: &Exchange<'_>, _: usize) -> Value {
@@ -289,9 +297,9 @@ fn only_attempt<'r>(exchange: &Exchange<'r>) -> Option<&'r Attempt<'r>> {
     let [attempt] = ended.attempts.as_slice() else { return None };
     let is_plain =
         attempt.kind == AttemptKind::Primary && attempt.fault.is_empty() && ended.attempts_unlisted == 0;
-    let is_same =
-        (attempt.provider, attempt.model, attempt.status) == (begun.provider, begun.model, ended.status);
-    (is_plain && is_same).then_some(attempt)
+    let is_same = names(exchange, attempt) == (begun.provider, begun.model) && attempt.status == ended.status;
+    // Where the beginning could not be read, nothing tells it but its own row.
+    (is_plain && is_same && !begun.provider.is_empty()).then_some(attempt)
 }
 
 /// What has no column of its own. Names and numbers only, so that nothing has to be escaped.
@@ -371,6 +379,28 @@ mod tests {
             let same = Exchange { id: RecordId(2), ended: &changed, ..exchange(&other) };
             assert!(make(&same, 0) == value && value != nothing, "{column}");
         }
+    }
+
+    #[test]
+    fn an_attempt_that_names_no_provider_went_to_the_exchanges_own() {
+        let begun = Begun { provider: "up", model: "m", ..Begun::default() };
+        let shown = |attempts: Vec<Attempt<'_>>| {
+            let ended = Ended { status: 200, attempts, ..Ended::default() };
+            let exchange =
+                Exchange { id: RecordId(1), begun: &begun, ended: &ended, remarks: Remarks::default() };
+            let name = |number, column| ATTEMPTS.of(column)(&exchange, number);
+            let rows = 0..(ATTEMPTS.rows)(&exchange);
+            let names = rows.map(|number| (name(number, "provider_name"), name(number, "model"))).collect();
+            (names, only_attempt(&exchange).map(|attempt| attempt.duration_us))
+        };
+        let text = |provider, model| (Value::text(provider), Value::text(model));
+        let own = |kind, status, fault| Attempt::own(kind, status, fault, 5);
+        let primary = own(AttemptKind::Primary, 200, "");
+        let other = Attempt { provider: "else", model: "o", ..primary };
+        assert_eq!(shown(vec![primary]), (vec![], Some(5)), "its row would tell nothing new");
+        assert_eq!(shown(vec![other]), (vec![text("else", "o")], None));
+        let twice = vec![own(AttemptKind::Primary, 503, "status"), own(AttemptKind::Retry, 200, "")];
+        assert_eq!(shown(twice), (vec![text("up", "m"); 2], None));
     }
 
     #[test]

@@ -115,8 +115,8 @@ fn exchange(dice: &mut Dice) -> Known {
     let status = dice.one(&[0, 200, 429, 500]);
     let attempts = (0..dice.roll(3)).map(|number| Attempt {
         kind: dice.one(&[AttemptKind::Primary, AttemptKind::Retry, AttemptKind::Failover]),
-        provider: begun.provider,
-        model,
+        provider: ["", begun.provider, "other"][(random % 7 % 3) as usize],
+        model: [model, "elsewhere"][(random % 5 % 2) as usize],
         status: dice.one(&[status, 503]),
         fault: dice.one(&["", "", "reset"]),
         duration_us: number as u64,

@@ -20,12 +20,14 @@ fn a_pack_that_was_cut_or_changed_anywhere_is_damaged_and_no_other_pack() {
     }
     // A good sum over something else.
     let sealed = |bytes: &[u8]| [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat();
-    assert_eq!(bytes::read(&sealed(b"\x03")), Err(Damage::Later));
+    assert_eq!(bytes::read(&sealed(b"\x04")), Err(Damage::Later));
     assert_eq!(bytes::read(&sealed(b"")), Err(Damage::Changed));
-    for version in [b"\x01", b"\x02"] {
+    for version in [b"\x01", b"\x02", b"\x03"] {
         assert_eq!(bytes::read(&sealed(version)), Ok(Vec::new()));
     }
     let held = &data[..data.len() - 4];
+    let of_before = sealed(&[&[2], &held[1..]].concat());
+    assert_eq!(bytes::read(&of_before), bytes::read(&data), "version 2 has the same form");
     let whole = [1, all[0].begun.len(), all[0].ended.len()];
     for cut in 2..held.len() {
         let read = sealed(&held[..cut]);
