@@ -181,6 +181,10 @@ pub const JOURNAL_AGAIN_MS: u64 = 200;
 pub const JOURNAL_RESIDENT_BYTES: usize = 64 * 1024;
 /// What of its journal a shard brings into memory at a time; a segment is a multiple of it.
 pub const JOURNAL_AHEAD_BYTES: usize = 16 * 1024;
+/// How far in front of what it writes a shard asks its processor for the journal's memory: the records of a few exchanges.
+pub const JOURNAL_FETCH_BYTES: usize = 512;
+/// What a processor fetches at a time, where these bytes matter.
+pub const CACHE_LINE_BYTES: usize = 64;
 const _: () =
     assert!(SEGMENT_BYTES.is_multiple_of(JOURNAL_AHEAD_BYTES), "what is brought in lies in the segment");
 /// Ends of records that a shard knows to stand in its segment already; others are written each time.

@@ -66,7 +66,7 @@ fn start(snapshot: Snapshot) -> Result<(Running, Vec<JoinHandle<()>>, Signals), 
     let told = |level: Level, line: String| offload.log(level, line);
     compiled.snapshot.warnings.iter().for_each(|warning| told(Level::Warn, warning.clone()));
     fallback.into_iter().for_each(|line| told(Level::Warn, line));
-    let journal = begin_journal(&compiled.snapshot)?;
+    let journal = begin_journal(&compiled.snapshot, count)?;
     let left = manage::read_counters(&compiled.snapshot.data_dir).unwrap_or_else(|error| {
         told(Level::Warn, format!("what limits had counted before cannot be read: {error}"));
         Vec::new()
@@ -135,7 +135,7 @@ fn keep_private(snapshot: &Snapshot) -> Result<(), String> {
 }
 
 /// A journal for this process, where records are kept.
-fn begin_journal(snapshot: &Snapshot) -> Result<Option<(Instance, Arc<Gauge>)>, String> {
+fn begin_journal(snapshot: &Snapshot, shards_count: usize) -> Result<Option<(Instance, Arc<Gauge>)>, String> {
     if !snapshot.journal.enabled {
         return Ok(None);
     }
@@ -146,7 +146,7 @@ fn begin_journal(snapshot: &Snapshot) -> Result<Option<(Instance, Arc<Gauge>)>, 
              RINGWAY_DATA_DIR, or keep no records with USAGE_ENABLED=false."
         )
     })?;
-    Ok(Some((instance, Arc::new(Gauge::new(snapshot.journal.bytes_max)))))
+    Ok(Some((instance, Arc::new(Gauge::new(snapshot.journal.bytes_max, shards_count)))))
 }
 
 /// Reads the files that the settings name. The trust of the settings before stays while it is the system's: connections

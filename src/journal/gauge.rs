@@ -8,17 +8,24 @@ pub struct Gauge {
     bytes: AtomicU64,
     bytes_max: AtomicU64,
     lost: AtomicU64,
-    appended: AtomicU64,
+    /// Records, by the shard that wrote them. Each count has one writer, for whom a load and a store are enough.
+    appended: Box<[Appended]>,
     failures: AtomicU64,
 }
 
+/// Alone on its cache lines, so that shards do not slow each other down.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Appended(AtomicU64);
+
 impl Gauge {
-    pub fn new(bytes_max: u64) -> Gauge {
+    /// For the journals of so many shards.
+    pub fn new(bytes_max: u64, shards_count: usize) -> Gauge {
         Gauge {
             bytes: AtomicU64::new(0),
             bytes_max: AtomicU64::new(bytes_max),
             lost: AtomicU64::new(0),
-            appended: AtomicU64::new(0),
+            appended: (0..shards_count).map(|_| Appended::default()).collect(),
             failures: AtomicU64::new(0),
         }
     }
@@ -46,8 +53,10 @@ impl Gauge {
         self.lost.fetch_add(records, Ordering::Relaxed);
     }
 
-    pub(super) fn append(&self) {
-        self.appended.fetch_add(1, Ordering::Relaxed);
+    /// Counts a record of this shard's. Only the shard's own thread may.
+    pub(super) fn append(&self, shard: usize) {
+        let count = &self.appended[shard].0;
+        count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     pub(super) fn fail(&self) {
@@ -74,6 +83,6 @@ impl Gauge {
     }
 
     pub fn appended(&self) -> u64 {
-        self.appended.load(Ordering::Relaxed)
+        self.appended.iter().map(|count| count.0.load(Ordering::Relaxed)).sum()
     }
 }

@@ -30,7 +30,7 @@ impl Drop for Folder {
 }
 
 fn writer(folder: &Path, segments_max: u64) -> (Writer, Arc<Gauge>) {
-    let gauge = Arc::new(Gauge::new(segments_max * SEGMENT_BYTES as u64));
+    let gauge = Arc::new(Gauge::new(segments_max * SEGMENT_BYTES as u64, 4));
     (Writer::new(folder, 0, gauge.clone()), gauge)
 }
 

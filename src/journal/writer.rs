@@ -14,7 +14,8 @@ use super::gauge::Gauge;
 use super::{map, place};
 use crate::base::clock;
 use crate::base::limits::{
-    JOURNAL_AGAIN_MS, JOURNAL_AHEAD_BYTES, JOURNAL_RESIDENT_BYTES, JOURNAL_TAILS_MAX, SEGMENT_BYTES,
+    CACHE_LINE_BYTES, JOURNAL_AGAIN_MS, JOURNAL_AHEAD_BYTES, JOURNAL_FETCH_BYTES, JOURNAL_RESIDENT_BYTES,
+    JOURNAL_TAILS_MAX, SEGMENT_BYTES,
 };
 use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, HEADER_BYTES, Header, TAIL_BYTES};
 use crate::ledger::record;
@@ -80,13 +81,24 @@ impl Segment {
 
     fn write(&mut self, record: &[u8]) {
         self.bring_in(record.len());
-        self.at = frame::write(&mut self.map, self.at, &self.sums, record);
-        self.let_go();
+        let next = frame::write(&mut self.map, self.at, &self.sums, record);
+        self.moves_on(next);
     }
 
     fn write_like(&mut self, beginning: &[u8], tail: frame::Tail) {
         self.bring_in(TAIL_BYTES + beginning.len());
-        self.at = frame::write_like(&mut self.map, self.at, &self.sums, beginning, tail);
+        let next = frame::write_like(&mut self.map, self.at, &self.sums, beginning, tail);
+        self.moves_on(next);
+    }
+
+    /// The next frame begins there. The memory of those behind it is asked for now: it was last touched when it was filled with
+    /// zeros, and the next atomic operation after a write to it would wait until it is near.
+    fn moves_on(&mut self, next: usize) {
+        let line_of = |at: usize| at / CACHE_LINE_BYTES;
+        let asked_for = line_of(self.at + JOURNAL_FETCH_BYTES).max(line_of(next));
+        (asked_for..line_of(next + JOURNAL_FETCH_BYTES))
+            .for_each(|line| map::fetch(&self.map, line * CACHE_LINE_BYTES));
+        self.at = next;
         self.let_go();
     }
 
@@ -145,7 +157,7 @@ impl Writer {
     /// journal is full; an end may use what is held back for ends.
     pub fn append(&mut self, record: &[u8], need: Need) -> Result<(), Full> {
         self.with_room(record.len(), need)?.write(record);
-        self.gauge.append();
+        self.gauge.append(self.shard as usize);
         Ok(())
     }
 
@@ -161,7 +173,7 @@ impl Writer {
                 open.write(record);
             }
         }
-        self.gauge.append();
+        self.gauge.append(self.shard as usize);
         Ok(())
     }
 
