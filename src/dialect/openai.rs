@@ -40,7 +40,9 @@ pub fn read_usage(value: &[u8]) -> Usage {
 
 /// The same of an object that was scanned, with its members.
 pub fn read_scanned_usage(value: &[u8], members: &[Member]) -> Usage {
-    let (mut usage, mut others) = (Usage::default(), Usage::default());
+    let mut usage = Usage::default();
+    // By their other names, which count where the first ones are not there.
+    let (mut input, mut output, mut cache_read) = (None, None, None);
     let (mut details, mut is_plain) = (Vec::new(), true);
     for member in members {
         let count = || json::u64_value(value, member);
@@ -48,10 +50,10 @@ pub fn read_scanned_usage(value: &[u8], members: &[Member]) -> Usage {
             (b"total_tokens", Kind::Number) => usage.stated_total = count(),
             (b"prompt_tokens", Kind::Number) => usage.input = count(),
             (b"completion_tokens", Kind::Number) => usage.output = count(),
-            (b"input_tokens", Kind::Number) => others.input = count(),
-            (b"output_tokens", Kind::Number) => others.output = count(),
-            (b"prompt_cache_hit_tokens", Kind::Number) => others.cache_read = count(),
-            (b"cached_tokens", Kind::Number) => others.cache_read = others.cache_read.or_else(count),
+            (b"input_tokens", Kind::Number) => input = count(),
+            (b"output_tokens", Kind::Number) => output = count(),
+            (b"prompt_cache_hit_tokens", Kind::Number) => cache_read = count(),
+            (b"cached_tokens", Kind::Number) => cache_read = cache_read.or_else(count),
             (b"prompt_tokens_details" | b"input_tokens_details", Kind::Object) => {
                 read_details(member.value.of(value), Part::Input, &mut details, &mut usage);
             }
@@ -62,11 +64,13 @@ pub fn read_scanned_usage(value: &[u8], members: &[Member]) -> Usage {
             _ => {}
         }
     }
-    others.merge(usage);
+    usage.input = usage.input.or(input);
+    usage.output = usage.output.or(output);
+    usage.cache_read = usage.cache_read.or(cache_read);
     if !is_plain {
-        read_bill(Node::scanned(value), &mut others);
+        read_bill(Node::scanned(value), &mut usage);
     }
-    with_what_stands_beside(others)
+    with_what_stands_beside(usage)
 }
 
 /// What some providers add to the counts: the cost in dollars, as a number, as a text or as the sum of an object of parts; or

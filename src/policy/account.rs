@@ -96,7 +96,7 @@ impl Account {
 
     /// Whether that much would fit.
     pub(super) fn fits(&self, now_ms: u64, amount: u128) -> bool {
-        let taken = self.standing(now_ms).taken;
+        let taken = self.taken(now_ms).0;
         !self.is_hard() || amount == 0 || taken.saturating_add(amount) <= self.allowance.max
     }
 
@@ -129,13 +129,20 @@ impl Account {
     }
 
     pub fn standing(&self, now_ms: u64) -> Standing {
-        let Some(window) = self.window(now_ms) else {
-            let count = u128::from(self.counts.gauge.count());
-            return Standing { taken: count, used: count, window: None };
-        };
-        let settled = self.counts.meter.settled();
-        let used = if settled.window_start_s == window.start_s { settled.amount } else { 0 };
-        Standing { taken: self.counts.meter.taken(window.start_s), used, window: Some(window) }
+        let (taken, window) = self.taken(now_ms);
+        let used = window.map_or(taken, |window| {
+            let settled = self.counts.meter.settled();
+            if settled.window_start_s == window.start_s { settled.amount } else { 0 }
+        });
+        Standing { taken, used, window }
+    }
+
+    /// What is taken, reservations included, and the window; `None` for what has no window.
+    pub(super) fn taken(&self, now_ms: u64) -> (u128, Option<Window>) {
+        match self.window(now_ms) {
+            Some(window) => (self.counts.meter.taken(window.start_s), Some(window)),
+            None => (self.counts.gauge.count().into(), None),
+        }
     }
 
     /// What is to be kept; `None` when nothing was counted yet, and for what is counted at a time.

@@ -87,12 +87,12 @@ impl Rate {
     }
 
     fn of(account: &Account, now_ms: u64) -> Rate {
-        let standing = account.standing(now_ms);
+        let (taken, window) = account.taken(now_ms);
         let limit = account.allowance.max;
         Rate {
             limit,
-            remaining: limit.saturating_sub(standing.taken),
-            reset_ms: standing.window.map_or(0, |window| window.rest_ms(now_ms)),
+            remaining: limit.saturating_sub(taken),
+            reset_ms: window.map_or(0, |window| window.rest_ms(now_ms)),
         }
     }
 }
