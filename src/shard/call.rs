@@ -1,9 +1,7 @@
 //! What a request means: the model that it names, the provider that has it, the edits of its body, and where it goes.
 
 use std::borrow::Cow;
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 
 use super::Shard;
 use super::active::Active;
@@ -15,6 +13,7 @@ use super::collection::{self, Collection};
 use super::count;
 use super::credential;
 use super::exchange::Stop;
+use super::meaning::{Found, await_target, look_up};
 use super::outgoing::{self, Outgoing};
 use super::owners::{self, Owner};
 use super::recall::{self, Recalled};
@@ -23,7 +22,6 @@ use super::stored;
 use super::stream;
 use super::transcode;
 use super::work::Work;
-use crate::base::limits::CATALOGUE_WAIT_MS_MAX;
 use crate::base::{Refusal, Span};
 use crate::dialect::endpoint::Endpoint;
 use crate::dialect::translate::Translation;
@@ -43,7 +41,7 @@ pub struct Call {
     pub translation: Option<Box<Translation>>,
     pub target: Target,
     /// The name that the caller used, where it stands for another one.
-    pub requested: Option<Box<str>>,
+    pub requested: Option<Rc<str>>,
     /// The model takes the place of one for which a budget is used up.
     pub is_instead: bool,
     /// The body asks for a stream of events.
@@ -130,14 +128,10 @@ pub async fn understand(
     let named = model.map(|(name, _)| name);
     // The provider that the query names is that of the request's own model.
     let hint = hint.filter(|_| instead.is_none());
-    let (model, requested) = meant(shard, work, named, instead);
-    let found = route::target(active, &shard.catalogue.borrow(), model.as_deref(), hint.as_deref());
+    let (found, requested) = look_up(shard, active, work, named, instead, hint)?;
     let target = match found {
-        Some(found) => found?,
-        None => {
-            let (model, hint) = (model.map(Cow::into_owned), hint.map(Cow::into_owned));
-            Box::pin(await_target(shard, active, client, model, hint)).await?
-        }
+        Found::Target(target) => target,
+        Found::NotYet(model, hint) => Box::pin(await_target(shard, active, client, model, hint)).await?,
     };
     let owner = owner(shard, client, work, head_len, asked, body, &target).await?;
     count::answer_here(&target.upstream.provider, asked, endpoint, client, body)?;
@@ -179,18 +173,6 @@ fn rename(work: &mut Work, body: &Body, at: Span, model: &str) {
     });
 }
 
-/// The model that is asked, and the name that stands for it in the request.
-fn meant<'m>(
-    shard: &Shard,
-    work: &Work,
-    named: Option<Cow<'m, str>>,
-    instead: Option<&'m str>,
-) -> (Option<Cow<'m, str>>, Option<Box<str>>) {
-    let Some(other) = instead else { return behind_alias(shard, work, named) };
-    let (model, alias) = behind_alias(shard, work, Some(Cow::Borrowed(other)));
-    (model, named.as_deref().map(Box::from).or(alias))
-}
-
 /// Refuses what is another tenant's, and says who owns what the provider may keep for this request: a response, or a
 /// conversation. Nobody in particular does where the operator asks.
 async fn owner(
@@ -224,22 +206,6 @@ async fn owner(
         _ => false,
     };
     Ok(is_kept.then(|| Owner::of(work, provider)).flatten())
-}
-
-/// The model that an alias stands for, and the alias; any other name as it is.
-fn behind_alias<'m>(
-    shard: &Shard,
-    work: &Work,
-    model: Option<Cow<'m, str>>,
-) -> (Option<Cow<'m, str>>, Option<Box<str>>) {
-    let Some(name) = model else { return (None, None) };
-    let managed = shard.managed.borrow();
-    if managed.aliases.is_empty() {
-        return (Some(name), None);
-    }
-    let Some(alias) = managed.aliases.find(&name, &work.caller.path()) else { return (Some(name), None) };
-    let target = alias.target(shard.ids.random());
-    (Some(Cow::Owned(target.model.as_ref().to_owned())), Some(name.as_ref().into()))
 }
 
 /// The provider's endpoint for the request, or the refusal where it has none.
@@ -279,7 +245,7 @@ fn passthrough(
     let name = provider.of(client.input.filled());
     let upstream = active.by_name(name).ok_or_else(|| Stop::from(route::unknown_provider(name)))?;
     let target =
-        Target { upstream: upstream.clone(), model: String::new(), is_qualified: false, is_known: false };
+        Target { upstream: upstream.clone(), model: Rc::default(), is_qualified: false, is_known: false };
     let is_repeatable = is_repeatable(client, work, head_len);
     Ok(Call { is_repeatable, ..Call::to(Endpoint::Other, target) })
 }
@@ -340,28 +306,6 @@ fn named_model<'b>(
         None if endpoint == Endpoint::Other => Ok(None),
         None => Err(Refusal::invalid("invalid_type", "`model` must be a string.").about("model").into()),
     }
-}
-
-/// Waits for the provider to be found: right after a start the lists of models may still be on their way.
-pub async fn await_target(
-    shard: &Shard,
-    active: &Rc<Active>,
-    client: &mut Client,
-    model: Option<String>,
-    hint: Option<Vec<u8>>,
-) -> Result<Target, Stop> {
-    let look = || route::target(active, &shard.catalogue.borrow(), model.as_deref(), hint.as_deref());
-    let alarm = shard.alarms.alarm();
-    alarm.set_after(CATALOGUE_WAIT_MS_MAX);
-    let settled = poll_fn(|cx| {
-        if let Some(found) = look() {
-            return Poll::Ready(Some(found));
-        }
-        alarm.poll_late_listening(cx).map(|()| None)
-    });
-    let found = client.unless_gone(shard, settled).await.map_err(|_| Stop::Gone)?;
-    let unknown = || Err(route::unknown_model(model.as_deref().unwrap_or_default()));
-    found.unwrap_or_else(unknown).map_err(Stop::from)
 }
 
 /// The edits that the provider needs, and the question for usage in streams.

@@ -9,7 +9,9 @@ use std::task::Poll;
 use super::Shard;
 use super::client::Client;
 use super::exchange::{Stop, stop_before_body};
+use super::meaning::Meaning;
 use super::route::Asked;
+use super::standing::{Standing, is_same_or_none};
 use super::work::Work;
 use crate::base::limits::MANAGED_WAIT_MS_MAX;
 use crate::base::{Refusal, RefusalKind};
@@ -35,8 +37,10 @@ pub struct Caller {
     pub labels: Vec<Box<str>>,
     /// The labels as a JSON array; empty without any.
     pub labels_json: String,
+    /// What the name of a model meant that it asked for last.
+    pub(super) meaning: RefCell<Option<Meaning>>,
     /// What was found out for the model that it asked for last.
-    standing: RefCell<Option<Standing>>,
+    pub(super) standing: RefCell<Option<Rc<Standing>>>,
     /// What the beginnings of its records had in common, as it was written last.
     beginning: RefCell<Option<Beginning>>,
 }
@@ -45,55 +49,38 @@ pub struct Caller {
 /// known again may be one of many with the same head.
 struct Beginning {
     client_ip: Box<str>,
-    requested_model: Box<str>,
-    provider: Box<str>,
-    model: Box<str>,
-    workflow: Box<str>,
+    /// Says provider, model and workflow.
+    standing: Rc<Standing>,
+    requested: Option<Rc<str>>,
     session: Session,
     common: Tail,
 }
 
 impl Beginning {
-    fn of(own: &Begun<'_>, whole: &Begun<'_>) -> Beginning {
+    fn of(lead: &Lead<'_>, whole: &Begun<'_>) -> Beginning {
         let mut common = Vec::new();
         record::write_common(&mut common, whole);
         Beginning {
-            client_ip: own.client_ip.into(),
-            requested_model: own.requested_model.into(),
-            provider: own.provider.into(),
-            model: own.model.into(),
-            workflow: own.workflow.into(),
+            client_ip: whole.client_ip.into(),
+            standing: lead.standing.clone(),
+            requested: lead.requested.cloned(),
             session: Session::of(whole),
             common: Tail::new(&common),
         }
     }
 
-    fn is_of(&self, own: &Begun<'_>) -> bool {
-        *self.client_ip == *own.client_ip
-            && *self.model == *own.model
-            && *self.requested_model == *own.requested_model
-            && *self.provider == *own.provider
-            && *self.workflow == *own.workflow
+    fn is_of(&self, lead: &Lead<'_>, client_ip: &str) -> bool {
+        Rc::ptr_eq(&self.standing, lead.standing)
+            && is_same_or_none(self.requested.as_ref(), lead.requested)
+            && *self.client_ip == *client_ip
     }
 }
 
-/// That a caller may use a model, and what its requests for it are held against.
-struct Standing {
-    /// Of the rules that say so.
-    version: u64,
-    provider: Box<str>,
-    model: Box<str>,
-    alias: Option<Box<str>>,
-    applicable: Option<Applicable>,
-}
-
-impl Standing {
-    fn is_of(&self, version: u64, asked: AskedModel<'_>) -> bool {
-        self.version == version
-            && *self.model == *asked.model
-            && *self.provider == *asked.provider
-            && self.alias.as_deref() == asked.alias
-    }
+/// What a request leads to, and the name that it said instead where that is another one.
+pub struct Lead<'a> {
+    pub caller: &'a Rc<Caller>,
+    pub standing: &'a Rc<Standing>,
+    pub requested: Option<&'a Rc<str>>,
 }
 
 impl Caller {
@@ -112,29 +99,20 @@ impl Caller {
     }
 
     /// What a request for this model is held against; `None` for nothing. 403 where the caller may not use the model.
-    pub fn accounts(&self, managed: &Managed, asked: AskedModel<'_>) -> Result<Option<Applicable>, Refusal> {
+    pub(super) fn accounts(
+        &self,
+        managed: &Managed,
+        asked: AskedModel<'_>,
+    ) -> Result<Option<Applicable>, Refusal> {
         // Most callers have no accounts, and nobody pays for those of others.
         if self.key.is_none() && managed.access.is_open_to_all() && managed.book.is_empty() {
             return Ok(None);
-        }
-        if let Some(known) =
-            self.standing.borrow().as_ref().filter(|known| known.is_of(managed.version, asked))
-        {
-            return Ok(known.applicable.clone());
         }
         managed.access.check(self.key.as_deref(), &self.path(), asked)?;
         let labels: Vec<&str> = self.labels.iter().map(|label| &**label).collect();
         let target = Some((asked.provider, asked.model));
         let applicable = managed.book.applicable(self.key.as_deref(), &self.path(), &labels, target);
-        let applicable = (!applicable.accounts().is_empty()).then_some(applicable);
-        *self.standing.borrow_mut() = Some(Standing {
-            version: managed.version,
-            provider: asked.provider.into(),
-            model: asked.model.into(),
-            alias: asked.alias.map(Box::from),
-            applicable: applicable.clone(),
-        });
-        Ok(applicable)
+        Ok((!applicable.accounts().is_empty()).then_some(applicable))
     }
 
     /// Writes the beginning of an exchange into the journal, by way of an empty buffer. A caller that is remembered has said the
@@ -144,6 +122,7 @@ impl Caller {
         journal: &mut Writer,
         bytes: &mut Vec<u8>,
         id: RecordId,
+        lead: &Lead<'_>,
         own: &Begun<'_>,
         whole: impl FnOnce() -> Begun<'b>,
     ) -> Result<(), Full> {
@@ -154,8 +133,8 @@ impl Caller {
         }
         let mut last = self.beginning.borrow_mut();
         let written = match &mut *last {
-            Some(written) if written.is_of(own) => written,
-            other => other.insert(Beginning::of(own, &whole())),
+            Some(written) if written.is_of(lead, own.client_ip) => written,
+            other => other.insert(Beginning::of(lead, &whole())),
         };
         record::write_own(bytes, id, own, written.session);
         journal.append_with(bytes, &written.common, Need::Begin)

@@ -12,6 +12,7 @@ use super::call::{self, Call};
 use super::client::Client;
 use super::exchange::Stop;
 use super::inline::Inline;
+use super::meaning;
 use super::naming::{Naming, results_base};
 use super::owners::{self, Owner};
 use super::route::{self, Target};
@@ -121,7 +122,7 @@ pub async fn understand(
         let (id, action, ending) = (own_id.as_deref(), &action[..], &naming.ending[..]);
         let wish = Wish { provider: &provider, endpoint, api, method, id, action, ending };
         let prepared = Box::pin(batch::prepare(shard, active, client, work, head_len, &wish, body)).await?;
-        (call.target.model, inline) = (prepared.model, prepared.inline);
+        (call.target.model, inline) = (prepared.model.into(), prepared.inline);
         prepared.reads
     } else {
         inline = self::inline(active, client, work, body, &call)?;
@@ -203,7 +204,7 @@ impl Wanted {
             };
         }
         if let Some(model) = self.model {
-            let target = Box::pin(call::await_target(shard, active, client, Some(model), None)).await?;
+            let target = Box::pin(meaning::await_target(shard, active, client, Some(model), None)).await?;
             let upstream = &target.upstream;
             return if has(&upstream) {
                 Ok(plain(upstream))
@@ -240,7 +241,7 @@ fn egress(provider: &Provider, endpoint: Endpoint) -> Option<Endpoint> {
 
 /// The model of such a request is not what it is counted under.
 fn plain(upstream: &Rc<Upstream>) -> Target {
-    Target { upstream: upstream.clone(), model: String::new(), is_qualified: false, is_known: false }
+    Target { upstream: upstream.clone(), model: Rc::default(), is_qualified: false, is_known: false }
 }
 
 /// Reads from the body whom the request is for. Bodies that stream through are looked at as far as they have come.

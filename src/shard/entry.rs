@@ -14,20 +14,19 @@ use super::Shard;
 use super::active::Active;
 use super::body::Body;
 use super::call::Call;
-use super::caller::Caller;
+use super::caller::Lead;
 use super::capture::{Capture, Sent};
 use super::client::Client;
+use super::standing::Standing;
 use super::tally::Tally;
 use super::work::Work;
 use crate::base::{Pico, Refusal, RefusalKind};
-use crate::identity::Features;
 use crate::journal::{Full, Need};
 use crate::ledger::cost::{self, Cost, Unpriced};
 use crate::ledger::headers::{self, Dress};
 use crate::ledger::price::{Named, Price};
 use crate::ledger::record::{self, Begun, Ended, RecordId};
 use crate::ledger::usage::{Mode, Usage};
-use crate::policy::access::Asked;
 use crate::policy::hold::{Applicable, Ask, Budgets, Hold, Used};
 use crate::policy::rate::Rates;
 use crate::policy::reserve::{Size, Strictness, Tokens};
@@ -95,35 +94,28 @@ pub fn open(
     head_len: usize,
     body: &Body,
 ) -> Result<(), Unopened> {
-    let (caller, target) = (&work.caller, &call.target);
-    let (provider, model) = (&*target.upstream.provider, target.model.as_str());
-    let asked_for = call.requested.as_deref();
-    // A rule for what was asked for says nothing of what takes its place.
-    let alias = asked_for.filter(|_| !call.is_instead);
-    let asked = Asked { provider: &provider.name, model, alias };
     tally.entry.dress = active.snapshot().usage_headers;
+    // A rule for what was asked for says nothing of what takes its place.
+    let alias = call.requested.as_ref().filter(|_| !call.is_instead);
     let managed = shard.managed.borrow();
-    let applicable = caller.accounts(&managed, asked)?;
-    // What all shards share is borrowed and not counted.
-    let workflows = &managed.workflows;
-    let found = || workflows.find(&caller.path(), &provider.name, model);
-    let workflow = workflows.only().unwrap_or_else(found);
-    let features = workflows.features(workflow);
+    let standing = work.caller.standing(shard, &managed, &call.target, alias)?;
+    drop(managed);
+    let features = standing.features;
     let budgets = match (features.budget, call.is_instead) {
         (false, _) => Budgets::Count,
         (true, true) => Budgets::Instead,
         (true, false) => Budgets::Hold,
     };
     tally.entry.size = size(client, work, body);
-    tally.entry.price = price_of(shard, provider, model, None);
-    if let Some(applicable) = applicable {
-        tally.entry.reserve(shard, &applicable, model, budgets)?;
+    tally.entry.price = standing.price.clone();
+    if let Some(applicable) = &standing.applicable {
+        tally.entry.reserve(shard, applicable, &call.target.model, budgets)?;
     }
     if !features.usage && !features.audit {
         // Nothing would come of its record.
         return Ok(());
     }
-    begin(shard, active, client, work, tally, call, head_len, &workflow.id, features)?;
+    begin(shard, active, client, work, tally, call, head_len, &standing)?;
     let audit = &active.snapshot().audit;
     if features.audit && audit.enabled && tally.entry.id.is_some() {
         tally.entry.capture =
@@ -142,11 +134,11 @@ fn begin(
     tally: &mut Tally,
     call: &Call,
     head_len: usize,
-    workflow: &str,
-    features: Features,
+    standing: &Rc<Standing>,
 ) -> Result<(), Refusal> {
     let (caller, target) = (&work.caller, &call.target);
-    let (provider, model) = (&*target.upstream.provider, target.model.as_str());
+    let (provider, model) = (&*target.upstream.provider, &*target.model);
+    let lead = Lead { caller, standing, requested: call.requested.as_ref() };
     let asked_for = call.requested.as_deref();
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let at_ms = shard.wall_ms_at(tally.begun_us());
@@ -159,18 +151,18 @@ fn begin(
         requested_model: asked_for.unwrap_or(if target.is_qualified { QUALIFIED } else { model }),
         provider: &provider.name,
         model,
-        workflow,
+        workflow: &standing.workflow.id,
         client_ip: &client.address,
         is_stream: call.wants_stream,
-        skips_usage: !features.usage,
-        skips_audit: !features.audit,
+        skips_usage: !standing.features.usage,
+        skips_audit: !standing.features.audit,
         ..Begun::default()
     };
     let fails_closed = active.snapshot().journal.fails_closed;
     let mut qualified = String::new();
     let name = &mut qualified;
     let id = named.unwrap_or_else(|| RecordId(shard.ids.next_number(at_ms)));
-    tally.entry.begin(shard, caller, id, &own, fails_closed, move || {
+    tally.entry.begin(shard, id, &lead, &own, fails_closed, move || {
         if asked_for.is_none() && target.is_qualified {
             *name = [provider.name.as_str(), "/", model].concat();
         }
@@ -266,8 +258,8 @@ impl Entry {
     fn begin<'b>(
         &mut self,
         shard: &Shard,
-        caller: &Rc<Caller>,
         id: RecordId,
+        lead: &Lead<'_>,
         own: &Begun<'_>,
         fails_closed: bool,
         whole: impl FnOnce() -> Begun<'b>,
@@ -275,7 +267,7 @@ impl Entry {
         let mut journal = shard.journal.borrow_mut();
         let Some(journal) = &mut *journal else { return Ok(()) };
         let mut bytes = shard.buffers.lend();
-        let written = caller.write_begun(journal, &mut bytes, id, own, whole);
+        let written = lead.caller.write_begun(journal, &mut bytes, id, lead, own, whole);
         shard.buffers.give_back(bytes);
         match written {
             Ok(()) => self.id = Some(id),
@@ -292,19 +284,15 @@ impl Entry {
         !self.is_ended && (self.id.is_some() || self.hold.is_some())
     }
 
-    /// Settles the accounts and writes the end, once; later calls change nothing. Usage and cost are put into `ended`.
-    pub fn end(
-        &mut self,
-        shard: &Shard,
-        provider: Option<&Provider>,
-        model: &str,
-        usage: Usage,
-        ended: Ended<'_>,
-    ) {
+    /// Settles the accounts and writes the end, once; later calls change nothing. What it cost is put into `ended`.
+    pub fn end(&mut self, shard: &Shard, provider: Option<&Provider>, model: &str, ended: Ended<'_>) {
         if std::mem::replace(&mut self.is_ended, true) {
             return;
         }
-        let cost = self.told.take().unwrap_or_else(|| self.cost_of(&usage));
+        // From here on it lives as long as the texts that are put into it below.
+        let mut ended: Ended<'_> = ended;
+        let usage = &ended.usage;
+        let cost = self.told.take().unwrap_or_else(|| cost_of(self.price.as_deref(), usage));
         if ended.outcome != record::Outcome::Refused {
             self.cost = Some(cost.as_ref().ok().map(|cost| cost.total));
         }
@@ -328,17 +316,11 @@ impl Entry {
             Ok(cost) => cost.remark.map(|remark| remark.sentence().to_owned()),
             Err(unpriced) => usage.is_known().then(|| unpriced.to_string()),
         };
-        let (input_cost, output_cost) = costs_of(cost.as_ref().ok());
-        let ended = Ended {
-            usage,
-            cost: cost.as_ref().ok().map(|cost| cost.total),
-            input_cost,
-            output_cost,
-            cost_source: cost.as_ref().map_or("", |cost| cost.source.name()),
-            cost_caveat: caveat.as_deref().unwrap_or_default(),
-            answered_model: &self.answered_model,
-            ..ended
-        };
+        (ended.input_cost, ended.output_cost) = costs_of(cost.as_ref().ok());
+        ended.cost = cost.as_ref().ok().map(|cost| cost.total);
+        ended.cost_source = cost.as_ref().map_or("", |cost| cost.source.name());
+        ended.cost_caveat = caveat.as_deref().unwrap_or_default();
+        ended.answered_model = &self.answered_model;
         let mut bytes = shard.buffers.lend();
         record::write_ended(&mut bytes, id, &ended);
         if let Some(journal) = &mut *shard.journal.borrow_mut()
@@ -347,10 +329,6 @@ impl Entry {
             journal.lose();
         }
         shard.buffers.give_back(bytes);
-    }
-
-    fn cost_of(&self, usage: &Usage) -> Result<Cost, Unpriced> {
-        cost::cost(usage, self.price.as_deref(), usage.mode.unwrap_or(Mode::Standard))
     }
 
     /// Another model than the one that was asked for has answered: its price counts.
@@ -364,14 +342,17 @@ impl Entry {
     /// Writes the headers of an answer that is about to leave as a whole; its end is written with the same cost.
     pub fn tell_cost(&mut self, usage: &Usage, out: &mut Vec<u8>) {
         let Some(dress) = self.dress else { return };
-        let cost = self.cost_of(usage);
-        headers::write(usage, &cost, dress, out);
-        self.told = Some(cost);
+        let cost = self.told.insert(cost_of(self.price.as_deref(), usage));
+        headers::write(usage, cost, dress, out);
     }
 
     pub fn body_bytes(&self) -> u64 {
         self.size.body_bytes
     }
+}
+
+fn cost_of(price: Option<&Price>, usage: &Usage) -> Result<Cost, Unpriced> {
+    cost::cost(usage, price, usage.mode.unwrap_or(Mode::Standard))
 }
 
 /// What of a cost is that of the input and that of the output.

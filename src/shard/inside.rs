@@ -70,7 +70,7 @@ pub async fn hand_over(
     tally.has_answer();
     let upstream = active.inside.clone();
     let target =
-        Target { upstream: upstream.clone(), model: String::new(), is_qualified: false, is_known: false };
+        Target { upstream: upstream.clone(), model: Rc::default(), is_qualified: false, is_known: false };
     let call = Call { is_repeatable: false, ..Call::to(Endpoint::Other, target) };
     let answered = Answered {
         busy: Busy::begin(&upstream),

@@ -167,7 +167,7 @@ pub fn read(head: &[u8], request: &RequestHead, metrics_path: &str) -> Result<As
 pub struct Target {
     pub upstream: Rc<Upstream>,
     /// The model as the provider knows it, when the request named one.
-    pub model: String,
+    pub model: Rc<str>,
     /// The request's spelling differs: the provider's name stood in front.
     pub is_qualified: bool,
     /// The provider's list has it.
@@ -178,7 +178,7 @@ impl Target {
     /// The same provider, for a request of the gateway's own.
     pub fn plain_copy(&self) -> Target {
         let upstream = self.upstream.clone();
-        Target { upstream, model: String::new(), is_qualified: false, is_known: false }
+        Target { upstream, model: Rc::default(), is_qualified: false, is_known: false }
     }
 }
 
@@ -202,9 +202,7 @@ pub fn target(
     let Some(model) = model else {
         let default = active.snapshot().default_provider;
         return Some(
-            default
-                .map(|at| of(&active.upstreams[at], String::new(), false, false))
-                .ok_or_else(which_provider),
+            default.map(|at| of(&active.upstreams[at], "", false, false)).ok_or_else(which_provider),
         );
     };
     if let Some(slash) = memchr::memchr(b'/', model.as_bytes())
@@ -213,13 +211,13 @@ pub fn target(
         && !rest.is_empty()
     {
         let is_known = catalogue.offers(&upstream.provider.name, rest);
-        return Some(Ok(of(upstream, rest.to_owned(), true, is_known)));
+        return Some(Ok(of(upstream, rest, true, is_known)));
     }
     if let Some(upstream) = catalogue.provider_of(model).and_then(|name| active.by_name(name.as_bytes())) {
-        return Some(Ok(of(upstream, model.to_owned(), false, true)));
+        return Some(Ok(of(upstream, model, false, true)));
     }
     if let Some(index) = active.snapshot().default_provider {
-        return Some(Ok(of(&active.upstreams[index], model.to_owned(), false, false)));
+        return Some(Ok(of(&active.upstreams[index], model, false, false)));
     }
     if !catalogue.is_settled {
         return None;
@@ -232,11 +230,11 @@ fn hinted(catalogue: &Catalogue, upstream: &Rc<Upstream>, model: Option<&str>) -
     let model = model.unwrap_or_default();
     let own = model.strip_prefix(upstream.provider.name.as_str()).and_then(|rest| rest.strip_prefix('/'));
     let (name, is_qualified) = (own.unwrap_or(model), own.is_some());
-    of(upstream, name.to_owned(), is_qualified, catalogue.offers(&upstream.provider.name, name))
+    of(upstream, name, is_qualified, catalogue.offers(&upstream.provider.name, name))
 }
 
-fn of(upstream: &Rc<Upstream>, model: String, is_qualified: bool, is_known: bool) -> Target {
-    Target { upstream: upstream.clone(), model, is_qualified, is_known }
+fn of(upstream: &Rc<Upstream>, model: &str, is_qualified: bool, is_known: bool) -> Target {
+    Target { upstream: upstream.clone(), model: model.into(), is_qualified, is_known }
 }
 
 /// The id in `/v1/models/{id}`, decoded; `None` when it is not UTF-8.

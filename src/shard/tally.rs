@@ -70,7 +70,7 @@ struct Failed {
 
 struct Named {
     upstream: Rc<Upstream>,
-    model: String,
+    model: Rc<str>,
     is_known: bool,
     endpoint: Endpoint,
 }
@@ -245,7 +245,8 @@ impl Tally {
 
     /// The answer names this model as the one that made it; empty where it names none.
     pub fn answered_by(&mut self, shard: &Shard, model: &str) {
-        if let Some(named) = self.provider.as_ref().filter(|named| !model.is_empty() && named.model != model)
+        if let Some(named) =
+            self.provider.as_ref().filter(|named| !model.is_empty() && *named.model != *model)
         {
             self.entry.answered_by(shard, &named.upstream.provider, &named.model, model);
         }
@@ -253,11 +254,12 @@ impl Tally {
 
     /// Writes the headers that tell usage and cost of a whole answer, as its record will have them.
     pub fn tell_cost(&mut self, out: &mut Vec<u8>) {
-        let mut usage = self.usage;
-        if self.states_usage && !usage.is_known() {
+        if self.states_usage && !self.usage.is_known() {
+            let mut usage = self.usage;
             self.estimate_unstated(&mut usage);
+            return self.entry.tell_cost(&usage, out);
         }
-        self.entry.tell_cost(&usage, out);
+        self.entry.tell_cost(&self.usage, out);
     }
 
     /// The answer did not come to its end.
@@ -290,44 +292,20 @@ impl Tally {
     /// Writes down how the exchange ends and settles its accounts, once. `bytes_out` is what the client has been sent on
     /// this connection, what leaves next included.
     pub fn ends(&mut self, shard: &Shard, bytes_out: u64, outcome: Outcome, error: &str) {
-        let mut usage = self.usage;
-        let is_success = (200..300).contains(&self.status);
-        if is_success
-            && matches!(outcome, Outcome::Cut | Outcome::ClientGone)
-            && self.answered_us > self.sent_us
-        {
-            self.estimate_cut(&mut usage);
-        }
-        if is_success && outcome == Outcome::Whole && self.states_usage && !usage.is_known() {
-            self.estimate_unstated(&mut usage);
-        }
-        let named = self.provider.as_ref();
-        let (provider, model) = named.map_or(("", ""), |named| (&named.upstream.provider.name, &named.model));
         let kind = |at: usize| if at == 0 { AttemptKind::Primary } else { AttemptKind::Retry };
-        let failed = self.attempts.iter().enumerate().map(|(at, failed)| Attempt {
-            kind: kind(at),
-            provider,
-            model,
-            status: failed.status,
-            fault: failed.fault,
-            duration_us: failed.duration_us,
-        });
+        let failed = self.attempts.iter().enumerate();
+        let failed = failed
+            .map(|(at, failed)| Attempt::own(kind(at), failed.status, failed.fault, failed.duration_us));
         let mut attempts: Vec<Attempt<'_>> = Vec::with_capacity(failed.len() + 1);
         attempts.extend(failed);
         let now_us = clock::monotonic_us();
         if self.first_byte_us.is_some() && outcome != Outcome::Refused {
             let (status, duration_us) = (self.status, now_us.saturating_sub(self.sent_us));
             let fault = if outcome == Outcome::Whole { "" } else { error };
-            attempts.push(Attempt {
-                kind: kind(attempts.len()),
-                provider,
-                model,
-                status,
-                fault,
-                duration_us,
-            });
+            attempts.push(Attempt::own(kind(attempts.len()), status, fault, duration_us));
         }
-        let ended = Ended {
+        let mut ended = Ended {
+            usage: self.usage,
             duration_us: now_us.saturating_sub(self.begun_us),
             first_byte_us: self.first_byte_us,
             first_token_us: self.first_token_us,
@@ -339,8 +317,24 @@ impl Tally {
             attempts,
             ..Ended::default()
         };
-        let provider = named.map(|named| &*named.upstream.provider);
-        self.entry.end(shard, provider, model, usage, ended);
+        self.estimate(&mut ended.usage, outcome);
+        let (provider, model) = self
+            .provider
+            .as_ref()
+            .map_or((None, ""), |named| (Some(&*named.upstream.provider), &*named.model));
+        self.entry.end(shard, provider, model, ended);
+    }
+
+    /// Puts what was seen into the place of what the provider did not come to count, or does not state.
+    fn estimate(&self, usage: &mut Usage, outcome: Outcome) {
+        let is_success = (200..300).contains(&self.status);
+        let is_cut = matches!(outcome, Outcome::Cut | Outcome::ClientGone);
+        if is_success && is_cut && self.answered_us > self.sent_us {
+            self.estimate_cut(usage);
+        }
+        if is_success && outcome == Outcome::Whole && self.states_usage && !usage.is_known() {
+            self.estimate_unstated(usage);
+        }
     }
 
     /// The provider did work that it did not come to count: what was seen of it stands in for its count, and says so.

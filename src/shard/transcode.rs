@@ -68,7 +68,7 @@ pub fn transcode(
     let wall_ms = shard.wall_ms();
     let mut told = Told {
         id: String::from_utf8_lossy(&shard.ids.next(wall_ms)).replace('-', ""),
-        model: call.target.model.clone(),
+        model: call.target.model.to_string(),
         created_s: wall_ms / 1000,
         ..Told::default()
     };

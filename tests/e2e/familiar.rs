@@ -1,5 +1,8 @@
 //! Clients that say the same head again and again: the gateway knows it again, and it never means more than it says.
 
+use std::io::Write;
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::admin::{admin, chat_over, make_key, start, upstream};
@@ -9,7 +12,6 @@ const HUP: i32 = 1;
 
 /// An answer with the model that the provider was asked for, and a body as long as the request's.
 fn echo() -> Upstream {
-    use std::io::Write;
     Upstream::start(|_, seen, stream| {
         let _ = stream.write_all(&json_answer(200, "", &String::from_utf8_lossy(&seen.body)));
         After::KeepAlive
@@ -110,6 +112,135 @@ fn a_key_that_expires_is_refused_with_the_head_that_was_good() {
         answer.status == 401 && answer.error_code() == "key_expired"
     });
     assert!(good > 2, "it was good before: {good}");
+}
+
+/// Whatever a name has meant before on a connection, it means what the rules say now.
+#[test]
+fn what_a_models_name_means_changes_with_the_rules_on_connections_that_are_open() {
+    let (data, upstream) = (TempFolder::new(), upstream());
+    let gateway = start(&data.0, &upstream, "server: {shards: 1}\n");
+    let (_, key) = make_key(&gateway, json!({"name": "k", "user_path": "/team"}));
+    let ask = |link: &mut Link, model: &str| {
+        let answer = chat_over(link, &key, &json!({"model": model, "messages": []}).to_string());
+        if answer.status != 200 {
+            return answer.error_code();
+        }
+        let last = upstream.requests().pop().expect("a request");
+        let body: serde_json::Value = serde_json::from_slice(&last.body).expect("JSON");
+        body["model"].as_str().expect("a model").to_owned()
+    };
+    let mut link = gateway.connect();
+    let mut check = |what: &str, want: &str| {
+        eventually(what, || ask(&mut gateway.connect(), "up/m") == want);
+        for _ in 0..4 {
+            assert_eq!(ask(&mut link, "up/m"), want, "{what}");
+        }
+        // Another one in between, and the same again.
+        assert_eq!(ask(&mut link, "up/other"), "other", "{what}");
+        assert_eq!(ask(&mut link, "up/m"), want, "{what}");
+    };
+    check("its own name", "m");
+    admin(&gateway, "POST", "/virtual-models", json!({"source": "up/m", "target": "up/n"}));
+    check("an alias in front of it", "n");
+    admin(&gateway, "POST", "/virtual-models", json!({"source": "up/m", "target": "up/l"}));
+    check("another one", "l");
+    admin(&gateway, "DELETE", "/virtual-models?source=up/m", json!(null));
+    check("its own name again", "m");
+    let only = |models: serde_json::Value| json!({"user_path": "/team", "allowed_models": models});
+    admin(&gateway, "PUT", "/users", only(json!(["up/other"])));
+    check("a list without it", "model_access_denied");
+    admin(&gateway, "PUT", "/users", only(json!(["up/other", "up/m"])));
+    check("a list with it", "m");
+}
+
+#[test]
+fn the_provider_of_a_name_changes_with_the_settings_on_connections_that_are_open() {
+    let (one, two) = (echo(), echo());
+    let settings = |default: &str, names: [&str; 2]| {
+        let ports = [one.port, two.port];
+        let provider = |at: usize| {
+            let (name, port) = (names[at], ports[at]);
+            format!(
+                "  {name}: {{type: vllm, base_url: 'http://127.0.0.1:{port}/v1', models: [listed-{name}]}}\n"
+            )
+        };
+        format!(
+            "server: {{shards: 1}}\nauth: {{master_key: {KEY}}}\n\
+             models: {{configured_mode: allowlist, default_provider: {default}}}\nproviders:\n{}{}",
+            provider(0),
+            provider(1)
+        )
+    };
+    let config = temp_file(&settings("a", ["a", "b"]));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ringway"));
+    command.args(["serve", "--config"]).arg(&config).env("RINGWAY_SERVER_LISTEN", "127.0.0.1:0");
+    let mut gateway = Gateway::from(command, config.clone());
+    let mut link = gateway.connect();
+    let mut ask = |model: &str| {
+        let before = [one.requests().len(), two.requests().len()];
+        let body = json!({"model": model, "messages": []}).to_string();
+        assert_eq!(chat_over(&mut link, KEY, &body).status, 200, "{model}");
+        (one.requests().len() - before[0], two.requests().len() - before[1])
+    };
+    for model in ["free", "listed-a", "a/x"] {
+        for _ in 0..4 {
+            assert_eq!(ask(model), (1, 0), "{model}");
+        }
+    }
+    std::fs::write(&config, settings("b", ["b", "a"])).unwrap();
+    gateway.signal(HUP);
+    gateway.wait_for_line("reloaded (generation 1)");
+    // `b` is the first server now, and `a` the other.
+    eventually("the other settings", || ask("a/x") == (0, 1));
+    for (model, want) in [("a/x", (0, 1)), ("free", (1, 0)), ("b/x", (1, 0))] {
+        for _ in 0..4 {
+            assert_eq!(ask(model), want, "{model}");
+        }
+    }
+    eventually("the other lists", || ask("listed-a") == (0, 1));
+    assert_eq!(ask("listed-a"), (0, 1));
+}
+
+#[test]
+fn the_provider_of_a_name_changes_with_the_lists_of_models_on_connections_that_are_open() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let offers = Arc::new(AtomicUsize::new(0));
+    let lister = |number: usize| {
+        let offers = offers.clone();
+        Upstream::start(move |_, seen, stream| {
+            let has_it = offers.load(Ordering::Acquire) == number;
+            let list = if has_it { r#"{"data":[{"id":"moving"}]}"# } else { r#"{"data":[{"id":"other"}]}"# };
+            let body = if seen.head.starts_with("GET ") { list } else { "{}" };
+            let _ = stream.write_all(&json_answer(200, "", body));
+            After::KeepAlive
+        })
+    };
+    let servers = [lister(0), lister(1)];
+    let provider = |name: &str, at: usize| {
+        format!("  {name}: {{type: vllm, base_url: 'http://127.0.0.1:{}/own/v1'}}\n", servers[at].port)
+    };
+    let settings = format!(
+        "server: {{shards: 1}}\nauth: {{master_key: {KEY}}}\nmodels: {{refresh_interval: 1}}\nproviders:\n{}{}",
+        provider("a", 0),
+        provider("b", 1)
+    );
+    let config = temp_file(&settings);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ringway"));
+    command.args(["serve", "--config"]).arg(&config).env("RINGWAY_SERVER_LISTEN", "127.0.0.1:0");
+    let gateway = Gateway::from(command, config.clone());
+    let mut link = gateway.connect();
+    let asked = |at: usize| {
+        let requests = servers[at].requests();
+        requests.iter().filter(|seen| seen.head.starts_with("POST ")).count()
+    };
+    for at in [0, 1, 0] {
+        offers.store(at, Ordering::Release);
+        eventually("the list that has it", || {
+            let before = asked(at);
+            let body = json!({"model": "moving", "messages": []}).to_string();
+            chat_over(&mut link, KEY, &body).status == 200 && asked(at) > before
+        });
+    }
 }
 
 #[test]
