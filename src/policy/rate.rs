@@ -111,7 +111,7 @@ fn write_duration(ms: u64, out: &mut Vec<u8>) {
         return out.extend_from_slice(b"ms\r\n");
     }
     let digits = Digits::of(ms);
-    let (seconds, thousandths) = digits.text().split_at(digits.text().len() - 3);
+    let Some((seconds, thousandths)) = digits.text().split_last_chunk::<3>() else { return };
     if ms < 60_000 {
         out.extend_from_slice(seconds);
     } else {
@@ -124,9 +124,12 @@ fn write_duration(ms: u64, out: &mut Vec<u8>) {
         out.push(b'm');
         decimal::append(ms / 1000 % 60, out);
     }
-    if let Some(last) = thousandths.iter().rposition(|&digit| digit != b'0') {
+    if thousandths != b"000" {
         out.push(b'.');
-        out.extend_from_slice(&thousandths[..=last]);
+        out.extend_from_slice(thousandths);
+        while out.last() == Some(&b'0') {
+            out.pop();
+        }
     }
     out.extend_from_slice(b"s\r\n");
 }

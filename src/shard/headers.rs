@@ -8,7 +8,7 @@ use crate::wire::write::HeadWriter;
 pub fn pass_header(writer: &mut HeadWriter<'_>, work: &Work, head: &[u8], field: &Field) {
     let name = field.name.of(head);
     if passes(field.known, name) && !work.response.headers.named_by_connection(head, name) {
-        writer.checked_header(name, field.value.of(head));
+        writer.header_of(head, field);
     } else if field.known == Known::XRequestId {
         writer.checked_header(b"x-upstream-request-id", field.value.of(head));
     }

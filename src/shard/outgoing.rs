@@ -38,7 +38,7 @@ impl Outgoing {
         let headers = &work.request.headers;
         let mut writer = HeadWriter::request(out, self.method.as_str(), &[&work.target]);
         writer.ready_lines(&upstream.first_lines);
-        writer.checked_header(b"x-request-id", work.request_id.as_bytes());
+        writer.own_header(b"x-request-id", work.request_id.as_bytes());
         writer.number(b"x-ringway-hops", work.hops + 1);
         for field in &headers.fields {
             let name = field.name.of(head);
@@ -52,7 +52,7 @@ impl Outgoing {
             let is_own = || provider.own_headers.iter().any(|own| is_read_as(name, own.as_bytes()));
             let is_replaced = self.content_type.is_some() && field.known == Known::ContentType;
             if passes && !is_replaced && !is_own() && !headers.named_by_connection(head, name) {
-                writer.checked_header(name, field.value.of(head));
+                writer.header_of(head, field);
             }
         }
         if let Some(content_type) = &self.content_type {

@@ -1,7 +1,7 @@
 //! The one place that writes heads. Nothing that could end a line early gets through here.
 
 use super::Malformed;
-use super::head::{Version, is_control};
+use super::head::{Field, Version, is_control};
 use crate::base::decimal;
 
 /// Writes a head into a buffer: first line, headers, [`HeadWriter::finish`].
@@ -60,6 +60,28 @@ impl<'a> HeadWriter<'a> {
         self.out.extend_from_slice(b"\r\n");
     }
 
+    /// The same of a name of ours. Its length is known when this is compiled, which makes its copy short.
+    #[inline]
+    pub fn own_header<const N: usize>(&mut self, name: &[u8; N], value: &[u8]) {
+        self.out.reserve(N + value.len() + 4);
+        self.out.extend_from_slice(name);
+        self.out.extend_from_slice(b": ");
+        self.out.extend_from_slice(value);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// One header as it stands in a head that was read. Nearly all are written as we would write them, and are one copy then.
+    #[inline]
+    pub fn header_of(&mut self, head: &[u8], field: &Field) {
+        let (name, value) = (field.name, field.value);
+        let is_usual = value.start == name.end + 2;
+        let line = head.get(name.start as usize..value.end as usize + 2).filter(|_| is_usual);
+        match line.filter(|line| line[name.len()..].starts_with(b": ") && line.ends_with(b"\r\n")) {
+            Some(line) => self.out.extend_from_slice(line),
+            None => self.checked_header(name.of(head), value.of(head)),
+        }
+    }
+
     /// Header lines that were made and checked when the settings were compiled.
     pub fn ready_lines(&mut self, lines: &[u8]) {
         self.out.extend_from_slice(lines);
@@ -70,8 +92,9 @@ impl<'a> HeadWriter<'a> {
         write(self.out);
     }
 
-    /// A header with a decimal number.
-    pub fn number(&mut self, name: &[u8], value: u64) {
+    /// A header with a decimal number. A length of the name that is known when this is compiled makes its copy short.
+    #[inline]
+    pub fn number<const N: usize>(&mut self, name: &[u8; N], value: u64) {
         self.out.extend_from_slice(name);
         self.out.extend_from_slice(b": ");
         decimal::append(value, self.out);
@@ -178,6 +201,29 @@ mod tests {
         let want = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\n\
                     x-large: 18446744073709551615\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn a_header_that_was_read_is_written_like_one_of_its_parts_however_it_stood() {
+        for (line, want) in [
+            ("name: value", "name: value"),
+            ("name:value", "name: value"),
+            ("name:  value", "name: value"),
+            ("name: value \t", "name: value"),
+            ("name:\tvalue", "name: value"),
+            ("Name: a: b ", "Name: a: b"),
+            ("name:", "name: "),
+            ("name: ", "name: "),
+        ] {
+            for rest in ["\r\n\r\n", "\r\nother: x\r\n\r\n"] {
+                let text = format!("GET / HTTP/1.1\r\nhost: x\r\n{line}{rest}");
+                let mut request = crate::wire::request::RequestHead::default();
+                crate::wire::request::read_request(text.as_bytes(), &mut request).expect("a good head");
+                let mut out = Vec::new();
+                HeadWriter::continuing(&mut out).header_of(text.as_bytes(), &request.headers.fields[1]);
+                assert_eq!(String::from_utf8(out).unwrap(), format!("{want}\r\n"), "{line:?}");
+            }
+        }
     }
 
     #[test]
