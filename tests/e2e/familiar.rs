@@ -153,6 +153,39 @@ fn what_a_models_name_means_changes_with_the_rules_on_connections_that_are_open(
     check("a list with it", "m");
 }
 
+/// Rules that change between head and body hold for the request: its head was good, and what it asks for is not known yet.
+#[test]
+fn a_familiar_head_whose_body_comes_later_follows_the_rules_of_then() {
+    let (data, upstream) = (TempFolder::new(), upstream());
+    let gateway = start(&data.0, &upstream, "server: {shards: 1}\n");
+    let (_, key) = make_key(&gateway, json!({"name": "k", "user_path": "/team"}));
+    let model = || {
+        let last = upstream.requests().pop().expect("a request");
+        let body: serde_json::Value = serde_json::from_slice(&last.body).expect("JSON");
+        body["model"].as_str().expect("a model").to_owned()
+    };
+    let request = String::from_utf8(post("/v1/chat/completions", ASK)).unwrap().replace(KEY, &key);
+    let (head, body) = request.split_at(request.len() - ASK.len());
+    let mut links = [gateway.connect(), gateway.connect()];
+    for link in &mut links {
+        for _ in 0..4 {
+            link.send(request.as_bytes());
+            assert_eq!((link.answer(false).status, model()), (200, "m".to_owned()));
+        }
+        link.send(head.as_bytes());
+    }
+    let fresh = || chat_over(&mut gateway.connect(), &key, ASK);
+    admin(&gateway, "PUT", "/users", json!({"user_path": "/team", "allowed_models": ["up/other"]}));
+    eventually("the list", || fresh().status == 403);
+    links[0].send(body.as_bytes());
+    assert_eq!(links[0].answer(false).error_code(), "model_access_denied");
+    admin(&gateway, "DELETE", "/users?user_path=/team", json!(null));
+    admin(&gateway, "POST", "/virtual-models", json!({"source": "up/m", "target": "up/n"}));
+    eventually("the alias", || fresh().status == 200 && model() == "n");
+    links[1].send(body.as_bytes());
+    assert_eq!((links[1].answer(false).status, model()), (200, "n".to_owned()));
+}
+
 #[test]
 fn the_provider_of_a_name_changes_with_the_settings_on_connections_that_are_open() {
     let (one, two) = (echo(), echo());
