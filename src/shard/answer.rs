@@ -63,7 +63,7 @@ pub fn write_id(head: &mut HeadWriter<'_>, grammar: Option<Grammar>, id: &[u8], 
     if id.is_empty() {
         return;
     }
-    head.own_header(b"x-request-id", id);
+    head.checked_header(b"x-request-id", id);
     let has_own = header_lines.split(|&b| b == b'\n').any(|line| {
         line.get(..OWN_ID.len()).is_some_and(|name| name.eq_ignore_ascii_case(OWN_ID))
             && line[OWN_ID.len()..].starts_with(b":")

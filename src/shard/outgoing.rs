@@ -38,7 +38,7 @@ impl Outgoing {
         let headers = &work.request.headers;
         let mut writer = HeadWriter::request(out, self.method.as_str(), &[&work.target]);
         writer.ready_lines(&upstream.first_lines);
-        writer.own_header(b"x-request-id", work.request_id.as_bytes());
+        writer.checked_header(b"x-request-id", work.request_id.as_bytes());
         writer.number(b"x-ringway-hops", work.hops + 1);
         for field in &headers.fields {
             let name = field.name.of(head);

@@ -60,16 +60,6 @@ impl<'a> HeadWriter<'a> {
         self.out.extend_from_slice(b"\r\n");
     }
 
-    /// The same of a name of ours. Its length is known when this is compiled, which makes its copy short.
-    #[inline]
-    pub fn own_header<const N: usize>(&mut self, name: &[u8; N], value: &[u8]) {
-        self.out.reserve(N + value.len() + 4);
-        self.out.extend_from_slice(name);
-        self.out.extend_from_slice(b": ");
-        self.out.extend_from_slice(value);
-        self.out.extend_from_slice(b"\r\n");
-    }
-
     /// One header as it stands in a head that was read. Nearly all are written as we would write them, and are one copy then.
     #[inline]
     pub fn header_of(&mut self, head: &[u8], field: &Field) {
