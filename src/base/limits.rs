@@ -186,6 +186,8 @@ pub const JOURNAL_FETCH_BYTES: usize = 512;
 /// What a processor fetches at a time, where these bytes matter.
 pub const CACHE_LINE_BYTES: usize = 64;
 const _: () =
+    assert!(JOURNAL_FETCH_BYTES < JOURNAL_AHEAD_BYTES, "what is fetched was mostly brought in before");
+const _: () =
     assert!(SEGMENT_BYTES.is_multiple_of(JOURNAL_AHEAD_BYTES), "what is brought in lies in the segment");
 /// Ends of records that a shard knows to stand in its segment already; others are written each time.
 pub const JOURNAL_TAILS_MAX: usize = 1_024;

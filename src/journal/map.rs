@@ -37,9 +37,9 @@ pub fn bring_in(map: &MmapMut, at: usize, bytes: usize) {
 pub fn fetch(map: &MmapMut, at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(byte) = map.get(at) {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a hint, which reads and writes nothing that the program could see, of a byte that is there.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(std::ptr::from_ref(byte).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (map, at);

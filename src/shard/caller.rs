@@ -76,11 +76,37 @@ impl Beginning {
     }
 }
 
-/// What a request leads to, and the name that it said instead where that is another one.
+/// Who asks, what the request leads to, and the name that it said where that stands for another one.
 pub struct Lead<'a> {
     pub caller: &'a Rc<Caller>,
     pub standing: &'a Rc<Standing>,
     pub requested: Option<&'a Rc<str>>,
+}
+
+impl Lead<'_> {
+    /// Writes the beginning of an exchange into the journal, by way of an empty buffer. A caller that is remembered has said the
+    /// same head before, so that nothing of `whole` but what stands in `own` can have changed.
+    pub fn write_begun<'b>(
+        &self,
+        journal: &mut Writer,
+        bytes: &mut Vec<u8>,
+        id: RecordId,
+        own: &Begun<'_>,
+        whole: impl FnOnce() -> Begun<'b>,
+    ) -> Result<(), Full> {
+        let is_remembered = Rc::strong_count(self.caller) > 1;
+        if !is_remembered {
+            record::write_begun(bytes, id, &whole());
+            return journal.append(bytes, Need::Begin);
+        }
+        let mut last = self.caller.beginning.borrow_mut();
+        let written = match &mut *last {
+            Some(written) if written.is_of(self, own.client_ip) => written,
+            other => other.insert(Beginning::of(self, &whole())),
+        };
+        record::write_own(bytes, id, own, written.session);
+        journal.append_with(bytes, &written.common, Need::Begin)
+    }
 }
 
 impl Caller {
@@ -113,31 +139,6 @@ impl Caller {
         let target = Some((asked.provider, asked.model));
         let applicable = managed.book.applicable(self.key.as_deref(), &self.path(), &labels, target);
         Ok((!applicable.accounts().is_empty()).then_some(applicable))
-    }
-
-    /// Writes the beginning of an exchange into the journal, by way of an empty buffer. A caller that is remembered has said the
-    /// same head before, so that nothing of `whole` but what stands in `own` can have changed.
-    pub fn write_begun<'b>(
-        self: &Rc<Caller>,
-        journal: &mut Writer,
-        bytes: &mut Vec<u8>,
-        id: RecordId,
-        lead: &Lead<'_>,
-        own: &Begun<'_>,
-        whole: impl FnOnce() -> Begun<'b>,
-    ) -> Result<(), Full> {
-        let is_remembered = Rc::strong_count(self) > 1;
-        if !is_remembered {
-            record::write_begun(bytes, id, &whole());
-            return journal.append(bytes, Need::Begin);
-        }
-        let mut last = self.beginning.borrow_mut();
-        let written = match &mut *last {
-            Some(written) if written.is_of(lead, own.client_ip) => written,
-            other => other.insert(Beginning::of(lead, &whole())),
-        };
-        record::write_own(bytes, id, own, written.session);
-        journal.append_with(bytes, &written.common, Need::Begin)
     }
 
     pub fn key_id(&self) -> &str {

@@ -267,7 +267,7 @@ impl Entry {
         let mut journal = shard.journal.borrow_mut();
         let Some(journal) = &mut *journal else { return Ok(()) };
         let mut bytes = shard.buffers.lend();
-        let written = lead.caller.write_begun(journal, &mut bytes, id, lead, own, whole);
+        let written = lead.write_begun(journal, &mut bytes, id, own, whole);
         shard.buffers.give_back(bytes);
         match written {
             Ok(()) => self.id = Some(id),

@@ -14,6 +14,8 @@ use super::translated;
 use crate::base::clock;
 use crate::base::limits::{SQLITE_LOCKED_PAUSE_MS, SQLITE_PAGE_BYTES, SQLITE_STATEMENTS_KEPT};
 
+/// Opens the file for the one connection that writes, in the schema's form. `Upgrade::Forward` makes file and folders that are not
+/// there and brings an older form forward. Others' locks are waited for at most twice `lock_wait`; `Busy` is told behind that.
 pub fn to_write(
     path: &Path,
     lock_wait: Duration,
@@ -85,6 +87,7 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
     })
 }
 
+/// Opens the file, which is there, for reading alone. Each read waits for others' locks for `lock_wait`.
 pub fn to_read(path: &Path, lock_wait: Duration) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| named(path, &error))?;
