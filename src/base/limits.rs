@@ -156,7 +156,12 @@ pub const STATE_PAGE_ITEMS_MAX: usize = 100;
 pub const STATE_PAGE_ITEMS_USUAL: usize = 20;
 
 /// One file of the journal. A shard has one open, one held back, and starts another when it is full.
-pub const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+pub const SEGMENT_BYTES: usize = 1024 * 1024;
+/// The longest one that any version has made.
+pub const SEGMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Files of a shard that stay when they were read to their end, and are written again: what comes in while the last batch goes
+/// to the store. Others are made and taken away.
+pub const SEGMENTS_KEPT_MAX: usize = 4;
 /// One record of the journal. What does not fit (bodies) goes into several.
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Texts of a record that name something, and those that may be longer. What is longer is cut.
@@ -177,8 +182,6 @@ pub const SECRET_BYTES_MIN: usize = 6;
 pub const KEY_SHAPE_BYTES_MIN: usize = 20;
 /// How long the journal waits after a file could not be made before it tries again.
 pub const JOURNAL_AGAIN_MS: u64 = 200;
-/// What a shard has written to its journal goes out of its memory, not out of the file, whenever it is this much.
-pub const JOURNAL_RESIDENT_BYTES: usize = 64 * 1024;
 /// What of its journal a shard brings into memory at a time; a segment is a multiple of it.
 pub const JOURNAL_AHEAD_BYTES: usize = 16 * 1024;
 /// How far in front of what it writes a shard asks its processor for the journal's memory: the records of a few exchanges.

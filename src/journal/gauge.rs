@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::again::Again;
+
 /// Counts of one instance's journal. Bytes are those of its files.
 #[derive(Debug)]
 pub struct Gauge {
@@ -10,6 +12,8 @@ pub struct Gauge {
     lost: AtomicU64,
     /// Records, by the shard that wrote them. Each count has one writer, for whom a load and a store are enough.
     appended: Box<[Appended]>,
+    /// Files that are written again, by shard.
+    again: Box<[Again]>,
     failures: AtomicU64,
 }
 
@@ -26,6 +30,7 @@ impl Gauge {
             bytes_max: AtomicU64::new(bytes_max),
             lost: AtomicU64::new(0),
             appended: (0..shards_count).map(|_| Appended::default()).collect(),
+            again: (0..shards_count).map(|_| Again::default()).collect(),
             failures: AtomicU64::new(0),
         }
     }
@@ -44,11 +49,6 @@ impl Gauge {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Files of that many bytes were read to their end and taken away.
-    pub fn released(&self, bytes: u64) {
-        self.give_back(bytes);
-    }
-
     pub(super) fn lose(&self, records: u64) {
         self.lost.fetch_add(records, Ordering::Relaxed);
     }
@@ -57,6 +57,10 @@ impl Gauge {
     pub(super) fn append(&self, shard: usize) {
         let count = &self.appended[shard].0;
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn again(&self, shard: u32) -> &Again {
+        &self.again[shard as usize]
     }
 
     pub(super) fn fail(&self) {

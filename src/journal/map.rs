@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use memmap2::{Advice, MmapMut, UncheckedAdvice};
+use memmap2::{Advice, MmapMut};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
@@ -16,7 +16,7 @@ pub fn create(path: &Path) -> io::Result<MmapMut> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
     let made = reserve(&file).and_then(|()| {
         // SAFETY: nobody but this gateway writes to its journal, and it never shortens a segment: the file was made just
-        // now, under a folder that is locked for this process, and the one who reads it only ever reads or removes it.
+        // now, under a folder that is locked for this process, and the one who reads it only ever reads, renames or removes it.
         unsafe { MmapMut::map_mut(&file) }
     });
     if made.is_err() {
@@ -43,16 +43,6 @@ pub fn fetch(map: &MmapMut, at: usize) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (map, at);
-}
-
-/// Takes the first bytes of a segment out of this process's memory. They stay in the file, and come back when they are
-/// touched.
-pub fn let_go(map: &MmapMut, bytes: usize) {
-    // SAFETY: the mapping is shared and of a file, so that its pages live on in the file's cache, with what was written to
-    // them; only private mappings lose their contents by this advice.
-    let advised = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, 0, bytes) };
-    // Where the kernel does not take the advice, the pages stay: memory that could be less.
-    let _ = advised;
 }
 
 /// Takes the room on the disk at once. A file system that cannot do that is written full of zeros.

@@ -7,8 +7,10 @@
 //! <data folder>/journal/<instance>/lock                  held for as long as the instance lives
 //!                                 /carried               beginnings without an end out of segments that are gone
 //!                                 /<shard>-<number>.seg
+//!                                 /<shard>-<number>.read  was read to its end, and is written again as another one
 //! ```
 
+mod again;
 mod gauge;
 mod map;
 mod place;

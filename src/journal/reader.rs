@@ -7,27 +7,35 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::place;
+use super::gauge::Gauge;
+use super::place::{self, Left};
 use crate::base::Span;
 use crate::base::limits::{
     JOURNAL_BATCH_RECORDS_MAX, JOURNAL_JOINED_BYTES, JOURNAL_READ_BYTES, JOURNAL_TAILS_MAX, RECORD_BYTES_MAX,
-    SEGMENT_BYTES,
+    SEGMENT_BYTES, SEGMENT_BYTES_MAX,
 };
 use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, Frame, HEADER_BYTES, Header, Tail, framed_len};
 
 /// Reads the segments of one shard, in their order.
 pub struct Reader {
-    folder: PathBuf,
     shard: u32,
     at: Place,
     file: Option<File>,
     /// Ends that records of this segment share, as far as they were needed.
     tails: HashMap<Tail, Box<[u8]>, RandomState>,
-    /// Nobody writes any more: what is cut is cut for good.
-    is_orphan: bool,
+    segments: Segments,
+}
+
+/// Where the segments are that are read.
+enum Segments {
+    /// In the folder of this process, where one follows the other, each with its number as its name.
+    Growing { folder: PathBuf, gauge: Arc<Gauge> },
+    /// These, which nobody writes any more: what is cut is cut for good.
+    Left(Vec<Left>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,26 +96,26 @@ impl Batch {
 
 impl Reader {
     /// Reads the journal that a shard of this process is writing, from its beginning.
-    pub fn behind(folder: &Path, shard: usize) -> Reader {
+    pub fn behind(folder: &Path, shard: usize, gauge: Arc<Gauge>) -> Reader {
         let shard = u32::try_from(shard).expect("a shard's number is small");
-        let at = Place { number: 1, at: HEADER_BYTES };
-        Reader {
-            folder: folder.to_owned(),
-            shard,
-            at,
-            file: None,
-            tails: HashMap::default(),
-            is_orphan: false,
-        }
+        Reader::of(shard, 1, Segments::Growing { folder: folder.to_owned(), gauge })
     }
 
     /// Reads what a shard of an ended process left, from the oldest segment that is still there.
     pub fn of_orphan(folder: &Path, shard: u32) -> io::Result<Reader> {
-        let numbers = place::segments(folder)?;
-        let first = numbers.iter().find(|(of, _)| *of == shard).map_or(1, |(_, number)| *number);
+        let mut left = place::left(folder)?;
+        left.retain(|segment| segment.shard == shard);
+        let first = left.first().map_or(1, |segment| segment.number);
+        Ok(Reader::of(shard, first, Segments::Left(left)))
+    }
+
+    fn of(shard: u32, first: u64, segments: Segments) -> Reader {
         let at = Place { number: first, at: HEADER_BYTES };
-        let folder = folder.to_owned();
-        Ok(Reader { folder, shard, at, file: None, tails: HashMap::default(), is_orphan: true })
+        Reader { shard, at, file: None, tails: HashMap::default(), segments }
+    }
+
+    fn is_orphan(&self) -> bool {
+        matches!(self.segments, Segments::Left(_))
     }
 
     /// The next records, without letting go of them: the same ones come again until [`Reader::release`]. An empty batch
@@ -127,13 +135,15 @@ impl Reader {
         // A look at the first bytes tells whether there is anything, which mostly there is not.
         let mut first = [0; 8];
         let seen = read_at(&file, &mut first, self.at.at)?;
-        if seen == first.len() && first == [0; 8] && !self.is_orphan {
+        if seen == first.len() && first == [0; 8] && !self.is_orphan() {
             self.file = Some(file);
             return Ok(batch);
         }
-        let left = SEGMENT_BYTES.saturating_sub(self.at.at);
+        // What earlier versions made is longer.
+        let len = file.metadata()?.len().min(SEGMENT_BYTES_MAX as u64) as usize;
+        let left = len.saturating_sub(self.at.at);
         // Where nobody writes, the end of what was read has to be the end of the segment.
-        let window = if self.is_orphan { left } else { left.min(JOURNAL_READ_BYTES) };
+        let window = if self.is_orphan() { left } else { left.min(JOURNAL_READ_BYTES) };
         read_to(&file, &mut batch.bytes, self.at.at, window)?;
         self.look(&file, &mut batch)?;
         self.file = Some(file);
@@ -164,16 +174,16 @@ impl Reader {
                 }
                 Frame::Closed => {
                     batch.ends_segment = true;
-                    batch.next = Place { number: self.at.number + 1, at: HEADER_BYTES };
+                    batch.next = self.following();
                     break;
                 }
                 // A writer may be in the middle of it.
-                Frame::Open | Frame::Torn if !self.is_orphan => break,
+                Frame::Open | Frame::Torn if !self.is_orphan() => break,
                 // Nothing follows in what an ended process wrote, but perhaps in its next segment.
                 end => {
                     batch.is_torn = end == Frame::Torn;
                     batch.ends_segment = true;
-                    batch.next = Place { number: self.at.number + 1, at: HEADER_BYTES };
+                    batch.next = self.following();
                     break;
                 }
             }
@@ -194,21 +204,32 @@ impl Reader {
         Ok(true)
     }
 
-    /// The batch is safe elsewhere. Segments that were read to their end are taken away; gives the bytes of those.
-    pub fn release(&mut self, batch: &Batch) -> io::Result<u64> {
-        let before = std::mem::replace(&mut self.at, batch.next);
-        if before.number == self.at.number {
-            return Ok(0);
+    /// The batch is safe elsewhere. A segment that was read to its end is the writer's again, where it keeps that, and else taken
+    /// away.
+    pub fn release(&mut self, batch: &Batch) -> io::Result<()> {
+        let before = self.at.number;
+        self.pass_over(batch);
+        let Segments::Growing { folder, gauge } = &self.segments else { return Ok(()) };
+        if before == self.at.number {
+            return Ok(());
         }
-        self.file = None;
-        self.tails.clear();
-        match fs::remove_file(self.path(before.number)) {
+        let again = gauge.again(self.shard);
+        if let Some(place) = again.place_of(before) {
+            // Where that fails, the writer finds no file of that name, and makes another one.
+            let renamed = place::rename_to_read(folder, self.shard, before);
+            again.give(place);
+            return renamed;
+        }
+        match fs::remove_file(folder.join(place::segment_name(self.shard, before))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(SEGMENT_BYTES as u64),
+            _ => {
+                gauge.give_back(SEGMENT_BYTES as u64);
+                Ok(())
+            }
         }
     }
 
-    /// Goes on behind the batch and takes nothing away: for a journal that goes as a whole.
+    /// Goes on behind the batch and takes nothing away: for what an ended process left, which goes as a whole.
     pub fn pass_over(&mut self, batch: &Batch) {
         if self.at.number != batch.next.number {
             self.file = None;
@@ -222,7 +243,8 @@ impl Reader {
         if let Some(file) = self.file.take() {
             return Ok(Some(file));
         }
-        let file = match File::open(self.path(self.at.number)) {
+        let Some(path) = self.path(self.at.number) else { return Ok(None) };
+        let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
@@ -241,8 +263,25 @@ impl Reader {
         }
     }
 
-    fn path(&self, number: u64) -> PathBuf {
-        self.folder.join(place::segment_name(self.shard, number))
+    fn path(&self, number: u64) -> Option<PathBuf> {
+        match &self.segments {
+            Segments::Growing { folder, .. } => Some(folder.join(place::segment_name(self.shard, number))),
+            Segments::Left(left) => {
+                left.iter().find(|segment| segment.number == number).map(|segment| segment.path.clone())
+            }
+        }
+    }
+
+    /// The beginning of the next segment.
+    fn following(&self) -> Place {
+        let after = self.at.number + 1;
+        let number = match &self.segments {
+            Segments::Growing { .. } => after,
+            Segments::Left(left) => {
+                left.iter().map(|segment| segment.number).find(|&number| number >= after).unwrap_or(after)
+            }
+        };
+        Place { number, at: HEADER_BYTES }
     }
 }
 

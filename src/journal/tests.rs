@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::limits::{
-    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, JOURNAL_RESIDENT_BYTES, JOURNAL_TAILS_MAX,
-    RECORD_BYTES_MAX, SEGMENT_BYTES,
+    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, JOURNAL_TAILS_MAX, RECORD_BYTES_MAX, SEGMENT_BYTES,
+    SEGMENT_BYTES_MAX, SEGMENTS_KEPT_MAX,
 };
-use crate::ledger::frame::{self, Checksums, HEADER_BYTES};
+use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, HEADER_BYTES, Header};
 use crate::ledger::record::{self, Record};
 
 /// A folder of its own, gone when dropped.
@@ -69,8 +69,8 @@ fn numbered(count: u32) -> Vec<Vec<u8>> {
 #[test]
 fn everything_comes_out_in_order_over_many_segments_and_drained_ones_go() {
     let folder = Folder::new("order");
-    let (mut writer, _) = writer(&folder.0, 100);
-    let mut reader = Reader::behind(&folder.0, 0);
+    let (mut writer, gauge) = writer(&folder.0, 100);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
     assert!(drain(&mut reader).is_empty(), "nothing was made yet");
     let records = numbered(8_000);
     let mut got = Vec::new();
@@ -93,7 +93,7 @@ fn records_with_a_common_end_come_out_whole_wherever_that_was_written() {
     // More than are remembered, some of the same bytes, and one that is empty.
     let mut tails: Vec<Tail> = (0..JOURNAL_TAILS_MAX + 100).map(|n| Tail::new(&text(n))).collect();
     tails.extend([Tail::new(&text(3)), Tail::new(b"")]);
-    let mut reader = Reader::behind(&folder.0, 0);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
     let (mut want, mut got) = (Vec::new(), Vec::new());
     for n in 0..40_000_usize {
         // Most of them end like few others.
@@ -123,9 +123,9 @@ fn records_with_a_common_end_come_out_whole_wherever_that_was_written() {
 #[test]
 fn a_record_is_none_whose_end_is_damaged() {
     let folder = Folder::new("tail-torn");
-    let (mut writer, _) = writer(&folder.0, 4);
+    let (mut writer, gauge) = writer(&folder.0, 4);
     let tail = Tail::new(b" of both");
-    let mut reader = Reader::behind(&folder.0, 0);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
     writer.append_with(&mut b"one".to_vec(), &tail, Need::Begin).unwrap();
     assert_eq!(drain(&mut reader), [b"one of both"]);
     writer.append_with(&mut b"two".to_vec(), &tail, Need::Begin).unwrap();
@@ -164,41 +164,168 @@ fn a_record_that_ends_like_none_is_where_an_ended_process_was_cut() {
 #[test]
 fn a_segment_of_a_later_version_is_an_error_and_stays() {
     let folder = Folder::new("later");
-    let (mut writer, _) = writer(&folder.0, 4);
+    let (mut writer, gauge) = writer(&folder.0, 4);
     writer.append(b"one", Need::Begin).unwrap();
     let segment = folder.0.join("0-0000000000000001.seg");
     let mut bytes = std::fs::read(&segment).unwrap();
     bytes[3] += 1;
     std::fs::write(&segment, bytes).unwrap();
-    for mut reader in [Reader::behind(&folder.0, 0), Reader::of_orphan(&folder.0, 0).unwrap()] {
+    for mut reader in [Reader::behind(&folder.0, 0, gauge.clone()), Reader::of_orphan(&folder.0, 0).unwrap()]
+    {
         let error = reader.peek().err().expect("it cannot be read");
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
     }
 }
 
-#[test]
-fn what_was_written_leaves_the_memory_and_not_the_file() {
-    let folder = Folder::new("resident");
-    let (mut writer, _) = writer(&folder.0, 100);
-    let records = numbered(2_000);
-    records.iter().for_each(|record| writer.append(record, Need::Begin).unwrap());
+/// What of the segments of a folder is in the memory of this process.
+fn resident_bytes(folder: &Path) -> usize {
     let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-    let name = folder.0.to_string_lossy();
-    let ours = maps.split(&*name).skip(1);
-    let resident_kib = ours.map(|map| {
+    let name = folder.to_string_lossy();
+    let kib_of = |map: &str| {
         let line = map.lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
-    });
-    let resident_kib: usize = resident_kib.sum();
-    assert!((1..=4 * JOURNAL_RESIDENT_BYTES / 1024).contains(&resident_kib), "{resident_kib} KiB");
-    assert_eq!(drain(&mut Reader::behind(&folder.0, 0)), records);
+    };
+    maps.split(&*name).skip(1).map(kib_of).sum::<usize>() * 1024
+}
+
+#[test]
+fn what_waits_for_the_reader_is_in_files_and_not_in_memory() {
+    let folder = Folder::new("resident");
+    let (mut writer, gauge) = writer(&folder.0, 100);
+    let records = numbered(10_000);
+    records.iter().for_each(|record| writer.append(record, Need::Begin).unwrap());
+    let most = (SEGMENTS_KEPT_MAX + 2) * SEGMENT_BYTES;
+    assert!(records.iter().map(Vec::len).sum::<usize>() > 2 * most);
+    let resident = resident_bytes(&folder.0);
+    assert!((1..=most).contains(&resident), "{resident} bytes");
+    assert_eq!(drain(&mut Reader::behind(&folder.0, 0, gauge.clone())), records);
+}
+
+/// The files of segments, whatever they are called.
+fn files(folder: &Path) -> std::collections::BTreeSet<u64> {
+    use std::os::unix::fs::MetadataExt;
+    let inode = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().metadata().unwrap().ino();
+    std::fs::read_dir(folder).unwrap().map(inode).collect()
+}
+
+#[test]
+fn files_that_were_read_are_written_again() {
+    let folder = Folder::new("again");
+    let (mut writer, gauge) = writer(&folder.0, 100);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
+    let record = vec![b'x'; 50_000];
+    let mut round = |segments: usize| {
+        (0..segments * SEGMENT_BYTES / record.len())
+            .for_each(|_| writer.append(&record, Need::Begin).unwrap());
+        let _ = drain(&mut reader);
+        let (files, made) = (files(&folder.0), segments_made(&folder.0));
+        assert_eq!(gauge.bytes(), (files.len() * SEGMENT_BYTES) as u64);
+        (files, made)
+    };
+    // More at a time than are kept: the others are made and taken away.
+    let (first, made) = round(3 * SEGMENTS_KEPT_MAX);
+    assert_eq!(
+        first.len(),
+        SEGMENTS_KEPT_MAX + 2,
+        "of {made}: the kept ones, the one that is written, the spare one"
+    );
+    let rounds: Vec<_> = (0..20).map(|_| round(2)).collect();
+    assert!(rounds.iter().all(|(files, _)| *files == first), "no file was made or taken away");
+    assert!(rounds[19].1 > made + 30, "{} after {made}", rounds[19].1);
+}
+
+/// What another process would find here, had this one ended, and in how many places it was cut.
+fn left_in(folder: &Path) -> (Vec<Vec<u8>>, usize) {
+    let (mut reader, mut all, mut torn) = (Reader::of_orphan(folder, 0).unwrap(), Vec::new(), 0);
+    loop {
+        let batch = reader.peek().unwrap();
+        if batch.is_empty() && !batch.ends_segment {
+            return (all, torn);
+        }
+        all.extend(batch.records().map(<[u8]>::to_vec));
+        torn += usize::from(batch.is_torn);
+        reader.pass_over(&batch);
+    }
+}
+
+#[test]
+fn what_a_file_held_before_is_no_record_of_what_it_holds_now() {
+    let folder = Folder::new("before");
+    let (mut writer, gauge) = writer(&folder.0, 100);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
+    // Of one length: where the frames of now end, those of before begin.
+    let record = |n: u32| [&n.to_le_bytes()[..], &[b'x'; 1_020]].concat();
+    let per_segment = (SEGMENT_BYTES / frame::framed_len(1_024)) as u32;
+    for n in 0..8 * per_segment {
+        writer.append(&record(n), Need::Begin).unwrap();
+        if n % 400 == 0 {
+            let (left, torn) = left_in(&folder.0);
+            assert!(left.len() >= n.min(400) as usize && torn == 0, "{} and {torn} torn at {n}", left.len());
+            assert!(
+                left.len() <= per_segment as usize + 400,
+                "{} are left, of them many that were read",
+                left.len()
+            );
+            let first = n + 1 - left.len() as u32;
+            assert!(left.into_iter().eq((first..=n).map(record)), "from {first} to {n}");
+            assert_eq!(drain(&mut reader).len(), n.min(399) as usize + 1 - usize::from(n > 0 && n < 400));
+        }
+    }
+    assert!(files(&folder.0).len() < 8, "files were written again");
+}
+
+#[test]
+fn after_a_loss_of_power_the_headers_tell_which_segments_there_are() {
+    let folder = Folder::new("power");
+    let (mut writer, gauge) = writer(&folder.0, 100);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
+    let record = |n: u32| [&n.to_le_bytes()[..], &[b'x'; 50_000]].concat();
+    let per_segment = (SEGMENT_BYTES / frame::framed_len(50_004)) as u32;
+    for n in 0..4 * per_segment {
+        writer.append(&record(n), Need::Begin).unwrap();
+        let _ = drain(&mut reader);
+    }
+    let undrained = 4 * per_segment..7 * per_segment;
+    undrained.clone().for_each(|n| writer.append(&record(n), Need::Begin).unwrap());
+    let want = left_in(&folder.0);
+    assert!(want.0.ends_with(&undrained.map(record).collect::<Vec<_>>()) && want.1 == 0);
+    // Names as they were before the last changes, in an order that is none.
+    let older = [
+        "0-0000000000000002.read",
+        "0-0000000000000003.seg",
+        "0-0000000000000001.read",
+        "0-0000000000000004.seg",
+    ];
+    let left = place::left(&folder.0).unwrap();
+    assert!(left.len() > 3, "{left:?}");
+    for (segment, name) in left.iter().zip(older) {
+        std::fs::rename(&segment.path, folder.0.join(name)).unwrap();
+    }
+    assert_eq!(left_in(&folder.0), want);
+}
+
+#[test]
+fn longer_segments_of_earlier_versions_are_read_to_their_end() {
+    let folder = Folder::new("longer");
+    let mut bytes = vec![0; SEGMENT_BYTES_MAX];
+    bytes[..HEADER_BYTES].copy_from_slice(&Header { shard: 0, number: 3 }.bytes());
+    let (mut at, mut count, sums) = (HEADER_BYTES, 0_u32, Checksums::of_segment(3));
+    let record = |n: u32| [&n.to_le_bytes()[..], &[b'x'; 5_000]].concat();
+    while at + frame::framed_len(5_004) + CLOSE_BYTES <= bytes.len() {
+        at = frame::write(&mut bytes, at, &sums, &record(count));
+        count += 1;
+    }
+    frame::close(&mut bytes, at);
+    std::fs::write(folder.0.join("0-0000000000000003.seg"), bytes).unwrap();
+    let (left, torn) = left_in(&folder.0);
+    assert!(left.into_iter().eq((0..count).map(record)) && torn == 0);
 }
 
 #[test]
 fn a_batch_says_whether_there_may_be_more() {
     let folder = Folder::new("more");
-    let (mut writer, _) = writer(&folder.0, 100);
-    let mut reader = Reader::behind(&folder.0, 0);
+    let (mut writer, gauge) = writer(&folder.0, 100);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
     for (count, is_full) in
         [(1, false), (JOURNAL_BATCH_RECORDS_MAX - 1, false), (JOURNAL_BATCH_RECORDS_MAX, true)]
     {
@@ -214,7 +341,7 @@ fn a_batch_says_whether_there_may_be_more() {
     while got < count {
         let batch = reader.peek().unwrap();
         assert!(
-            batch.is_full && !batch.is_empty() || got + batch.len() == count,
+            (batch.is_full || batch.ends_segment) && !batch.is_empty() || got + batch.len() == count,
             "one read ends before them"
         );
         got += batch.len();
@@ -225,9 +352,9 @@ fn a_batch_says_whether_there_may_be_more() {
 #[test]
 fn what_was_not_released_comes_again() {
     let folder = Folder::new("again");
-    let (mut writer, _) = writer(&folder.0, 4);
+    let (mut writer, gauge) = writer(&folder.0, 4);
     writer.append(b"one", Need::Begin).unwrap();
-    let mut reader = Reader::behind(&folder.0, 0);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
     for _ in 0..2 {
         let batch = reader.peek().unwrap();
         assert_eq!(batch.records().collect::<Vec<_>>(), [b"one"]);
@@ -255,8 +382,8 @@ fn a_full_journal_refuses_beginnings_keeps_room_for_ends_and_counts_what_is_lost
     assert_eq!(gauge.lost(), 1);
     assert_eq!(gauge.bytes(), 3 * SEGMENT_BYTES as u64);
 
-    let mut reader = Reader::behind(&folder.0, 0);
-    let (mut records, mut lost, mut freed) = (0, 0, 0);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
+    let (mut records, mut lost) = (0, 0);
     loop {
         let batch = reader.peek().unwrap();
         if batch.is_empty() && !batch.ends_segment {
@@ -268,10 +395,9 @@ fn a_full_journal_refuses_beginnings_keeps_room_for_ends_and_counts_what_is_lost
                 _ => records += 1,
             }
         }
-        freed += reader.release(&batch).unwrap();
+        reader.release(&batch).unwrap();
     }
     assert_eq!((records, lost), (begun + ended, 1), "the journal says itself what it lost");
-    gauge.released(freed);
     writer.append(&record, Need::Begin).expect("there is room again");
 }
 

@@ -1,5 +1,5 @@
 //! The shard's end of its journal. Appending copies a record into memory that is a file; only every few thousand records
-//! a new file has to be made.
+//! the next file is begun, which mostly is one that was read to its end.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -14,8 +14,8 @@ use super::gauge::Gauge;
 use super::{map, place};
 use crate::base::clock;
 use crate::base::limits::{
-    CACHE_LINE_BYTES, JOURNAL_AGAIN_MS, JOURNAL_AHEAD_BYTES, JOURNAL_FETCH_BYTES, JOURNAL_RESIDENT_BYTES,
-    JOURNAL_TAILS_MAX, SEGMENT_BYTES,
+    CACHE_LINE_BYTES, JOURNAL_AGAIN_MS, JOURNAL_AHEAD_BYTES, JOURNAL_FETCH_BYTES, JOURNAL_TAILS_MAX,
+    SEGMENT_BYTES, SEGMENTS_KEPT_MAX,
 };
 use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, HEADER_BYTES, Header, TAIL_BYTES};
 use crate::ledger::record;
@@ -54,6 +54,8 @@ pub struct Writer {
     open: Option<Segment>,
     /// Held back for the ends of exchanges that began when there still was room.
     spare: Option<Segment>,
+    /// Those that are written again when they were read.
+    kept: [Option<MmapMut>; SEGMENTS_KEPT_MAX],
     next_number: u64,
     /// Exchanges without a record since the last record that was written.
     lost: u64,
@@ -66,8 +68,6 @@ struct Segment {
     map: MmapMut,
     sums: Checksums,
     at: usize,
-    /// Everything before it has been taken out of memory.
-    resident_from: usize,
     /// Everything before it was brought into memory.
     resident_to: usize,
     /// The tails that stand in it, as far as they are remembered.
@@ -75,6 +75,20 @@ struct Segment {
 }
 
 impl Segment {
+    /// Begins the segment of this header in a file's memory.
+    fn begin(mut map: MmapMut, header: Header) -> Segment {
+        frame::begin(&mut map, header);
+        let sums = Checksums::of_segment(header.number);
+        Segment {
+            number: header.number,
+            map,
+            sums,
+            at: HEADER_BYTES,
+            resident_to: 0,
+            tails: HashMap::default(),
+        }
+    }
+
     fn has_room(&self, record_len: usize) -> bool {
         self.at + frame::framed_len(record_len) + CLOSE_BYTES <= SEGMENT_BYTES
     }
@@ -91,15 +105,14 @@ impl Segment {
         self.moves_on(next);
     }
 
-    /// The next frame begins there. The memory of those behind it is asked for now: it was last touched when it was filled with
-    /// zeros, and the next atomic operation after a write to it would wait until it is near.
+    /// The next frame begins there. The memory of those behind it is asked for now: it was last touched when the file was made
+    /// or written before, and the next atomic operation after a write to it would wait until it is near.
     fn moves_on(&mut self, next: usize) {
         let line_of = |at: usize| at / CACHE_LINE_BYTES;
         let asked_for = line_of(self.at + JOURNAL_FETCH_BYTES).max(line_of(next));
         (asked_for..line_of(next + JOURNAL_FETCH_BYTES))
             .for_each(|line| map::fetch(&self.map, line * CACHE_LINE_BYTES));
         self.at = next;
-        self.let_go();
     }
 
     /// Where this tail stands in the segment, if it does.
@@ -130,13 +143,6 @@ impl Segment {
             self.resident_to += JOURNAL_AHEAD_BYTES;
         }
     }
-
-    fn let_go(&mut self) {
-        if self.at >= self.resident_from + 2 * JOURNAL_RESIDENT_BYTES {
-            self.resident_from += JOURNAL_RESIDENT_BYTES;
-            map::let_go(&self.map, self.resident_from);
-        }
-    }
 }
 
 impl Writer {
@@ -144,7 +150,8 @@ impl Writer {
     pub fn new(folder: &Path, shard: usize, gauge: Arc<Gauge>) -> Writer {
         let shard = u32::try_from(shard).expect("a shard's number is small");
         let folder = folder.to_owned();
-        Writer { folder, shard, gauge, open: None, spare: None, next_number: 1, lost: 0, again_ms: 0 }
+        let kept = Default::default();
+        Writer { folder, shard, gauge, open: None, spare: None, kept, next_number: 1, lost: 0, again_ms: 0 }
     }
 
     /// Makes the first files, which takes a few milliseconds that no request should wait for. Where that fails, the first
@@ -215,33 +222,46 @@ impl Writer {
         }
         let next = std::mem::replace(&mut self.spare, after);
         if let Some(mut before) = std::mem::replace(&mut self.open, next) {
+            let place = self.gauge.again(self.shard).keep(before.number);
             frame::close(&mut before.map, before.at);
+            if let Some(place) = place {
+                self.kept[place] = Some(before.map);
+            }
         }
         Ok(())
     }
 
-    /// Makes a file. After a failure the next try comes a moment later, so that a full disk costs no more than that.
+    /// The next segment: in a file that was read to its end, or in a new one.
     fn make(&mut self) -> Option<Segment> {
+        let segment = self.begin_again().or_else(|| self.begin_new())?;
+        self.next_number += 1;
+        Some(segment)
+    }
+
+    /// Begins a segment in a file that is there. Until it has its name nobody reads it.
+    fn begin_again(&mut self) -> Option<Segment> {
+        let (place, before) = self.gauge.again(self.shard).take()?;
+        let map = self.kept[place].take()?;
+        let header = Header { shard: self.shard, number: self.next_number };
+        let segment = Segment::begin(map, header);
+        match place::rename_from_read(&self.folder, self.shard, before, self.next_number) {
+            Ok(()) => Some(segment),
+            Err(_) => {
+                self.gauge.give_back(SEGMENT_BYTES as u64);
+                None
+            }
+        }
+    }
+
+    /// Makes a file. After a failure the next try comes a moment later, so that a full disk costs no more than that.
+    fn begin_new(&mut self) -> Option<Segment> {
         let now_ms = clock::monotonic_us() / 1000;
         if now_ms < self.again_ms || !self.gauge.take(SEGMENT_BYTES as u64) {
             return None;
         }
-        let number = self.next_number;
-        match map::create(&self.folder.join(place::segment_name(self.shard, number))) {
-            Ok(mut map) => {
-                map[..HEADER_BYTES].copy_from_slice(&Header { shard: self.shard, number }.bytes());
-                self.next_number += 1;
-                let sums = Checksums::of_segment(number);
-                Some(Segment {
-                    number,
-                    map,
-                    sums,
-                    at: HEADER_BYTES,
-                    resident_from: 0,
-                    resident_to: 0,
-                    tails: HashMap::default(),
-                })
-            }
+        let header = Header { shard: self.shard, number: self.next_number };
+        match map::create(&self.folder.join(place::segment_name(self.shard, header.number))) {
+            Ok(map) => Some(Segment::begin(map, header)),
             Err(_) => {
                 self.gauge.give_back(SEGMENT_BYTES as u64);
                 self.gauge.fail();

@@ -11,17 +11,19 @@
 //! A record is the bytes of its frame, or ends as another one of its segment does: behind its own beginning follow the bytes
 //! of the record in the frame at `place`, without the first `skip` of them. That one stands before it and is whole.
 //!
-//! A length of zero stands where nothing was written yet, because segments are made of zeros; the largest length closes the
-//! segment. The checksum (CRC-32 over the number of the segment and the bytes, of the second kind all bits the other way) tells a
+//! A length of zero stands where nothing was written yet: behind the last frame there are always zeros enough to be the next
+//! one's head and first bytes, whatever a file that is written again holds behind them. The largest length closes the segment. The
+//! checksum (CRC-32 over the number of the segment and the bytes, of the second kind all bits the other way) tells a
 //! frame that was cut by a crash. In segments of version 2 every record says times and names in full, and those of version 1
 //! have no frames of the second kind; both are read like these.
 
 use crate::base::Span;
-use crate::base::limits::{RECORD_BYTES_MAX, SEGMENT_BYTES};
+use crate::base::limits::{RECORD_BYTES_MAX, SEGMENT_BYTES, SEGMENT_BYTES_MAX};
 
 pub const HEADER_BYTES: usize = 32;
 
-/// Which segment this is: of which shard, and the how-manieth that it made.
+/// Which segment this is: of which shard, and the how-manieth that it made. What its file is called is not as sure: a loss of
+/// power may undo a change of names that came before bytes which are safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     pub shard: u32,
@@ -90,6 +92,12 @@ impl Tail {
     }
 }
 
+/// Begins a segment: its header, and the place of its first frame, where nothing was written yet.
+pub fn begin(segment: &mut [u8], header: Header) {
+    blank(segment, HEADER_BYTES);
+    segment[..HEADER_BYTES].copy_from_slice(&header.bytes());
+}
+
 /// Writes a record at this place of a segment and gives the place behind it. The length goes in last: whoever reads
 /// meanwhile, or after a crash, sees nothing or all of it, and the checksum tells where a processor thought otherwise.
 ///
@@ -115,6 +123,7 @@ fn write_parts(segment: &mut [u8], at: usize, sums: &Checksums, parts: [&[u8]; 2
     let end = at + framed_len(len);
     // Of the bytes where they come from: what was just written to memory that is a file has yet to arrive there.
     let sum = sums.of(parts, flag);
+    blank(segment, end);
     let frame = &mut segment[at..end];
     let bytes = &mut frame[FRAME_HEAD_BYTES..FRAME_HEAD_BYTES + len];
     bytes[..parts[0].len()].copy_from_slice(parts[0]);
@@ -125,8 +134,15 @@ fn write_parts(segment: &mut [u8], at: usize, sums: &Checksums, parts: [&[u8]; 2
     end
 }
 
+/// Makes a place one where nothing was written yet.
+fn blank(segment: &mut [u8], at: usize) {
+    let end = segment.len().min(at + FRAME_HEAD_BYTES + ALIGNMENT);
+    segment[at..end].fill(0);
+}
+
 /// Closes a segment at this place: the shard goes on in the next one.
 pub fn close(segment: &mut [u8], at: usize) {
+    std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
     segment[at..at + 4].copy_from_slice(&CLOSED.to_le_bytes());
 }
 
@@ -146,7 +162,7 @@ pub enum Frame {
 /// Looks at the frame that begins at the place `at` of the segment of these checksums. `bytes` are what was read of it, from `base` on;
 /// they may end early. Places of records are those in the segment.
 pub fn look(bytes: &[u8], base: usize, at: usize, sums: &Checksums) -> Frame {
-    if at + FRAME_HEAD_BYTES > SEGMENT_BYTES {
+    if at + FRAME_HEAD_BYTES > SEGMENT_BYTES_MAX {
         return Frame::Closed;
     }
     let Some((length, rest)) = bytes.get(at - base..).unwrap_or_default().split_first_chunk() else {
@@ -163,7 +179,7 @@ pub fn look(bytes: &[u8], base: usize, at: usize, sums: &Checksums) -> Frame {
         return if is_blank { Frame::Open } else { Frame::Torn };
     }
     let next = at.saturating_add(framed_len(length));
-    if length > RECORD_BYTES_MAX || next > SEGMENT_BYTES {
+    if length > RECORD_BYTES_MAX || next > SEGMENT_BYTES_MAX {
         return Frame::Torn;
     }
     let Some(written) = rest.get(..length) else { return Frame::Open };

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::frame::{self, Checksums, Frame, HEADER_BYTES, Header, TAIL_BYTES, Tail, framed_len};
 use super::record::{self, Begun, Ended, Record, RecordId};
 use super::redact::{Extent, REDACTED, Redactor};
-use crate::base::limits::{KEY_SHAPE_BYTES_MIN, SECRET_BYTES_MIN, SEGMENT_BYTES};
+use crate::base::limits::{KEY_SHAPE_BYTES_MIN, SECRET_BYTES_MIN, SEGMENT_BYTES_MAX};
 
 /// Whatever a segment holds, reading it comes to an end and gives records that lie in it; and what is written is read back,
 /// with texts that came from anywhere.
@@ -16,7 +16,7 @@ pub fn journal(input: &[u8]) {
     assert!(Header::read(&segment).is_some());
     let (mut at, sums) = (HEADER_BYTES, Checksums::of_segment(NUMBER));
     while let Frame::Record { record, tail, next } = frame::look(&segment, 0, at, &sums) {
-        assert!(next > at && next <= SEGMENT_BYTES);
+        assert!(next > at && next <= SEGMENT_BYTES_MAX);
         assert!(tail.is_none_or(|tail| (HEADER_BYTES..at).contains(&(tail.place as usize))));
         let _ = record::read(record.of(&segment));
         at = next;

@@ -204,7 +204,8 @@ impl Keeper {
     /// A keeper of the journals of that many shards, below the folder of the running instance.
     pub fn new(records: Rc<Records>, own: Offload, shards: usize) -> Keeper {
         let folder = &records.journal.folder;
-        let own_of = |shard| Own { reader: Reader::behind(folder, shard), news: News::Sure };
+        let reader_of = |shard| Reader::behind(folder, shard, records.gauge.clone());
+        let own_of = |shard| Own { reader: reader_of(shard), news: News::Sure };
         let readers = (0..shards).map(own_of).collect();
         let carried = Carried::of(folder);
         let left_alone = HashSet::new();
@@ -286,9 +287,8 @@ impl Keeper {
             // id already.
             self.carried.replace(self.open.begun.values().chain(self.open.parts.values().flatten()))?;
         }
-        let freed = self.readers[at].reader.release(&batch)?;
+        self.readers[at].reader.release(&batch)?;
         self.readers[at].news = News::Sure;
-        self.records.gauge.released(freed);
         Ok(Turn { moved: batch.len().max(1), has_more: batch.is_full || batch.ends_segment })
     }
 

@@ -351,7 +351,7 @@ fn fill(settings: &str) -> (Gateway, TempFolder, TempFolder, usize, u16) {
     std::fs::write(elsewhere.0.join("later"), "").unwrap();
     let path = elsewhere.0.join("later").join("ringway.db");
     let settings = format!(
-        "server: {{shards: 1}}\nstorage: {{sqlite: {{path: '{}'}}}}\njournal: {{max_size: 12M, {settings}}}",
+        "server: {{shards: 1}}\nstorage: {{sqlite: {{path: '{}'}}}}\njournal: {{max_size: 3M, {settings}}}",
         path.display()
     );
     let gateway = start(&data.0, &provider_at(upstream.port), &settings);
