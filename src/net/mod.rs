@@ -18,3 +18,5 @@ mod sys;
 pub mod timer;
 pub mod tls;
 mod watch;
+
+pub use watch::looked_us;

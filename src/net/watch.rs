@@ -101,6 +101,17 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Watch>>> = const { RefCell::new(None) };
     /// How often a task of this thread has had its turn.
     static TURNS: Cell<u64> = const { Cell::new(0) };
+    /// When the last look came back, in microseconds of the monotonic clock.
+    static LOOKED_US: Cell<u64> = const { Cell::new(0) };
+}
+
+/// When this thread last learned which of its sockets can move, in microseconds of the monotonic clock: whatever is read now was
+/// there by then, or came since. A thread that never looked has learned everything now. Costs no look at the clock.
+pub fn looked_us() -> u64 {
+    match LOOKED_US.get() {
+        0 => clock::monotonic_us(),
+        looked_us => looked_us,
+    }
 }
 
 /// Says that a task is having its turn. The thread waits only after nobody has had one.
@@ -257,13 +268,15 @@ impl Watch {
         let patience = if may_wait { self.until_next_sleeper() } else { Some(Duration::ZERO) };
         let mut fired = self.fired.take();
         let waited = self.waiter.borrow_mut().wait(patience, &mut fired);
+        let now_us = clock::monotonic_us();
+        LOOKED_US.set(now_us);
         for told in fired.drain(..) {
             // What belongs to the waker's task may go with it, so nothing is borrowed here.
             let waker = self.note(&told);
             waker.into_iter().for_each(Waker::wake);
         }
         self.fired.replace(fired);
-        self.wake_sleepers();
+        self.wake_sleepers(now_us);
         waited
     }
 
@@ -297,16 +310,16 @@ impl Watch {
         )
     }
 
-    fn wake_sleepers(&self) {
-        while let Some(waker) = self.next_to_wake() {
+    fn wake_sleepers(&self, now_us: u64) {
+        while let Some(waker) = self.next_to_wake(now_us) {
             waker.wake();
         }
     }
 
-    fn next_to_wake(&self) -> Option<Waker> {
+    fn next_to_wake(&self, now_us: u64) -> Option<Waker> {
         let mut sleepers = self.sleepers.borrow_mut();
         let first = sleepers.first_entry()?;
-        (first.key().0 <= clock::monotonic_us()).then(|| first.remove())
+        (first.key().0 <= now_us).then(|| first.remove())
     }
 
     /// Lets go of all tasks that wait for nothing else than this. They own descriptors, which own the watch.

@@ -16,6 +16,7 @@ use crate::base::fault::FaultKind;
 use crate::dialect::endpoint::Endpoint;
 use crate::ledger::record::{Attempt, AttemptKind, Ended, Outcome};
 use crate::ledger::usage::Usage;
+use crate::net;
 use crate::offload::metrics::{ADDED_US, LATENCY_US};
 
 /// The notes of one exchange. Times are microseconds of the monotonic clock.
@@ -88,9 +89,10 @@ impl Tally {
         self.begun_us
     }
 
-    /// Begins with the bytes that the client had been sent before.
+    /// Begins with the bytes that the client had been sent before. The time is that at which the event loop learned of the request:
+    /// what it waits for its turn is time that the gateway takes.
     pub fn begin(bytes_out_before: u64) -> Tally {
-        let now_us = clock::monotonic_us();
+        let now_us = net::looked_us();
         Tally {
             begun_us: now_us,
             ready_us: now_us,
@@ -155,15 +157,15 @@ impl Tally {
         self.sent_us = clock::monotonic_us();
     }
 
-    /// The head of the upstream's answer is here.
+    /// The head of the upstream's answer is here, since the event loop learned of it.
     pub fn has_answer(&mut self) {
-        self.answered_us = clock::monotonic_us();
+        self.answered_us = net::looked_us().max(self.sent_us);
         self.first_byte_us = Some(self.answered_us.saturating_sub(self.sent_us));
     }
 
     /// More of the answer was waited for behind its head.
     pub fn has_more_of_answer(&mut self) {
-        self.answered_us = clock::monotonic_us();
+        self.answered_us = net::looked_us().max(self.sent_us);
     }
 
     /// The upstream's answer is the one that is passed on; what passed since it was asked was not our time.
