@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::frame::{self, Checksums, Frame, HEADER_BYTES, Header, TAIL_BYTES, Tail, framed_len};
-use super::record::{self, Begun, Ended, Record, RecordId};
+use super::record::{self, Begun, Ended, Record, RecordId, SourceName};
 use super::redact::{Extent, REDACTED, Redactor};
 use crate::base::limits::{KEY_SHAPE_BYTES_MIN, SECRET_BYTES_MIN, SEGMENT_BYTES_MAX};
 
@@ -26,7 +26,7 @@ pub fn journal(input: &[u8]) {
     let middle = (0..=text.len() / 2).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     let (front, back) = text.split_at(middle);
     let begun = Begun { request_id: front, user_path: back, path: &text, ..Begun::default() };
-    let ended = Ended { error: front, cost_source: back, ..Ended::default() };
+    let ended = Ended { error: front, cost_source: SourceName::Own(back), ..Ended::default() };
     let mut bytes = Vec::new();
     record::write_begun(&mut bytes, RecordId(1), &begun);
     match record::read(&bytes) {

@@ -16,7 +16,8 @@ mod glance;
 mod part;
 
 pub use attempt::{Attempt, AttemptKind};
-pub use glance::{BegunGlance, Glance, OwnGlance, cost, glance, glance_own};
+use attempt::{put_attempts, take_attempts};
+pub use glance::{BegunGlance, End, Glance, OwnGlance, glance, glance_own};
 
 use counts::{put_money, put_usage, take_money, take_usage};
 pub use part::{Part, PartKind, Remarks};
@@ -52,6 +53,8 @@ pub struct Begun<'a> {
     pub user_agent: &'a str,
     /// What the client calls the conversation that it belongs to; empty for nothing.
     pub session: &'a str,
+    /// Where the price of the model came from; empty where none is known.
+    pub price_source: &'a str,
     pub is_stream: bool,
     /// Its workflow leaves it out of the rows of usage.
     pub skips_usage: bool,
@@ -97,8 +100,7 @@ pub struct Ended<'a> {
     pub cost: Option<Pico>,
     pub input_cost: Option<Pico>,
     pub output_cost: Option<Pico>,
-    /// Where the price came from, or why there is none.
-    pub cost_source: &'a str,
+    pub cost_source: SourceName<'a>,
     /// What should be known of the cost; empty for nothing.
     pub cost_caveat: &'a str,
     pub bytes_in: u64,
@@ -108,6 +110,30 @@ pub struct Ended<'a> {
     pub attempts: Vec<Attempt<'a>>,
     /// More attempts were made than are listed.
     pub attempts_unlisted: u64,
+}
+
+/// Where a cost comes from, by name; empty where it is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceName<'a> {
+    Own(&'a str),
+    /// That of the price which the beginning knew, as mostly is the case: there it is written once for many.
+    OfBeginning,
+}
+
+impl Default for SourceName<'_> {
+    fn default() -> Self {
+        SourceName::Own("")
+    }
+}
+
+impl<'a> SourceName<'a> {
+    /// The name, in an exchange that began so.
+    pub fn of(self, begun: &Begun<'a>) -> &'a str {
+        match self {
+            SourceName::Own(name) => name,
+            SourceName::OfBeginning => begun.price_source,
+        }
+    }
 }
 
 /// What became of the answer.
@@ -215,6 +241,7 @@ pub fn write_common(out: &mut Vec<u8>, begun: &Begun<'_>) {
         (begun.workflow, RECORD_NAME_BYTES_MAX),
         (begun.client_ip, RECORD_NAME_BYTES_MAX),
         (begun.user_agent, RECORD_NAME_BYTES_MAX),
+        (begun.price_source, RECORD_NAME_BYTES_MAX),
     ] {
         put_cut(out, text, bytes_max);
     }
@@ -284,9 +311,10 @@ fn take_common<'a>(take: &mut Take<'a>, kind: u8, own: Begun<'a>) -> Option<Begu
         workflow: take.text()?,
         client_ip: take.text()?,
         user_agent: take.text()?,
+        price_source: if matches!(kind, KIND_BEGUN | KIND_BEGUN_IN_SESSION) { take.text()? } else { "" },
         ..own
     };
-    if kind == KIND_BEGUN {
+    if matches!(kind, KIND_BEGUN | KIND_BEGUN_UNPRICED) {
         return Some(begun);
     }
     // An empty name has the other kind.
@@ -295,7 +323,11 @@ fn take_common<'a>(take: &mut Take<'a>, kind: u8, own: Begun<'a>) -> Option<Begu
 }
 
 fn is_begun(kind: u8) -> bool {
-    matches!(kind, KIND_BEGUN | KIND_BEGUN_IN_SESSION)
+    matches!(kind, KIND_BEGUN | KIND_BEGUN_IN_SESSION | KIND_BEGUN_UNPRICED | KIND_BEGUN_UNPRICED_IN_SESSION)
+}
+
+fn is_ended(kind: u8) -> bool {
+    matches!(kind, KIND_ENDED | KIND_ENDED_BY)
 }
 
 pub fn write_ended(out: &mut Vec<u8>, id: RecordId, ended: &Ended<'_>) {
@@ -306,81 +338,60 @@ pub fn write_ended(out: &mut Vec<u8>, id: RecordId, ended: &Ended<'_>) {
     put_optional(out, ended.first_byte_us);
     put_optional(out, ended.first_token_us);
     put_number(out, ended.status.into());
-    out.push(ended.outcome as u8);
+    let is_of_beginning = ended.cost_source == SourceName::OfBeginning;
+    out.push(ended.outcome as u8 | if is_of_beginning { FLAG_SOURCE_OF_BEGINNING } else { 0 });
     put_cut(out, ended.error, RECORD_NAME_BYTES_MAX);
     put_usage(out, &ended.usage);
     for cost in [ended.cost, ended.input_cost, ended.output_cost] {
         put_money(out, cost);
     }
-    put_cut(out, ended.cost_source, RECORD_NAME_BYTES_MAX);
+    if let SourceName::Own(name) = ended.cost_source {
+        put_cut(out, name, RECORD_NAME_BYTES_MAX);
+    }
     put_cut(out, ended.cost_caveat, RECORD_NAME_BYTES_MAX);
     put_number(out, ended.bytes_in);
     put_number(out, ended.bytes_out);
-    let listed = &ended.attempts[..ended.attempts.len().min(ATTEMPTS_RECORDED_MAX)];
-    put_number(out, ended.attempts_unlisted + (ended.attempts.len() - listed.len()) as u64);
-    put_number(out, listed.len() as u64);
-    for attempt in listed {
-        out.push(attempt.kind as u8);
-        put_cut(out, attempt.provider, RECORD_NAME_BYTES_MAX);
-        put_cut(out, attempt.model, RECORD_NAME_BYTES_MAX);
-        put_number(out, attempt.status.into());
-        put_cut(out, attempt.fault, RECORD_NAME_BYTES_MAX);
-        put_number(out, attempt.duration_us);
-    }
+    put_attempts(out, &ended.attempts, ended.attempts_unlisted);
     if names_model {
         put_cut(out, ended.answered_model, RECORD_NAME_BYTES_MAX);
     }
 }
 
-fn take_ended<'a>(take: &mut Take<'a>) -> Option<Ended<'a>> {
+fn take_ended<'a>(take: &mut Take<'a>, kind: u8) -> Option<Ended<'a>> {
     let mut ended = Ended {
         duration_us: take.number()?,
         first_byte_us: take.optional()?,
         first_token_us: take.optional()?,
         status: u16::try_from(take.number()?).ok()?,
-        outcome: match take.byte()? {
-            0 => Outcome::Whole,
-            1 => Outcome::Cut,
-            2 => Outcome::ClientGone,
-            3 => Outcome::Refused,
-            4 => Outcome::Unknown,
-            _ => return None,
-        },
-        error: take.text()?,
-        usage: take_usage(take)?,
-        cost: take_money(take)?,
-        input_cost: take_money(take)?,
-        output_cost: take_money(take)?,
-        cost_source: take.text()?,
-        cost_caveat: take.text()?,
-        bytes_in: take.number()?,
-        bytes_out: take.number()?,
-        answered_model: "",
-        attempts: Vec::new(),
-        attempts_unlisted: take.number()?,
+        ..Ended::default()
     };
-    let count = usize::try_from(take.number()?).ok().filter(|&count| count <= ATTEMPTS_RECORDED_MAX)?;
-    for _ in 0..count {
-        ended.attempts.push(take_attempt(take)?);
-    }
-    Some(ended)
-}
-
-fn take_attempt<'a>(take: &mut Take<'a>) -> Option<Attempt<'a>> {
-    let kind = match take.byte()? {
-        0 => AttemptKind::Primary,
-        1 => AttemptKind::Retry,
-        2 => AttemptKind::Failover,
+    let outcome = take.byte()?;
+    ended.outcome = match outcome & !FLAG_SOURCE_OF_BEGINNING {
+        0 => Outcome::Whole,
+        1 => Outcome::Cut,
+        2 => Outcome::ClientGone,
+        3 => Outcome::Refused,
+        4 => Outcome::Unknown,
         _ => return None,
     };
-    Some(Attempt {
-        kind,
-        provider: take.text()?,
-        model: take.text()?,
-        status: u16::try_from(take.number()?).ok()?,
-        fault: take.text()?,
-        duration_us: take.number()?,
-    })
+    ended.error = take.text()?;
+    ended.usage = take_usage(take)?;
+    ended.cost = take_money(take)?;
+    ended.input_cost = take_money(take)?;
+    ended.output_cost = take_money(take)?;
+    ended.cost_source = match outcome & FLAG_SOURCE_OF_BEGINNING {
+        0 => SourceName::Own(take.text()?),
+        _ => SourceName::OfBeginning,
+    };
+    ended.cost_caveat = take.text()?;
+    ended.bytes_in = take.number()?;
+    ended.bytes_out = take.number()?;
+    (ended.attempts_unlisted, ended.attempts) = take_attempts(take)?;
+    if kind == KIND_ENDED_BY {
+        // An empty name has the other kind.
+        ended.answered_model = take.text().filter(|model| !model.is_empty())?;
+    }
+    take.0.is_empty().then_some(ended)
 }
 
 pub fn write_lost(out: &mut Vec<u8>, count: u64) {
@@ -431,18 +442,12 @@ pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
     }
     let id = take_id(&mut take)?;
     let record = match kind {
-        KIND_BEGUN | KIND_BEGUN_IN_SESSION => {
+        kind if is_begun(kind) => {
             let own = take_own(&mut take, id)?;
             Record::Begun(id, Box::new(take_common(&mut take, kind, own)?))
         }
-        KIND_ENDED => Record::Ended(id, Box::new(take_ended(&mut take)?)),
+        kind if is_ended(kind) => return Some(Record::Ended(id, Box::new(take_ended(&mut take, kind)?))),
         KIND_PART => Record::Part(id, take_part(&mut take)?),
-        KIND_ENDED_BY => {
-            let ended = take_ended(&mut take)?;
-            // An empty name has the other kind.
-            let answered_model = take.text().filter(|model| !model.is_empty())?;
-            Record::Ended(id, Box::new(Ended { answered_model, ..ended }))
-        }
         _ => return None,
     };
     take.0.is_empty().then_some(record)
@@ -456,15 +461,21 @@ const FLAG_SKIPS_USAGE: u8 = 2;
 const FLAG_SKIPS_AUDIT: u8 = 4;
 const FLAG_NAMED_BY_ID: u8 = 8;
 
-const KIND_BEGUN: u8 = 1;
+/// In the byte of the outcome: the name of the cost's source is not written.
+const FLAG_SOURCE_OF_BEGINNING: u8 = 0x80;
+
+/// A beginning as versions before this one wrote it: it names no source of a price.
+const KIND_BEGUN_UNPRICED: u8 = 1;
 const KIND_ENDED: u8 = 2;
 const KIND_LOST: u8 = 3;
 const KIND_OWNED: u8 = 4;
 /// An end whose answer names another model, which stands behind all the rest.
 const KIND_ENDED_BY: u8 = 5;
 const KIND_PART: u8 = 6;
+const KIND_BEGUN_UNPRICED_IN_SESSION: u8 = 7;
+const KIND_BEGUN: u8 = 8;
 /// A beginning with the name of its session, which stands behind all the rest.
-const KIND_BEGUN_IN_SESSION: u8 = 7;
+const KIND_BEGUN_IN_SESSION: u8 = 9;
 
 const _: () = assert!(PART_BYTES_MAX + 18 <= RECORD_BYTES_MAX, "a piece of a body fits its frame");
 
@@ -475,7 +486,7 @@ const _: () = assert!(
 
 /// The longest record there can be: kinds, id and numbers of at most ten bytes each beside the texts.
 const _: () = assert!(
-    17 + 20 * 10 + 11 * RECORD_NAME_BYTES_MAX + 3 * RECORD_TEXT_BYTES_MAX + RECORD_LABELS_BYTES_MAX
+    17 + 20 * 10 + 12 * RECORD_NAME_BYTES_MAX + 3 * RECORD_TEXT_BYTES_MAX + RECORD_LABELS_BYTES_MAX
         < RECORD_BYTES_MAX,
     "a record of what began fits its frame"
 );

@@ -12,7 +12,7 @@ use super::work::Work;
 use crate::dialect::batches::billed::Billed;
 use crate::journal::Need;
 use crate::ledger::cost;
-use crate::ledger::record::{self, Begun, Ended, RecordId};
+use crate::ledger::record::{self, Begun, Ended, RecordId, SourceName};
 use crate::ledger::usage::Mode;
 
 /// Writes down what was found among the results. What the journal has no room for is counted as lost, and written down when the
@@ -70,7 +70,7 @@ fn write_one(shard: &Shard, client: &Client, work: &Work, call: &Call, billed: &
         cost: cost.as_ref().ok().map(|cost| cost.total),
         input_cost,
         output_cost,
-        cost_source: cost.as_ref().map_or("", |cost| cost.source.name()),
+        cost_source: SourceName::Own(cost.as_ref().map_or("", |cost| cost.source.name())),
         cost_caveat: &caveat,
         ..Ended::default()
     };

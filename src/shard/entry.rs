@@ -22,10 +22,10 @@ use super::tally::Tally;
 use super::work::Work;
 use crate::base::{Pico, Refusal, RefusalKind};
 use crate::journal::{Full, Need};
-use crate::ledger::cost::{self, Cost, Unpriced};
+use crate::ledger::cost::{self, Cost, CostSource, Unpriced};
 use crate::ledger::headers::{self, Dress};
 use crate::ledger::price::{Named, Price};
-use crate::ledger::record::{self, Begun, Ended, RecordId};
+use crate::ledger::record::{self, Begun, Ended, RecordId, SourceName};
 use crate::ledger::usage::{Mode, Usage};
 use crate::policy::hold::{Applicable, Ask, Budgets, Hold, Used};
 use crate::policy::rate::Rates;
@@ -41,6 +41,8 @@ pub struct Entry {
     is_ended: bool,
     hold: Option<Hold>,
     price: Option<Rc<Price>>,
+    /// It is not the price that the beginning names.
+    is_repriced: bool,
     /// The model that the answer names, where it is another one than was asked for.
     answered_model: Box<str>,
     size: Size,
@@ -153,6 +155,7 @@ fn begin(
         model,
         workflow: &standing.workflow.id,
         client_ip: &client.address,
+        price_source: standing.price.as_ref().map_or("", |price| &price.source),
         is_stream: call.wants_stream,
         skips_usage: !standing.features.usage,
         skips_audit: !standing.features.audit,
@@ -318,7 +321,8 @@ impl Entry {
         };
         (ended.input_cost, ended.output_cost) = costs_of(cost.as_ref().ok());
         ended.cost = cost.as_ref().ok().map(|cost| cost.total);
-        ended.cost_source = cost.as_ref().map_or("", |cost| cost.source.name());
+        ended.cost_source =
+            cost.as_ref().map_or_else(|_| SourceName::default(), |cost| self.source_name(cost));
         ended.cost_caveat = caveat.as_deref().unwrap_or_default();
         ended.answered_model = &self.answered_model;
         let mut bytes = shard.buffers.lend();
@@ -331,10 +335,19 @@ impl Entry {
         shard.buffers.give_back(bytes);
     }
 
+    /// What the record of its end says of where a cost comes from.
+    fn source_name<'c>(&self, cost: &'c Cost) -> SourceName<'c> {
+        match &cost.source {
+            CostSource::Prices(_) if !self.is_repriced => SourceName::OfBeginning,
+            source => SourceName::Own(source.name()),
+        }
+    }
+
     /// Another model than the one that was asked for has answered: its price counts.
     pub fn answered_by(&mut self, shard: &Shard, provider: &Provider, asked: &str, answered: &str) {
         if *self.answered_model != *answered {
             self.answered_model = answered.into();
+            self.is_repriced = true;
             self.price = price_of(shard, provider, asked, Some(answered));
         }
     }

@@ -9,7 +9,7 @@ use crate::support::*;
 
 const LIST: &str = r#"{"ringway_prices":1,"date":"2026-10-01"}
 {"provider":"openai","model":"m-2026-01-02","source":"s","prices":{"input":1000000,"output":1000000}}
-{"provider":"openai","model":"n","source":"s","prices":{"input":2000000,"output":2000000}}
+{"provider":"openai","model":"n","source":"t","prices":{"input":2000000,"output":2000000}}
 "#;
 
 #[test]
@@ -59,8 +59,14 @@ fn the_model_that_answers_is_recorded_and_its_price_counts() {
         let [answered, cost] = want;
         let row = recorded(&gateway, &id);
         let or_null = |text: &str| if text.is_empty() { json!(null) } else { json!(text) };
-        let got = (&row["model"], &row["answered_model"], &row["total_cost"]);
-        let wanted = (&json!(asked), &or_null(answered), &or_null(cost));
+        // Of the price that counted, whatever was thought when the exchange began.
+        let source = match cost {
+            "" => "",
+            "0.000014" => "t",
+            _ => "s",
+        };
+        let got = (&row["model"], &row["answered_model"], &row["total_cost"], &row["cost_source"]);
+        let wanted = (&json!(asked), &or_null(answered), &or_null(cost), &or_null(source));
         assert_eq!(got, wanted, "{path} {form} {asked} {answers}");
         if form.is_empty() {
             let told = answer.header("x-ringway-cost").expect("a cost");

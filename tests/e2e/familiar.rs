@@ -398,3 +398,34 @@ fn records_of_familiar_clients_say_what_each_request_said() {
     want.sort();
     assert_eq!(got, want);
 }
+
+#[test]
+fn records_of_familiar_clients_say_where_the_price_of_each_request_came_from() {
+    let (data, upstream) = (TempFolder::new(), upstream());
+    let gateway = start(&data.0, &upstream, "server: {shards: 1}\n");
+    let (_, key) = make_key(&gateway, json!({"name": "k"}));
+    let mut link = gateway.connect();
+    let mut ask = || {
+        for _ in 0..3 {
+            assert_eq!(chat_over(&mut link, &key, ASK).status, 200);
+        }
+    };
+    ask();
+    let dearer = json!({"selector": "up/m", "pricing": {"input_per_mtok": "2", "output_per_mtok": "2"}});
+    admin(&gateway, "PUT", "/model-pricing-overrides", dearer);
+    ask();
+    admin(&gateway, "DELETE", "/model-pricing-overrides?selector=up/m", json!(null));
+    ask();
+    let mut told = json!(null);
+    eventually("all records", || {
+        told = admin(&gateway, "GET", "/usage/log?limit=100", json!(null));
+        told["data"].as_array().is_some_and(|rows| rows.len() == 9)
+    });
+    let mut got: Vec<_> = told["data"].as_array().unwrap().iter().collect();
+    got.sort_by_key(|row| row["id"].as_str().map(str::to_owned));
+    let got: Vec<_> =
+        got.iter().map(|row| (row["cost_source"].as_str(), row["total_cost"].as_str())).collect();
+    let [settings, api] =
+        [(Some("override in the settings"), Some("0.000007")), (Some("admin"), Some("0.000014"))];
+    assert_eq!(got, [[settings; 3], [api; 3], [settings; 3]].concat());
+}

@@ -1,5 +1,8 @@
 //! The questions of one exchange to providers, as its record lists them.
 
+use crate::base::limits::{ATTEMPTS_RECORDED_MAX, RECORD_NAME_BYTES_MAX};
+use crate::ledger::codec::{Take, put_cut, put_number};
+
 /// One question to a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt<'a> {
@@ -37,4 +40,44 @@ impl AttemptKind {
             AttemptKind::Failover => "failover",
         }
     }
+}
+
+/// Lists so many as a record may, and counts the others beside those that were not listed before.
+pub(super) fn put_attempts(out: &mut Vec<u8>, attempts: &[Attempt<'_>], unlisted: u64) {
+    let listed = &attempts[..attempts.len().min(ATTEMPTS_RECORDED_MAX)];
+    put_number(out, unlisted + (attempts.len() - listed.len()) as u64);
+    put_number(out, listed.len() as u64);
+    for attempt in listed {
+        out.push(attempt.kind as u8);
+        put_cut(out, attempt.provider, RECORD_NAME_BYTES_MAX);
+        put_cut(out, attempt.model, RECORD_NAME_BYTES_MAX);
+        put_number(out, attempt.status.into());
+        put_cut(out, attempt.fault, RECORD_NAME_BYTES_MAX);
+        put_number(out, attempt.duration_us);
+    }
+}
+
+/// How many are not listed, and those that are.
+pub(super) fn take_attempts<'a>(take: &mut Take<'a>) -> Option<(u64, Vec<Attempt<'a>>)> {
+    let unlisted = take.number()?;
+    let count = usize::try_from(take.number()?).ok().filter(|&count| count <= ATTEMPTS_RECORDED_MAX)?;
+    let attempts = (0..count).map(|_| take_attempt(take)).collect::<Option<_>>()?;
+    Some((unlisted, attempts))
+}
+
+fn take_attempt<'a>(take: &mut Take<'a>) -> Option<Attempt<'a>> {
+    let kind = match take.byte()? {
+        0 => AttemptKind::Primary,
+        1 => AttemptKind::Retry,
+        2 => AttemptKind::Failover,
+        _ => return None,
+    };
+    Some(Attempt {
+        kind,
+        provider: take.text()?,
+        model: take.text()?,
+        status: u16::try_from(take.number()?).ok()?,
+        fault: take.text()?,
+        duration_us: take.number()?,
+    })
 }

@@ -2,8 +2,8 @@
 
 use super::counts::{take_money, take_usage};
 use super::{
-    FLAG_SKIPS_AUDIT, FLAG_SKIPS_USAGE, KIND_BEGUN, KIND_BEGUN_IN_SESSION, KIND_ENDED, KIND_ENDED_BY,
-    KIND_LOST, KIND_OWNED, KIND_PART, RecordId, is_begun, take_id, take_time,
+    Ended, FLAG_SKIPS_AUDIT, FLAG_SKIPS_USAGE, KIND_LOST, KIND_OWNED, KIND_PART, RecordId, is_begun,
+    is_ended, take_ended, take_id, take_time,
 };
 use crate::base::Pico;
 use crate::ledger::codec::Take;
@@ -41,18 +41,15 @@ pub struct OwnGlance {
 /// Looks at the beginning of a record. `None` when it is none, or one of a later version.
 pub fn glance(bytes: &[u8]) -> Option<Glance> {
     let mut take = Take(bytes);
-    match take.byte()? {
-        kind @ (KIND_BEGUN | KIND_BEGUN_IN_SESSION | KIND_ENDED | KIND_ENDED_BY | KIND_PART) => {
-            let id = take_id(&mut take)?;
-            match kind {
-                KIND_BEGUN | KIND_BEGUN_IN_SESSION => {
-                    Some(Glance::Begun(id, glance_begun(id, bytes.len(), &mut take)?))
-                }
-                KIND_PART => Some(Glance::Part(id)),
-                _ => Some(Glance::Ended(id)),
-            }
-        }
-        KIND_LOST | KIND_OWNED => Some(Glance::Other),
+    let kind = take.byte()?;
+    if matches!(kind, KIND_LOST | KIND_OWNED) {
+        return Some(Glance::Other);
+    }
+    let id = take_id(&mut take)?;
+    match kind {
+        kind if is_begun(kind) => Some(Glance::Begun(id, glance_begun(id, bytes.len(), &mut take)?)),
+        kind if is_ended(kind) => Some(Glance::Ended(id)),
+        KIND_PART => Some(Glance::Part(id)),
         _ => None,
     }
 }
@@ -87,20 +84,46 @@ pub fn glance_own(own: &[u8]) -> Option<OwnGlance> {
     Some(OwnGlance { id, skips_usage: take.byte()? & FLAG_SKIPS_USAGE != 0 })
 }
 
-/// What an end says of the cost, which may be that it is unknown; `None` when it is no end.
-pub fn cost(ended: &[u8]) -> Option<Option<Pico>> {
-    let mut take = Take(ended);
-    take.byte().filter(|kind| matches!(*kind, KIND_ENDED | KIND_ENDED_BY))?;
-    take_id(&mut take)?;
-    // Duration, first byte, first token, status.
-    for _ in 0..4 {
-        take.number()?;
+/// An end without the id of its exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End<'e> {
+    pub kind: u8,
+    pub rest: &'e [u8],
+}
+
+impl<'e> End<'e> {
+    /// The end in the record of one; `None` when it is another record.
+    pub fn of(ended: &'e [u8]) -> Option<(RecordId, End<'e>)> {
+        let mut take = Take(ended);
+        let kind = take.byte().filter(|&kind| is_ended(kind))?;
+        let id = take_id(&mut take)?;
+        Some((id, End { kind, rest: take.0 }))
     }
-    // The outcome and the error.
-    take.byte()?;
-    take.raw()?;
-    take_usage(&mut take)?;
-    take_money(&mut take)
+
+    /// The end of these bytes: its kind, and the rest. `None` when they are none.
+    pub fn of_bytes(bytes: &'e [u8]) -> Option<End<'e>> {
+        let (&kind, rest) = bytes.split_first()?;
+        is_ended(kind).then_some(End { kind, rest })
+    }
+
+    /// What it says; `None` when it cannot be read.
+    pub fn read(self) -> Option<Box<Ended<'e>>> {
+        take_ended(&mut Take(self.rest), self.kind).map(Box::new)
+    }
+
+    /// What it says of the cost, which may be that it is unknown; `None` when it cannot be read.
+    pub fn cost(self) -> Option<Option<Pico>> {
+        let mut take = Take(self.rest);
+        // Duration, first byte, first token, status.
+        for _ in 0..4 {
+            take.number()?;
+        }
+        // The outcome and the error.
+        take.byte()?;
+        take.raw()?;
+        take_usage(&mut take)?;
+        take_money(&mut take)
+    }
 }
 
 impl RecordId {
@@ -143,6 +166,7 @@ mod tests {
 
     #[test]
     fn the_cost_is_found_in_an_end_of_any_kind() {
+        let cost_in = |bytes: &[u8]| End::of(bytes).and_then(|(_, end)| end.cost());
         let (id, usage) = (RecordId(9), Usage { output: Some(7), ..Usage::default() });
         for cost in [None, Some(0), Some(-1), Some(200), Some(i128::MAX)].map(|cost| cost.map(Pico)) {
             for answered_model in ["", "m"] {
@@ -150,13 +174,13 @@ mod tests {
                     Ended { error: "e", status: 500, usage, cost, answered_model, ..Ended::default() };
                 let mut bytes = Vec::new();
                 write_ended(&mut bytes, id, &ended);
-                assert_eq!(super::cost(&bytes), Some(cost));
-                assert_eq!((glance_own(&bytes), super::cost(&bytes[..24])), (None, None));
+                assert_eq!(cost_in(&bytes), Some(cost));
+                assert_eq!((glance_own(&bytes), cost_in(&bytes[..24])), (None, None));
             }
         }
         let mut bytes = Vec::new();
         write_begun(&mut bytes, id, &Begun::default());
-        assert_eq!((super::cost(&bytes), glance_own(&bytes[..18])), (None, None));
+        assert_eq!((cost_in(&bytes), glance_own(&bytes[..18])), (None, None));
     }
 
     #[test]

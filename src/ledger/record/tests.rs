@@ -23,6 +23,7 @@ fn begun() -> Begun<'static> {
         client_ip: "127.0.0.1",
         user_agent: "curl/8",
         session: "",
+        price_source: "catalogue 2026-08-21",
         is_stream: true,
         skips_usage: false,
         skips_audit: true,
@@ -59,7 +60,7 @@ fn ended() -> Ended<'static> {
         cost: Some(Pico(-1)),
         input_cost: None,
         output_cost: Some(Pico(i128::MAX)),
-        cost_source: "catalogue 2026-08-21",
+        cost_source: SourceName::Own("provider"),
         cost_caveat: "",
         bytes_in: 10,
         bytes_out: u64::MAX,
@@ -102,11 +103,16 @@ fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
     let by_other = Ended { answered_model: "gpt-4o-2024-08-06", ..ended() };
     let owned = Owned { at_ms: 1_764_000_000_000, object: "file-1~openai", tenant: "/team/alpha" };
     let in_session = Begun { session: "sess-1", ..begun() };
+    let unpriced = Begun { price_source: "", ..in_session };
+    let as_priced = |ended| Ended { cost_source: SourceName::OfBeginning, ..ended };
     for record in [
         Record::Begun(ID, Box::new(begun())),
         Record::Begun(ID, Box::new(in_session)),
+        Record::Begun(ID, Box::new(unpriced)),
         Record::Ended(ID, Box::new(ended())),
-        Record::Ended(ID, Box::new(by_other)),
+        Record::Ended(ID, Box::new(by_other.clone())),
+        Record::Ended(ID, Box::new(as_priced(ended()))),
+        Record::Ended(ID, Box::new(as_priced(by_other))),
         Record::Lost(300),
         Record::Owned(owned),
     ] {
@@ -129,6 +135,50 @@ fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
         let record = Record::Begun(ID, Box::new(begun));
         assert_eq!(read(&bytes_of(&record)), Some(record));
     }
+}
+
+#[test]
+fn the_source_of_a_cost_is_that_of_the_beginning_where_the_end_names_none() {
+    let begun = begun();
+    assert_eq!(SourceName::Own("provider").of(&begun), "provider");
+    assert_eq!(SourceName::OfBeginning.of(&begun), "catalogue 2026-08-21");
+    let len = |cost_source| bytes_of(&Record::Ended(ID, Box::new(Ended { cost_source, ..ended() }))).len();
+    assert_eq!(len(SourceName::Own("provider")) - len(SourceName::OfBeginning), 9);
+    for outcome in [Outcome::Whole, Outcome::Unknown] {
+        let ended = Ended { outcome, cost_source: SourceName::OfBeginning, ..ended() };
+        let record = Record::Ended(ID, Box::new(ended));
+        assert_eq!(read(&bytes_of(&record)), Some(record));
+    }
+}
+
+#[test]
+fn beginnings_of_earlier_versions_name_no_source_of_a_price() {
+    for (session, kind, behind) in [("", KIND_BEGUN_UNPRICED, 0), ("s1", KIND_BEGUN_UNPRICED_IN_SESSION, 3)] {
+        let begun = Begun { session, price_source: "", ..begun() };
+        let mut bytes = bytes_of(&Record::Begun(ID, Box::new(begun)));
+        bytes[0] = kind;
+        assert_eq!(bytes.remove(bytes.len() - 1 - behind), 0, "the length of no source");
+        assert_eq!(read(&bytes), Some(Record::Begun(ID, Box::new(begun))));
+        assert!(matches!(glance(&bytes), Some(Glance::Begun(ID, _))));
+        assert_eq!(read(&bytes[..bytes.len() - 1]), None);
+    }
+}
+
+#[test]
+fn an_end_without_its_id_says_the_same() {
+    for answered_model in ["", "m"] {
+        let ended = Ended { answered_model, ..ended() };
+        let bytes = bytes_of(&Record::Ended(ID, Box::new(ended.clone())));
+        let (id, end) = End::of(&bytes).expect("an end");
+        assert_eq!((id, end.read(), end.cost()), (ID, Some(Box::new(ended.clone())), Some(ended.cost)));
+        let apart = [&[end.kind], end.rest].concat();
+        assert_eq!(End::of_bytes(&apart), Some(end));
+        for cut in 1..apart.len() {
+            assert_eq!(End::of_bytes(&apart[..cut]).and_then(End::read), None, "{cut}");
+        }
+    }
+    let begun = bytes_of(&Record::Begun(ID, Box::new(begun())));
+    assert_eq!((End::of(&begun), End::of_bytes(&begun), End::of_bytes(b"")), (None, None, None));
 }
 
 #[test]
@@ -159,6 +209,7 @@ fn texts_of_any_length_make_a_record_that_fits_its_frame() {
         model: &long,
         workflow: &long,
         session: &long,
+        price_source: &long,
         client_ip: &long,
         user_agent: &long,
         ..begun()
@@ -166,8 +217,14 @@ fn texts_of_any_length_make_a_record_that_fits_its_frame() {
     let attempt = Attempt { provider: &long, model: &long, fault: &long, ..ended().attempts[0] };
     let attempts = vec![attempt; ATTEMPTS_RECORDED_MAX + 5];
     let answered_model = &*long;
-    let ended =
-        Ended { error: &long, cost_source: &long, cost_caveat: &long, answered_model, attempts, ..ended() };
+    let ended = Ended {
+        error: &long,
+        cost_source: SourceName::Own(&long),
+        cost_caveat: &long,
+        answered_model,
+        attempts,
+        ..ended()
+    };
     for record in [Record::Begun(ID, Box::new(begun)), Record::Ended(ID, Box::new(ended))] {
         let bytes = bytes_of(&record);
         assert!(bytes.len() <= RECORD_BYTES_MAX, "{}", bytes.len());

@@ -2,13 +2,15 @@
 //! exchange.
 //!
 //! ```text
-//! pack     := version 3 | exchange* | sum u32                  (CRC-32 over all before it)
-//! exchange := own | number | common when that is 0 | ended     (texts have their lengths in front)
+//! pack     := version 4 | exchange* | sum u32                  (CRC-32 over all before it)
+//! exchange := own | number | common when that is 0 | end       (texts have their lengths in front)
+//! end      := kind | what stands behind the id in the record of an end
 //! ```
 //!
 //! `own` and `common` are the two parts of the beginning, and few exchanges have a second part that none before them has: the number
 //! says the how-manieth of the pack it is, counted from one, and 0 stands before the next new one. In packs of
-//! version 2 every record says times and names in full; in those of version 1 an exchange is `begun | ended`.
+//! versions 3 and 2 the whole record of the end stands in its place, and in those of version 2 it says times and names in full; in those of
+//! version 1 an exchange is `begun | ended`, two whole records.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +20,7 @@ use foldhash::fast::RandomState;
 use crate::base::id::Ids;
 use crate::base::limits::{PACK_AGES_MS, PACK_BYTES_MAX, PACK_EXCHANGES_MAX, PACK_SPAN_MS_MAX};
 use crate::ledger::codec::{Take, put_number, put_text};
-use crate::ledger::record::{self, Auth, Begun, BegunGlance, Ended, Glance, Record, RecordId, Session};
+use crate::ledger::record::{self, Auth, Begun, BegunGlance, End, Ended, Glance, RecordId, Session};
 use crate::offload::store::{Row, Value, tables};
 
 /// A pack that is being filled.
@@ -62,7 +64,9 @@ impl Pack {
                 put_text(&mut self.bytes, pair.common);
             }
         }
-        put_text(&mut self.bytes, pair.ended);
+        put_number(&mut self.bytes, 1 + pair.end.rest.len() as u64);
+        self.bytes.push(pair.end.kind);
+        self.bytes.extend_from_slice(pair.end.rest);
         self.first = self.first.min(pair.id);
         self.from_ms = self.from_ms.min(glance.at_ms);
         self.to_ms = self.to_ms.max(glance.at_ms);
@@ -165,20 +169,21 @@ pub struct Pair<'p> {
     pub id: RecordId,
     pub own: &'p [u8],
     pub common: &'p [u8],
-    pub ended: &'p [u8],
+    pub end: End<'p>,
 }
 
 impl<'p> Pair<'p> {
-    /// An exchange whose beginning looks like this.
-    pub fn of(id: RecordId, begun: &'p [u8], glance: BegunGlance, ended: &'p [u8]) -> Pair<'p> {
+    /// An exchange by its two records, whose beginning looks like this; `None` when they are not of one.
+    pub fn of(id: RecordId, begun: &'p [u8], glance: BegunGlance, ended: &'p [u8]) -> Option<Pair<'p>> {
         let (own, common) = begun.split_at(glance.common_at);
-        Pair { id, own, common, ended }
+        let (_, end) = End::of(ended).filter(|(of, _)| *of == id)?;
+        Some(Pair { id, own, common, end })
     }
 
     /// What they say.
     pub fn read(&self) -> Result<(Box<Begun<'p>>, Box<Ended<'p>>), Damage> {
-        match (record::read_begun(self.own, self.common), record::read(self.ended)) {
-            (Some((_, begun)), Some(Record::Ended(_, ended))) => Ok((begun, ended)),
+        match (record::read_begun(self.own, self.common), self.end.read()) {
+            (Some((_, begun)), Some(ended)) => Ok((begun, ended)),
             _ => Err(Damage::Changed),
         }
     }
@@ -223,7 +228,8 @@ pub struct Bare {
 
 impl Bare {
     pub fn pair(&self) -> Pair<'_> {
-        Pair { id: self.id, own: &self.own, common: &self.common, ended: &self.ended }
+        let (_, end) = End::of(&self.ended).expect("it was written as an end");
+        Pair { id: self.id, own: &self.own, common: &self.common, end }
     }
 }
 
@@ -243,7 +249,7 @@ pub fn open(bytes: &[u8]) -> Result<Held<'_>, Damage> {
         return Err(Damage::Changed);
     }
     match held.split_first() {
-        Some((&version @ (VERSION_1 | VERSION_2 | VERSION), held)) => {
+        Some((&version @ VERSION_1..=VERSION, held)) => {
             Ok(Held { take: Take(held), version, commons: Vec::new() })
         }
         Some(_) => Err(Damage::Later),
@@ -270,11 +276,11 @@ impl<'p> Held<'p> {
         if self.take.0.is_empty() {
             return Ok(None);
         }
-        let next = if self.version == VERSION_1 { self.next_of_1() } else { self.next_of_2() };
+        let next = if self.version == VERSION_1 { self.next_of_1() } else { self.next_of_now() };
         next.map(Some).ok_or(Damage::Changed)
     }
 
-    fn next_of_2(&mut self) -> Option<(Pair<'p>, usize)> {
+    fn next_of_now(&mut self) -> Option<(Pair<'p>, usize)> {
         let own = self.take.raw()?;
         let number = match usize::try_from(self.take.number()?).ok()? {
             0 => {
@@ -285,19 +291,19 @@ impl<'p> Held<'p> {
         };
         let common = *self.commons.get(number)?;
         let (id, ended) = (record::glance_own(own)?.id, self.take.raw()?);
-        let is_end = record::glance(ended)? == Glance::Ended(id);
-        is_end.then_some((Pair { id, own, common, ended }, number))
+        let end = match self.version {
+            VERSION => End::of_bytes(ended)?,
+            _ => End::of(ended).filter(|(of, _)| *of == id)?.1,
+        };
+        Some((Pair { id, own, common, end }, number))
     }
 
     fn next_of_1(&mut self) -> Option<(Pair<'p>, usize)> {
         let (begun, ended) = (self.take.raw()?, self.take.raw()?);
-        let (Glance::Begun(id, glance), Glance::Ended(of)) = (record::glance(begun)?, record::glance(ended)?)
-        else {
-            return None;
-        };
-        let pair = Pair::of(id, begun, glance, ended);
+        let Glance::Begun(id, glance) = record::glance(begun)? else { return None };
+        let pair = Pair::of(id, begun, glance, ended)?;
         self.commons.push(pair.common);
-        (id == of).then_some((pair, self.commons.len() - 1))
+        Some((pair, self.commons.len() - 1))
     }
 }
 
@@ -314,6 +320,5 @@ pub fn id_of(text: &str) -> Option<RecordId> {
 }
 
 /// Changes when the form above does; what the records in it look like is told by their own kinds.
-const VERSION: u8 = 3;
-const VERSION_2: u8 = 2;
+const VERSION: u8 = 4;
 const VERSION_1: u8 = 1;

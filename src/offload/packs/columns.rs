@@ -141,7 +141,7 @@ const USAGE_COLUMNS: &[(&str, Make)] = &[
     ("input_cost", |e, _| money(e.ended.input_cost)),
     ("output_cost", |e, _| money(e.ended.output_cost)),
     ("total_cost", |e, _| money(e.ended.cost)),
-    ("cost_source", |e, _| text(e.ended.cost_source)),
+    ("cost_source", |e, _| text(e.ended.cost_source.of(e.begun))),
     ("cost_caveat", |e, _| text(e.ended.cost_caveat)),
     ("rewrite_tokens_saved", nothing),
     ("rewrite_cost_saved", nothing),

@@ -27,7 +27,7 @@ pub fn pack(input: &[u8]) {
     record::write_begun(&mut begun, id, &of_text);
     record::write_ended(&mut ended, id, &Ended { error: &text, attempts: vec![attempt], ..Ended::default() });
     let Some(Glance::Begun(_, glance)) = record::glance(&begun) else { panic!("it is a beginning") };
-    let pair = Pair::of(id, &begun, glance, &ended);
+    let pair = Pair::of(id, &begun, glance, &ended).expect("both are of one exchange");
     let mut packs = Packs::new(true);
     packs.add(AT_MS, glance, pair);
     packs.add(AT_MS, glance, pair);
@@ -42,7 +42,7 @@ fn read_all(bytes: &[u8]) {
     for pair in bytes::read(bytes).unwrap_or_default() {
         let Ok((begun, ended)) = pair.read() else { continue };
         assert!(pair.without_audit().is_ok_and(|bare| bare.pair().read().is_ok()));
-        assert_eq!(record::cost(pair.ended), Some(ended.cost));
+        assert_eq!(pair.end.cost(), Some(ended.cost));
         assert_eq!(record::glance_own(pair.own).map(|own| own.skips_usage), Some(begun.skips_usage));
         let exchange = Exchange { id: pair.id, begun: &begun, ended: &ended, remarks: Remarks::default() };
         for made in [&USAGE, &AUDIT, &ATTEMPTS] {

@@ -11,7 +11,7 @@ use crate::base::Pico;
 use crate::base::limits::{PACK_AGES_MS, PACK_SPAN_MS_MAX};
 use crate::config::{Engine, RecordsAs, Storage};
 use crate::ledger::record::{
-    self, Attempt, AttemptKind, Begun, BegunGlance, Ended, Glance, Outcome, Record, RecordId,
+    self, Attempt, AttemptKind, Begun, BegunGlance, Ended, Glance, Outcome, Record, RecordId, SourceName,
 };
 use crate::ledger::usage::{Mode, ToolCalls, Usage};
 use crate::offload::records::rows::{Bodies, Rows};
@@ -32,7 +32,7 @@ struct Known {
 
 impl Known {
     fn pair(&self) -> Pair<'_> {
-        Pair::of(self.id, &self.begun, self.glance(), &self.ended)
+        Pair::of(self.id, &self.begun, self.glance(), &self.ended).expect("both are of one exchange")
     }
 
     fn glance(&self) -> BegunGlance {
@@ -107,6 +107,7 @@ fn exchange(dice: &mut Dice) -> Known {
         client_ip: dice.one(&["", "203.0.113.77"]),
         user_agent: dice.one(&["", "agent/9"]),
         session: dice.one(&["", "s1", "s2"]),
+        price_source: ["", "catalogue", "list"][(random % 11 % 3) as usize],
         is_stream: dice.roll(2) == 0,
         skips_usage: dice.roll(8) == 0,
         skips_audit: dice.roll(8) == 0,
@@ -134,7 +135,7 @@ fn exchange(dice: &mut Dice) -> Known {
         cost: dice.money(),
         input_cost: dice.money(),
         output_cost: dice.money(),
-        cost_source: dice.one(&["", "catalogue"]),
+        cost_source: dice.one(&[SourceName::Own(""), SourceName::Own("catalogue"), SourceName::OfBeginning]),
         cost_caveat: dice.one(&["", "a caveat"]),
         bytes_in: dice.roll(9) as u64,
         bytes_out: dice.roll(9) as u64,

@@ -136,8 +136,12 @@ impl<'b> Sorted<'b> {
         });
         let has_parts = self.parts.contains_key(&id) || open.parts.contains_key(&id);
         match (begun, &mut self.packs) {
-            (Some((glance, begun)), Some(packs)) if !has_parts && is_packable(self.now_ms, glance) => {
-                packs.add(self.now_ms, glance, Pair::of(id, begun, glance, ended));
+            (Some((glance, begun)), Some(packs))
+                if !has_parts
+                    && is_packable(self.now_ms, glance)
+                    && let Some(pair) = Pair::of(id, begun, glance, ended) =>
+            {
+                packs.add(self.now_ms, glance, pair);
                 if let Some(watched) = &mut self.watched {
                     add_row(watched, id, Some(begun), ended, Bodies::default());
                 }

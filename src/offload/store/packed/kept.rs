@@ -197,7 +197,7 @@ fn add_costs(data: &[u8], adding: &mut Adding<'_>) -> Result<(), Damage> {
             }
         };
         costs.rows += 1;
-        if let Some(cost) = record::cost(pair.ended).ok_or(Damage::Changed)? {
+        if let Some(cost) = pair.end.cost().ok_or(Damage::Changed)? {
             costs.sum.known += 1;
             costs.sum.total += i128::from(Value::Money(cost).clamped_number());
         }
