@@ -181,7 +181,7 @@ pub const CAPTURES_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const SECRET_BYTES_MIN: usize = 6;
 pub const KEY_SHAPE_BYTES_MIN: usize = 20;
 /// How long the journal waits after a file could not be made before it tries again.
-pub const JOURNAL_AGAIN_MS: u64 = 200;
+pub const JOURNAL_RETRY_MS: u64 = 200;
 /// What of its journal a shard brings into memory at a time; a segment is a multiple of it.
 pub const JOURNAL_AHEAD_BYTES: usize = 16 * 1024;
 /// How far in front of what it writes a shard asks its processor for the journal's memory: the records of a few exchanges.
@@ -195,11 +195,12 @@ const _: () =
 /// Ends of records that a shard knows to stand in its segment already; others are written each time.
 pub const JOURNAL_TAILS_MAX: usize = 1_024;
 /// What is read of the journal at a time, and the records that go to the store as one batch.
-pub const JOURNAL_READ_BYTES: usize = 1024 * 1024;
+pub const JOURNAL_READ_BYTES: usize = 512 * 1024;
 pub const JOURNAL_BATCH_RECORDS_MAX: usize = 8192;
 /// Records of a batch that end like others and were put together: no more are read when they have so many bytes.
 pub const JOURNAL_JOINED_BYTES: usize = 2 * 1024 * 1024;
 const _: () = assert!(RECORD_BYTES_MAX * 2 <= JOURNAL_READ_BYTES, "a read brings at least one record");
+const _: () = assert!(SEGMENT_BYTES <= SEGMENT_BYTES_MAX, "what is written now can be read");
 
 /// A pack of exchanges in the store is closed when it has so many bytes or exchanges.
 pub const PACK_BYTES_MAX: usize = 128 * 1024;

@@ -1,4 +1,5 @@
-//! What all shards' journals hold together, and what they could not hold: counted by the writers, read by everybody.
+//! What all shards' journals hold together, and what they could not hold: counted by the writers, read by everybody. And by
+//! shard, which files are written again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,6 +48,11 @@ impl Gauge {
 
     pub(super) fn give_back(&self, bytes: u64) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether files may stay that nobody needs: others find room for as many again.
+    pub(super) fn is_roomy(&self) -> bool {
+        self.bytes() <= self.bytes_max.load(Ordering::Relaxed) / 2
     }
 
     pub(super) fn lose(&self, records: u64) {

@@ -45,6 +45,15 @@ pub fn fetch(map: &MmapMut, at: usize) {
     let _ = (map, at);
 }
 
+/// Whether the file system of a folder gives a file new room whenever it is written to, also where it was written before: a full
+/// disk would then be told by a signal that ends the process. Of what cannot be told, it is thought not to.
+pub fn copies_on_write(folder: &Path) -> bool {
+    rustix::fs::statfs(folder).is_ok_and(|system| COPY_ON_WRITE.contains(&(system.f_type as u32)))
+}
+
+/// btrfs, bcachefs and ZFS, by the numbers in `linux/magic.h`, bcachefs and OpenZFS.
+const COPY_ON_WRITE: [u32; 3] = [0x9123_683E, 0xCA45_1A4E, 0x2FC1_2FC1];
+
 /// Takes the room on the disk at once. A file system that cannot do that is written full of zeros.
 fn reserve(file: &File) -> io::Result<()> {
     match fallocate(file, FallocateFlags::empty(), 0, SEGMENT_BYTES as u64) {

@@ -19,7 +19,7 @@ mod writer;
 
 pub use gauge::Gauge;
 pub use place::{Instance, Orphan};
-pub use reader::{Batch, Reader, sync};
+pub use reader::{Batch, Reader, Syncer};
 pub use writer::{Full, Need, Tail, Writer};
 
 #[cfg(test)]

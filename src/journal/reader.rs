@@ -8,6 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use foldhash::fast::RandomState;
 
@@ -34,14 +35,22 @@ pub struct Reader {
 enum Segments {
     /// In the folder of this process, where one follows the other, each with its number as its name.
     Growing { folder: PathBuf, gauge: Arc<Gauge> },
-    /// These, which nobody writes any more: what is cut is cut for good.
+    /// These, one after the other, which nobody writes any more: what is cut is cut for good.
     Left(Vec<Left>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
+    /// Which segment of those that were left; the same of all that grow.
+    nth: usize,
     number: u64,
     at: usize,
+}
+
+impl Place {
+    fn is_in_segment_of(self, other: Place) -> bool {
+        (self.nth, self.number) == (other.nth, other.number)
+    }
 }
 
 /// Records that were read and not yet let go.
@@ -110,7 +119,7 @@ impl Reader {
     }
 
     fn of(shard: u32, first: u64, segments: Segments) -> Reader {
-        let at = Place { number: first, at: HEADER_BYTES };
+        let at = Place { nth: 0, number: first, at: HEADER_BYTES };
         Reader { shard, at, file: None, tails: HashMap::default(), segments }
     }
 
@@ -205,33 +214,20 @@ impl Reader {
     }
 
     /// The batch is safe elsewhere. A segment that was read to its end is the writer's again, where it keeps that, and else taken
-    /// away.
+    /// away. Where that fails the batch comes once more.
     pub fn release(&mut self, batch: &Batch) -> io::Result<()> {
-        let before = self.at.number;
+        if let Segments::Growing { folder, gauge } = &self.segments
+            && !batch.next.is_in_segment_of(self.at)
+        {
+            give_up(folder, gauge, self.shard, self.at.number)?;
+        }
         self.pass_over(batch);
-        let Segments::Growing { folder, gauge } = &self.segments else { return Ok(()) };
-        if before == self.at.number {
-            return Ok(());
-        }
-        let again = gauge.again(self.shard);
-        if let Some(place) = again.place_of(before) {
-            // Where that fails, the writer finds no file of that name, and makes another one.
-            let renamed = place::rename_to_read(folder, self.shard, before);
-            again.give(place);
-            return renamed;
-        }
-        match fs::remove_file(folder.join(place::segment_name(self.shard, before))) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => {
-                gauge.give_back(SEGMENT_BYTES as u64);
-                Ok(())
-            }
-        }
+        Ok(())
     }
 
     /// Goes on behind the batch and takes nothing away: for what an ended process left, which goes as a whole.
     pub fn pass_over(&mut self, batch: &Batch) {
-        if self.at.number != batch.next.number {
+        if !batch.next.is_in_segment_of(self.at) {
             self.file = None;
             self.tails.clear();
         }
@@ -243,7 +239,7 @@ impl Reader {
         if let Some(file) = self.file.take() {
             return Ok(Some(file));
         }
-        let Some(path) = self.path(self.at.number) else { return Ok(None) };
+        let Some(path) = self.path() else { return Ok(None) };
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
@@ -263,26 +259,47 @@ impl Reader {
         }
     }
 
-    fn path(&self, number: u64) -> Option<PathBuf> {
+    fn path(&self) -> Option<PathBuf> {
         match &self.segments {
-            Segments::Growing { folder, .. } => Some(folder.join(place::segment_name(self.shard, number))),
-            Segments::Left(left) => {
-                left.iter().find(|segment| segment.number == number).map(|segment| segment.path.clone())
+            Segments::Growing { folder, .. } => {
+                Some(folder.join(place::segment_name(self.shard, self.at.number)))
             }
+            Segments::Left(left) => left.get(self.at.nth).map(|segment| segment.path.clone()),
         }
     }
 
     /// The beginning of the next segment.
     fn following(&self) -> Place {
-        let after = self.at.number + 1;
-        let number = match &self.segments {
+        let after = Place { number: self.at.number + 1, at: HEADER_BYTES, ..self.at };
+        match &self.segments {
             Segments::Growing { .. } => after,
             Segments::Left(left) => {
-                left.iter().map(|segment| segment.number).find(|&number| number >= after).unwrap_or(after)
+                let nth = self.at.nth + 1;
+                let number = left.get(nth).map_or(after.number, |segment| segment.number);
+                Place { nth, number, ..after }
             }
-        };
-        Place { number, at: HEADER_BYTES }
+        }
     }
+}
+
+/// All of this segment is safe elsewhere: it is the writer's again, or goes.
+fn give_up(folder: &Path, gauge: &Gauge, shard: u32, number: u64) -> io::Result<()> {
+    let again = gauge.again(shard);
+    // Whoever has seen a segment closed sees that it is kept.
+    fence(Ordering::Acquire);
+    let is_there = |done: io::Result<()>| match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    if let Some(place) = again.place_of(number) {
+        // Of one that is not there the writer finds no file, and makes another one.
+        is_there(place::rename_to_read(folder, shard, number))?;
+        again.give(place);
+    } else {
+        is_there(fs::remove_file(folder.join(place::segment_name(shard, number))))?;
+        gauge.give_back(SEGMENT_BYTES as u64);
+    }
+    Ok(())
 }
 
 /// Reads as much as there is, at most so much, into an empty buffer. Nothing is written to it first: that would cost more than
@@ -298,7 +315,7 @@ fn read_to(file: &File, bytes: &mut Vec<u8>, at: usize, count: usize) -> io::Res
 fn read_tail(file: &File, tail: Tail, sums: &Checksums) -> io::Result<Option<Box<[u8]>>> {
     let at = tail.place as usize;
     for bytes_max in [TAILED_BYTES_USUAL, framed_len(RECORD_BYTES_MAX)] {
-        let mut bytes = vec![0; bytes_max.min(SEGMENT_BYTES - at)];
+        let mut bytes = vec![0; bytes_max.min(SEGMENT_BYTES_MAX.saturating_sub(at))];
         let got = read_at(file, &mut bytes, at)?;
         match frame::look(&bytes[..got], at, at, sums) {
             Frame::Record { record, tail: None, .. } => {
@@ -329,15 +346,31 @@ fn read_at(file: &File, bytes: &mut [u8], at: usize) -> io::Result<usize> {
     Ok(got)
 }
 
-/// Makes everything that was written in this folder safe from a loss of power. Waits for the disk.
-pub fn sync(folder: &Path) -> io::Result<()> {
-    for (shard, number) in place::segments(folder)? {
-        match File::open(folder.join(place::segment_name(shard, number))) {
-            Ok(file) => file.sync_data()?,
-            // It was read to its end meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+/// Makes what is written to a journal safe from a loss of power.
+#[derive(Debug, Default)]
+pub struct Syncer {
+    /// Segments of each shard that were closed and safe the last time, up to this number.
+    closed: HashMap<u32, u64, RandomState>,
+}
+
+impl Syncer {
+    /// Makes everything safe that was written in this folder. Waits for the disk.
+    pub fn sync(&mut self, folder: &Path) -> io::Result<()> {
+        let segments = place::segments(folder)?;
+        // The newest first: they hold what no sync before has seen.
+        for &(shard, number) in segments.iter().rev() {
+            if self.closed.get(&shard).is_some_and(|&closed| number <= closed) {
+                continue;
+            }
+            match File::open(folder.join(place::segment_name(shard, number))) {
+                Ok(file) => file.sync_data()?,
+                // It was read to its end meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
+        // The newest is open or held back, and the one before it may be open.
+        self.closed.extend(segments.into_iter().map(|(shard, number)| (shard, number.saturating_sub(2))));
+        Ok(())
     }
-    Ok(())
 }

@@ -210,7 +210,7 @@ fn files(folder: &Path) -> std::collections::BTreeSet<u64> {
 
 #[test]
 fn files_that_were_read_are_written_again() {
-    let folder = Folder::new("again");
+    let folder = Folder::new("reuse");
     let (mut writer, gauge) = writer(&folder.0, 100);
     let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
     let record = vec![b'x'; 50_000];
@@ -246,6 +246,22 @@ fn left_in(folder: &Path) -> (Vec<Vec<u8>>, usize) {
         torn += usize::from(batch.is_torn);
         reader.pass_over(&batch);
     }
+}
+
+#[test]
+fn files_that_others_may_need_do_not_stay() {
+    let folder = Folder::new("roomy");
+    let (mut writer, gauge) = writer(&folder.0, 2 * SEGMENTS_KEPT_MAX as u64);
+    let record = vec![b'x'; 50_000];
+    while writer.append(&record, Need::Begin).is_ok() {}
+    assert_eq!(gauge.bytes(), (2 * SEGMENTS_KEPT_MAX * SEGMENT_BYTES) as u64);
+    let _ = drain(&mut Reader::behind(&folder.0, 0, gauge.clone()));
+    let kept = files(&folder.0).len() - segments(&folder.0);
+    assert!(
+        (1..SEGMENTS_KEPT_MAX).contains(&kept),
+        "{kept}: those that were closed while half of all was free"
+    );
+    assert_eq!(gauge.bytes(), (files(&folder.0).len() * SEGMENT_BYTES) as u64);
 }
 
 #[test]
@@ -305,20 +321,118 @@ fn after_a_loss_of_power_the_headers_tell_which_segments_there_are() {
 }
 
 #[test]
+fn a_file_that_has_a_new_header_and_no_new_name_hides_no_segment() {
+    let folder = Folder::new("nameless");
+    let (mut writer, gauge) = writer(&folder.0, 100);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
+    let record = |n: u32| [&n.to_le_bytes()[..], &[b'x'; 50_000]].concat();
+    let per_segment = (SEGMENT_BYTES / frame::framed_len(50_004)) as u32;
+    (0..2 * per_segment).for_each(|n| writer.append(&record(n), Need::Begin).unwrap());
+    assert_eq!(drain(&mut reader).len(), 2 * per_segment as usize);
+    (2 * per_segment..5 * per_segment).for_each(|n| writer.append(&record(n), Need::Begin).unwrap());
+    let want = left_in(&folder.0);
+    assert!(want.0.len() >= 2 * per_segment as usize && want.1 == 0);
+    // As if a name could not be changed, or the process had ended in front of that.
+    let newest = segments_made(&folder.0) as u64;
+    for number in [newest - 2, newest - 1, newest, newest + 1] {
+        let mut bytes = vec![0; SEGMENT_BYTES];
+        frame::begin(&mut bytes, Header { shard: 0, number });
+        std::fs::write(folder.0.join(format!("0-{:016}.read", 10_000 - number)), &bytes).unwrap();
+        std::fs::write(folder.0.join(format!("0-{:016}.seg", 0)), &bytes).unwrap();
+        assert_eq!(left_in(&folder.0), want, "{number}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_renamed_is_tried_again_and_one_that_is_gone_is_made_anew() {
+    let folder = Folder::new("rename");
+    let (mut writer, gauge) = writer(&folder.0, 100);
+    let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
+    let record = |n: u32| [&n.to_le_bytes()[..], &[b'x'; 50_000]].concat();
+    let per_segment = (SEGMENT_BYTES / frame::framed_len(50_004)) as u32;
+    (0..per_segment + 1).for_each(|n| writer.append(&record(n), Need::Begin).unwrap());
+    // What stands in the way is no file.
+    let taken = folder.0.join("0-0000000000000001.read");
+    std::fs::create_dir_all(taken.join("x")).unwrap();
+    for _ in 0..2 {
+        let batch = reader.peek().unwrap();
+        if !batch.ends_segment {
+            reader.release(&batch).unwrap();
+            continue;
+        }
+        assert!(reader.release(&batch).is_err());
+        let again = reader.peek().unwrap();
+        assert_eq!((again.len(), again.ends_segment), (batch.len(), true), "it comes once more");
+    }
+    std::fs::remove_dir_all(&taken).unwrap();
+    let _ = drain(&mut reader);
+    assert!(taken.is_file());
+    std::fs::remove_file(&taken).unwrap();
+    let (files_before, failures) = (files(&folder.0).len() as u64, gauge.failures());
+    let rest = per_segment + 1..3 * per_segment;
+    rest.clone().for_each(|n| writer.append(&record(n), Need::Begin).unwrap());
+    assert_eq!(drain(&mut reader), rest.map(record).collect::<Vec<_>>());
+    assert_eq!(gauge.failures(), failures + 1, "a file that is gone is told");
+    assert_eq!(gauge.bytes(), (files(&folder.0).len() * SEGMENT_BYTES) as u64, "of {files_before} files");
+}
+
+#[test]
+fn nothing_is_lost_between_two_threads_that_share_files() {
+    let folder = Folder::new("threads");
+    let (mut writer, gauge) = writer(&folder.0, 100);
+    let mut reader = Reader::behind(&folder.0, 0, gauge);
+    let count = 200_000_u64;
+    let tail = Tail::new(&[b't'; 100]);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut next = 0;
+            while next < count {
+                let batch = reader.peek().unwrap();
+                for record in batch.records() {
+                    let (number, rest) = record.split_first_chunk().expect("a number");
+                    assert_eq!(u64::from_le_bytes(*number), next);
+                    assert!(rest.iter().all(|&byte| byte == b'x') || rest == [b't'; 100]);
+                    next += 1;
+                }
+                reader.release(&batch).unwrap();
+            }
+        });
+        for n in 0..count {
+            let mut record = n.to_le_bytes().to_vec();
+            let appended = match n % 3 {
+                0 => writer.append_with(&mut record, &tail, Need::Begin),
+                _ => {
+                    record.resize(8 + (n % 97) as usize * 3, b'x');
+                    writer.append(&record, Need::Begin)
+                }
+            };
+            appended.expect("the reader keeps up");
+        }
+    });
+}
+
+#[test]
 fn longer_segments_of_earlier_versions_are_read_to_their_end() {
     let folder = Folder::new("longer");
     let mut bytes = vec![0; SEGMENT_BYTES_MAX];
     bytes[..HEADER_BYTES].copy_from_slice(&Header { shard: 0, number: 3 }.bytes());
-    let (mut at, mut count, sums) = (HEADER_BYTES, 0_u32, Checksums::of_segment(3));
-    let record = |n: u32| [&n.to_le_bytes()[..], &[b'x'; 5_000]].concat();
-    while at + frame::framed_len(5_004) + CLOSE_BYTES <= bytes.len() {
-        at = frame::write(&mut bytes, at, &sums, &record(count));
-        count += 1;
+    let (mut at, mut want, sums) = (HEADER_BYTES, Vec::new(), Checksums::of_segment(3));
+    let record = |n: usize| [&n.to_le_bytes()[..], &vec![b'x'; n * 37 % 5_000]].concat();
+    let mut tail = frame::Tail { place: 0, skip: 8 };
+    while at + frame::framed_len(6_000) + CLOSE_BYTES <= bytes.len() {
+        let n = want.len();
+        if n % 5 == 0 {
+            tail.place = at as u32;
+            at = frame::write(&mut bytes, at, &sums, &record(n));
+            want.push(record(n));
+        } else {
+            at = frame::write_like(&mut bytes, at, &sums, &n.to_le_bytes(), tail);
+            want.push([&n.to_le_bytes()[..], &record(n / 5 * 5)[8..]].concat());
+        }
     }
     frame::close(&mut bytes, at);
     std::fs::write(folder.0.join("0-0000000000000003.seg"), bytes).unwrap();
-    let (left, torn) = left_in(&folder.0);
-    assert!(left.into_iter().eq((0..count).map(record)) && torn == 0);
+    assert!(left_in(&folder.0) == (want, 0));
 }
 
 #[test]

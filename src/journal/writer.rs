@@ -14,7 +14,7 @@ use super::gauge::Gauge;
 use super::{map, place};
 use crate::base::clock;
 use crate::base::limits::{
-    CACHE_LINE_BYTES, JOURNAL_AGAIN_MS, JOURNAL_AHEAD_BYTES, JOURNAL_FETCH_BYTES, JOURNAL_TAILS_MAX,
+    CACHE_LINE_BYTES, JOURNAL_AHEAD_BYTES, JOURNAL_FETCH_BYTES, JOURNAL_RETRY_MS, JOURNAL_TAILS_MAX,
     SEGMENT_BYTES, SEGMENTS_KEPT_MAX,
 };
 use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, HEADER_BYTES, Header, TAIL_BYTES};
@@ -54,13 +54,15 @@ pub struct Writer {
     open: Option<Segment>,
     /// Held back for the ends of exchanges that began when there still was room.
     spare: Option<Segment>,
-    /// Those that are written again when they were read.
-    kept: [Option<MmapMut>; SEGMENTS_KEPT_MAX],
+    /// Those that are written again when they were read, and where each was closed.
+    kept: [Option<(MmapMut, usize)>; SEGMENTS_KEPT_MAX],
+    /// The disk gives a file its place once, so that writing it again cannot fail.
+    can_write_again: bool,
     next_number: u64,
     /// Exchanges without a record since the last record that was written.
     lost: u64,
     /// Making a file failed: when to try again, in milliseconds of the monotonic clock.
-    again_ms: u64,
+    retry_ms: u64,
 }
 
 struct Segment {
@@ -150,8 +152,18 @@ impl Writer {
     pub fn new(folder: &Path, shard: usize, gauge: Arc<Gauge>) -> Writer {
         let shard = u32::try_from(shard).expect("a shard's number is small");
         let folder = folder.to_owned();
-        let kept = Default::default();
-        Writer { folder, shard, gauge, open: None, spare: None, kept, next_number: 1, lost: 0, again_ms: 0 }
+        Writer {
+            can_write_again: !map::copies_on_write(&folder),
+            folder,
+            shard,
+            gauge,
+            open: None,
+            spare: None,
+            kept: Default::default(),
+            next_number: 1,
+            lost: 0,
+            retry_ms: 0,
+        }
     }
 
     /// Makes the first files, which takes a few milliseconds that no request should wait for. Where that fails, the first
@@ -222,10 +234,11 @@ impl Writer {
         }
         let next = std::mem::replace(&mut self.spare, after);
         if let Some(mut before) = std::mem::replace(&mut self.open, next) {
-            let place = self.gauge.again(self.shard).keep(before.number);
+            let is_kept = self.can_write_again && self.gauge.is_roomy();
+            let place = is_kept.then(|| self.gauge.again(self.shard).keep(before.number)).flatten();
             frame::close(&mut before.map, before.at);
             if let Some(place) = place {
-                self.kept[place] = Some(before.map);
+                self.kept[place] = Some((before.map, before.at));
             }
         }
         Ok(())
@@ -241,13 +254,15 @@ impl Writer {
     /// Begins a segment in a file that is there. Until it has its name nobody reads it.
     fn begin_again(&mut self) -> Option<Segment> {
         let (place, before) = self.gauge.again(self.shard).take()?;
-        let map = self.kept[place].take()?;
+        let (mut map, closed_at) = self.kept[place].take()?;
+        frame::unclose(&mut map, closed_at);
         let header = Header { shard: self.shard, number: self.next_number };
         let segment = Segment::begin(map, header);
         match place::rename_from_read(&self.folder, self.shard, before, self.next_number) {
             Ok(()) => Some(segment),
             Err(_) => {
                 self.gauge.give_back(SEGMENT_BYTES as u64);
+                self.gauge.fail();
                 None
             }
         }
@@ -256,7 +271,7 @@ impl Writer {
     /// Makes a file. After a failure the next try comes a moment later, so that a full disk costs no more than that.
     fn begin_new(&mut self) -> Option<Segment> {
         let now_ms = clock::monotonic_us() / 1000;
-        if now_ms < self.again_ms || !self.gauge.take(SEGMENT_BYTES as u64) {
+        if now_ms < self.retry_ms || !self.gauge.take(SEGMENT_BYTES as u64) {
             return None;
         }
         let header = Header { shard: self.shard, number: self.next_number };
@@ -265,7 +280,7 @@ impl Writer {
             Err(_) => {
                 self.gauge.give_back(SEGMENT_BYTES as u64);
                 self.gauge.fail();
-                self.again_ms = now_ms + JOURNAL_AGAIN_MS;
+                self.retry_ms = now_ms + JOURNAL_RETRY_MS;
                 None
             }
         }

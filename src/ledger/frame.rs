@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! segment := magic "RWJ\x04" | shard u32 | number u64 | zero u128          (32 bytes, all numbers little-endian)
-//! frame   := length u32 | checksum u32 | bytes | zeros up to a multiple of 8
+//! frame   := length u32 | checksum u32 | bytes | whatever, up to a multiple of 8
 //! bytes   := record                               the highest bit of the length is 0
 //!          | place u32 | skip u32 | beginning     the highest bit is 1
 //! ```
@@ -132,6 +132,11 @@ fn write_parts(segment: &mut [u8], at: usize, sums: &Checksums, parts: [&[u8]; 2
     std::sync::atomic::fence(std::sync::atomic::Ordering::Release);
     frame[..4].copy_from_slice(&(len as u32 | flag).to_le_bytes());
     end
+}
+
+/// The segment of these bytes was closed at this place, and is to be another one: nothing closes that.
+pub fn unclose(segment: &mut [u8], at: usize) {
+    segment[at..at + 4].fill(0);
 }
 
 /// Makes a place one where nothing was written yet.

@@ -184,6 +184,7 @@ where
     })
     .await;
     CURRENT.set(None);
+    LOOKED_US.set(0);
     // They hold their wakers, which hold them.
     lookouts.own.iter().for_each(|own| drop(own.waker.take()));
     watch.forget_all();

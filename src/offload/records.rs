@@ -19,7 +19,7 @@ use super::{Compiled, Offload};
 use crate::base::clock;
 use crate::base::limits::{RECORDS_PAUSE_MS_MAX, RECORDS_PAUSE_MS_MIN, RECORDS_TURN_MS, STORE_SWEEP_ROWS};
 use crate::config::RecordsAs;
-use crate::journal::{self, Gauge, Instance, Orphan, Reader};
+use crate::journal::{Gauge, Instance, Orphan, Reader, Syncer};
 use crate::ledger::record::{self, Record};
 
 mod batch;
@@ -403,6 +403,7 @@ async fn drain_orphan(
 
 /// Makes the journal safe from a loss of power, again and again.
 pub async fn sync_forever(records: Rc<Records>) {
+    let mut syncer = Syncer::default();
     loop {
         let every_ms = records.compiled.borrow().snapshot.journal.sync_interval_ms;
         tokio::time::sleep(Duration::from_millis(if every_ms == 0 { 1_000 } else { every_ms })).await;
@@ -411,8 +412,13 @@ pub async fn sync_forever(records: Rc<Records>) {
         }
         let folder = records.journal.folder.clone();
         // A disk that takes long must not hold up this thread.
-        let synced = tokio::task::spawn_blocking(move || journal::sync(&folder)).await;
-        let is_good = matches!(synced, Ok(Ok(())));
+        let mut taken = std::mem::take(&mut syncer);
+        let sync = move || taken.sync(&folder).map(|()| taken);
+        let synced = tokio::task::spawn_blocking(sync).await;
+        let is_good = matches!(synced, Ok(Ok(_)));
+        if let Ok(Ok(done)) = synced {
+            syncer = done;
+        }
         records.counts.sync_failures.set(records.counts.sync_failures.get() + u64::from(!is_good));
     }
 }

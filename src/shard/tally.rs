@@ -26,6 +26,8 @@ pub struct Tally {
     ready_us: u64,
     sent_us: u64,
     answered_us: u64,
+    /// The attempt that runs has an answer.
+    is_answered: bool,
     first_byte_us: Option<u64>,
     first_token_us: Option<u64>,
     /// Time since `ready_us` in which the gateway waited for others.
@@ -98,6 +100,7 @@ impl Tally {
             ready_us: now_us,
             sent_us: now_us,
             answered_us: now_us,
+            is_answered: false,
             first_byte_us: None,
             first_token_us: None,
             waited_us: 0,
@@ -155,11 +158,13 @@ impl Tally {
     /// The request has left for the upstream.
     pub fn sent(&mut self) {
         self.sent_us = clock::monotonic_us();
+        self.is_answered = false;
     }
 
     /// The head of the upstream's answer is here, since the event loop learned of it.
     pub fn has_answer(&mut self) {
         self.answered_us = net::looked_us().max(self.sent_us);
+        self.is_answered = true;
         self.first_byte_us = Some(self.answered_us.saturating_sub(self.sent_us));
     }
 
@@ -331,7 +336,7 @@ impl Tally {
     fn estimate(&self, usage: &mut Usage, outcome: Outcome) {
         let is_success = (200..300).contains(&self.status);
         let is_cut = matches!(outcome, Outcome::Cut | Outcome::ClientGone);
-        if is_success && is_cut && self.answered_us > self.sent_us {
+        if is_success && is_cut && self.is_answered {
             self.estimate_cut(usage);
         }
         if is_success && outcome == Outcome::Whole && self.states_usage && !usage.is_known() {

@@ -36,7 +36,9 @@ impl Carried {
         let mut file = File::create(&new)?;
         file.write_all(&bytes)?;
         file.sync_data()?;
-        fs::rename(&new, &self.path)
+        fs::rename(&new, &self.path)?;
+        // What it replaces is safe only when the name is: segments that held these records are written again, at once.
+        self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     }
 
     /// The records in it; none when there is no such file. What is damaged ends the reading.
