@@ -194,12 +194,12 @@ const _: () =
     assert!(SEGMENT_BYTES.is_multiple_of(JOURNAL_AHEAD_BYTES), "what is brought in lies in the segment");
 /// Ends of records that a shard knows to stand in its segment already; others are written each time.
 pub const JOURNAL_TAILS_MAX: usize = 1_024;
-/// What is read of the journal at a time, and the records that go to the store as one batch.
-pub const JOURNAL_READ_BYTES: usize = 512 * 1024;
-pub const JOURNAL_BATCH_RECORDS_MAX: usize = 8192;
+/// Records that go to the store as one batch: in packs those of a file, because each commit costs as much for few as for many, and what it
+/// pushes out of the processor's caches as well; as rows fewer, which take more memory.
+pub const BATCH_PACKED_RECORDS_MAX: usize = 32_768;
+pub const BATCH_ROWS_RECORDS_MAX: usize = 4096;
 /// Records of a batch that end like others and were put together: no more are read when they have so many bytes.
-pub const JOURNAL_JOINED_BYTES: usize = 2 * 1024 * 1024;
-const _: () = assert!(RECORD_BYTES_MAX * 2 <= JOURNAL_READ_BYTES, "a read brings at least one record");
+pub const JOURNAL_JOINED_BYTES: usize = 4 * 1024 * 1024;
 const _: () = assert!(SEGMENT_BYTES <= SEGMENT_BYTES_MAX, "what is written now can be read");
 
 /// A pack of exchanges in the store is closed when it has so many bytes or exchanges.
@@ -313,8 +313,8 @@ pub const SETTINGS_MS_MAX: u64 = 10_000;
 /// Events of the live stream that are kept for readers that come back, and that wait for one reader: those of a batch of rows,
 /// which are told one after the other.
 pub const LIVE_EVENTS_KEPT_MAX: usize = 1_000;
-pub const LIVE_EVENTS_WAITING_MAX: usize = 16_384;
-const _: () = assert!(LIVE_EVENTS_WAITING_MAX >= 2 * JOURNAL_BATCH_RECORDS_MAX, "no batch alone is too much");
+pub const LIVE_EVENTS_WAITING_MAX: usize = 8_192;
+const _: () = assert!(LIVE_EVENTS_WAITING_MAX >= 2 * BATCH_ROWS_RECORDS_MAX, "no batch alone is too much");
 /// What leaves for a reader at a time.
 pub const LIVE_PIECE_BYTES: usize = 64 * 1024;
 /// Readers of the live stream at a time.

@@ -16,10 +16,9 @@ use super::gauge::Gauge;
 use super::place::{self, Left};
 use crate::base::Span;
 use crate::base::limits::{
-    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_JOINED_BYTES, JOURNAL_READ_BYTES, JOURNAL_TAILS_MAX, RECORD_BYTES_MAX,
-    SEGMENT_BYTES, SEGMENT_BYTES_MAX,
+    JOURNAL_JOINED_BYTES, JOURNAL_TAILS_MAX, RECORD_BYTES_MAX, SEGMENT_BYTES, SEGMENT_BYTES_MAX,
 };
-use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, Frame, HEADER_BYTES, Header, Tail, framed_len};
+use crate::ledger::frame::{self, Checksums, Frame, HEADER_BYTES, Header, Tail, framed_len};
 
 /// Reads the segments of one shard, in their order.
 pub struct Reader {
@@ -59,6 +58,7 @@ pub struct Batch {
     /// Records that end like others, put together.
     joined: Vec<u8>,
     records: Vec<At>,
+    records_max: usize,
     next: Place,
     /// A record was cut here by the end of the process.
     pub is_torn: bool,
@@ -84,7 +84,7 @@ impl Batch {
     }
 
     fn has_enough(&self) -> bool {
-        self.records.len() == JOURNAL_BATCH_RECORDS_MAX || self.joined.len() >= JOURNAL_JOINED_BYTES
+        self.records.len() >= self.records_max || self.joined.len() >= JOURNAL_JOINED_BYTES
     }
 
     fn join(&mut self, beginning: Span, tail: &[u8]) {
@@ -127,14 +127,15 @@ impl Reader {
         matches!(self.segments, Segments::Left(_))
     }
 
-    /// The next records, without letting go of them: the same ones come again until [`Reader::release`]. An empty batch
+    /// The next records, at most so many, without letting go of them: the same ones come again until [`Reader::release`]. An empty batch
     /// that ends no segment means that there is nothing more, for now or for good. An error of the kind `InvalidData` is for
     /// a segment that a later version wrote, or that is none.
-    pub fn peek(&mut self) -> io::Result<Batch> {
+    pub fn peek(&mut self, records_max: usize) -> io::Result<Batch> {
         let mut batch = Batch {
             bytes: Vec::new(),
             joined: Vec::new(),
             records: Vec::new(),
+            records_max,
             next: self.at,
             is_torn: false,
             ends_segment: false,
@@ -151,14 +152,10 @@ impl Reader {
         // What earlier versions made is longer.
         let len = file.metadata()?.len().min(SEGMENT_BYTES_MAX as u64) as usize;
         let left = len.saturating_sub(self.at.at);
-        // Where nobody writes, the end of what was read has to be the end of the segment.
-        let window = if self.is_orphan() { left } else { left.min(JOURNAL_READ_BYTES) };
-        read_to(&file, &mut batch.bytes, self.at.at, window)?;
+        read_to(&file, &mut batch.bytes, self.at.at, left)?;
         self.look(&file, &mut batch)?;
         self.file = Some(file);
-        // Within a record's length of the end of what was read, the next one may only have been cut off.
-        let is_at_end = batch.next.at + RECORD_BYTES_MAX + CLOSE_BYTES > self.at.at + window && window < left;
-        batch.is_full = batch.has_enough() || is_at_end && !batch.ends_segment;
+        batch.is_full = batch.has_enough();
         Ok(batch)
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::base::limits::{
-    JOURNAL_BATCH_RECORDS_MAX, JOURNAL_READ_BYTES, JOURNAL_TAILS_MAX, RECORD_BYTES_MAX, SEGMENT_BYTES,
-    SEGMENT_BYTES_MAX, SEGMENTS_KEPT_MAX,
+    BATCH_PACKED_RECORDS_MAX, JOURNAL_TAILS_MAX, RECORD_BYTES_MAX, SEGMENT_BYTES, SEGMENT_BYTES_MAX,
+    SEGMENTS_KEPT_MAX,
 };
 use crate::ledger::frame::{self, CLOSE_BYTES, Checksums, HEADER_BYTES, Header};
 use crate::ledger::record::{self, Record};
@@ -38,7 +38,7 @@ fn writer(folder: &Path, segments_max: u64) -> (Writer, Arc<Gauge>) {
 fn drain(reader: &mut Reader) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     loop {
-        let batch = reader.peek().unwrap();
+        let batch = reader.peek(BATCH_PACKED_RECORDS_MAX).unwrap();
         if batch.is_empty() && !batch.ends_segment {
             return all;
         }
@@ -136,7 +136,7 @@ fn a_record_is_none_whose_end_is_damaged() {
         std::os::unix::fs::FileExt::write_all_at(&file, byte, at as u64).unwrap();
     };
     set(b"x");
-    assert_eq!(reader.peek().unwrap().len(), 0);
+    assert_eq!(reader.peek(BATCH_PACKED_RECORDS_MAX).unwrap().len(), 0);
     set(b" ");
     assert_eq!(drain(&mut reader), [b"two of both"]);
 }
@@ -154,7 +154,7 @@ fn a_record_that_ends_like_none_is_where_an_ended_process_was_cut() {
     {
         frame::write_like(&mut bytes, second, &sums, b"my", frame::Tail { place, skip });
         std::fs::write(&segment, &bytes).unwrap();
-        let batch = Reader::of_orphan(&folder.0, 0).unwrap().peek().unwrap();
+        let batch = Reader::of_orphan(&folder.0, 0).unwrap().peek(BATCH_PACKED_RECORDS_MAX).unwrap();
         let read: Vec<&[u8]> = batch.records().collect();
         let want: Vec<&[u8]> = [&b"a whole record"[..]].into_iter().chain(whole).collect();
         assert_eq!((read, batch.is_torn), (want, whole.is_none()), "{place} {skip}");
@@ -172,7 +172,7 @@ fn a_segment_of_a_later_version_is_an_error_and_stays() {
     std::fs::write(&segment, bytes).unwrap();
     for mut reader in [Reader::behind(&folder.0, 0, gauge.clone()), Reader::of_orphan(&folder.0, 0).unwrap()]
     {
-        let error = reader.peek().err().expect("it cannot be read");
+        let error = reader.peek(BATCH_PACKED_RECORDS_MAX).err().expect("it cannot be read");
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
     }
 }
@@ -238,7 +238,7 @@ fn files_that_were_read_are_written_again() {
 fn left_in(folder: &Path) -> (Vec<Vec<u8>>, usize) {
     let (mut reader, mut all, mut torn) = (Reader::of_orphan(folder, 0).unwrap(), Vec::new(), 0);
     loop {
-        let batch = reader.peek().unwrap();
+        let batch = reader.peek(BATCH_PACKED_RECORDS_MAX).unwrap();
         if batch.is_empty() && !batch.ends_segment {
             return (all, torn);
         }
@@ -355,13 +355,13 @@ fn a_file_that_cannot_be_renamed_is_tried_again_and_one_that_is_gone_is_made_ane
     let taken = folder.0.join("0-0000000000000001.read");
     std::fs::create_dir_all(taken.join("x")).unwrap();
     for _ in 0..2 {
-        let batch = reader.peek().unwrap();
+        let batch = reader.peek(BATCH_PACKED_RECORDS_MAX).unwrap();
         if !batch.ends_segment {
             reader.release(&batch).unwrap();
             continue;
         }
         assert!(reader.release(&batch).is_err());
-        let again = reader.peek().unwrap();
+        let again = reader.peek(BATCH_PACKED_RECORDS_MAX).unwrap();
         assert_eq!((again.len(), again.ends_segment), (batch.len(), true), "it comes once more");
     }
     std::fs::remove_dir_all(&taken).unwrap();
@@ -387,7 +387,7 @@ fn nothing_is_lost_between_two_threads_that_share_files() {
         scope.spawn(move || {
             let mut next = 0;
             while next < count {
-                let batch = reader.peek().unwrap();
+                let batch = reader.peek(BATCH_PACKED_RECORDS_MAX).unwrap();
                 for record in batch.records() {
                     let (number, rest) = record.split_first_chunk().expect("a number");
                     assert_eq!(u64::from_le_bytes(*number), next);
@@ -440,20 +440,18 @@ fn a_batch_says_whether_there_may_be_more() {
     let folder = Folder::new("more");
     let (mut writer, gauge) = writer(&folder.0, 100);
     let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
-    for (count, is_full) in
-        [(1, false), (JOURNAL_BATCH_RECORDS_MAX - 1, false), (JOURNAL_BATCH_RECORDS_MAX, true)]
-    {
+    for (count, is_full) in [(1, false), (99, false), (100, true)] {
         (0..count).for_each(|_| writer.append(b"short", Need::Begin).unwrap());
-        let batch = reader.peek().unwrap();
+        let batch = reader.peek(100).unwrap();
         assert_eq!((batch.len(), batch.is_full), (count, is_full));
         reader.release(&batch).unwrap();
     }
     let long = vec![b'x'; RECORD_BYTES_MAX];
-    let count = 3 * JOURNAL_READ_BYTES / RECORD_BYTES_MAX;
+    let count = 3 * SEGMENT_BYTES / RECORD_BYTES_MAX;
     (0..count).for_each(|_| writer.append(&long, Need::Begin).unwrap());
     let mut got = 0;
     while got < count {
-        let batch = reader.peek().unwrap();
+        let batch = reader.peek(7).unwrap();
         assert!(
             (batch.is_full || batch.ends_segment) && !batch.is_empty() || got + batch.len() == count,
             "one read ends before them"
@@ -461,6 +459,7 @@ fn a_batch_says_whether_there_may_be_more() {
         got += batch.len();
         reader.release(&batch).unwrap();
     }
+    assert_eq!(got, count);
 }
 
 #[test]
@@ -470,7 +469,7 @@ fn what_was_not_released_comes_again() {
     writer.append(b"one", Need::Begin).unwrap();
     let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
     for _ in 0..2 {
-        let batch = reader.peek().unwrap();
+        let batch = reader.peek(BATCH_PACKED_RECORDS_MAX).unwrap();
         assert_eq!(batch.records().collect::<Vec<_>>(), [b"one"]);
     }
     assert_eq!(drain(&mut Reader::of_orphan(&folder.0, 0).unwrap()), [b"one"]);
@@ -499,7 +498,7 @@ fn a_full_journal_refuses_beginnings_keeps_room_for_ends_and_counts_what_is_lost
     let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
     let (mut records, mut lost) = (0, 0);
     loop {
-        let batch = reader.peek().unwrap();
+        let batch = reader.peek(BATCH_PACKED_RECORDS_MAX).unwrap();
         if batch.is_empty() && !batch.ends_segment {
             break;
         }
@@ -535,7 +534,7 @@ fn a_record_that_was_cut_by_the_end_of_the_process_is_none_and_those_before_it_s
     let [orphan] = &orphans[..] else { panic!("{orphans:?}") };
     assert_eq!(orphan.shards().unwrap(), [0]);
     let mut reader = Reader::of_orphan(&orphan.folder, 0).unwrap();
-    let batch = reader.peek().unwrap();
+    let batch = reader.peek(BATCH_PACKED_RECORDS_MAX).unwrap();
     assert_eq!(batch.records().collect::<Vec<_>>(), [&b"first"[..], b"second"]);
     assert!(batch.is_torn && batch.ends_segment);
     reader.release(&batch).unwrap();

@@ -17,7 +17,10 @@ use super::shelf::Shelf;
 use super::store::{News, Store, StoreError, tables};
 use super::{Compiled, Offload};
 use crate::base::clock;
-use crate::base::limits::{RECORDS_PAUSE_MS_MAX, RECORDS_PAUSE_MS_MIN, RECORDS_TURN_MS, STORE_SWEEP_ROWS};
+use crate::base::limits::{
+    BATCH_PACKED_RECORDS_MAX, BATCH_ROWS_RECORDS_MAX, RECORDS_PAUSE_MS_MAX, RECORDS_PAUSE_MS_MIN,
+    RECORDS_TURN_MS, STORE_SWEEP_ROWS,
+};
 use crate::config::RecordsAs;
 use crate::journal::{Gauge, Instance, Orphan, Reader, Syncer};
 use crate::ledger::record::{self, Record};
@@ -141,6 +144,14 @@ impl Records {
         self.compiled.borrow().snapshot.storage.records
     }
 
+    /// How many records go to the store at once. Who watches is told of each of them.
+    fn batch_records_max(&self, news: News) -> usize {
+        match self.kept_as() {
+            RecordsAs::Packs if news == News::Sure && !self.live.is_heard() => BATCH_PACKED_RECORDS_MAX,
+            _ => BATCH_ROWS_RECORDS_MAX,
+        }
+    }
+
     async fn wait(&self, ms: u64) {
         // Woken or not: what follows is the same.
         let _ = tokio::time::timeout(Duration::from_millis(ms), self.wake.notified()).await;
@@ -161,8 +172,15 @@ pub struct Keeper {
 /// The journal of one of this process's shards.
 struct Own {
     reader: Reader,
-    /// Whether the store may have what is read next: it may once a step has failed that could have been carried out.
-    news: News,
+    /// So many of the records that are read next the store may have: a step has failed with them that could have been carried
+    /// out.
+    doubtful: usize,
+}
+
+impl Own {
+    fn news(&self) -> News {
+        if self.doubtful > 0 { News::Doubtful } else { News::Sure }
+    }
 }
 
 /// What a look at the journals brought.
@@ -205,7 +223,7 @@ impl Keeper {
     pub fn new(records: Rc<Records>, own: Offload, shards: usize) -> Keeper {
         let folder = &records.journal.folder;
         let reader_of = |shard| Reader::behind(folder, shard, records.gauge.clone());
-        let own_of = |shard| Own { reader: reader_of(shard), news: News::Sure };
+        let own_of = |shard| Own { reader: reader_of(shard), doubtful: 0 };
         let readers = (0..shards).map(own_of).collect();
         let carried = Carried::of(folder);
         let left_alone = HashSet::new();
@@ -275,20 +293,23 @@ impl Keeper {
     }
 
     async fn drain_own(&mut self, store: &Store, at: usize) -> Result<Turn, Trouble> {
-        let batch = self.readers[at].reader.peek()?;
+        let own = &mut self.readers[at];
+        let news = own.news();
+        let batch = own.reader.peek(self.records.batch_records_max(news))?;
         if batch.is_empty() && !batch.ends_segment {
             return Ok(Turn { moved: 0, has_more: false });
         }
-        // Until the last line of this the same records may come once more.
-        let news = std::mem::replace(&mut self.readers[at].news, News::Doubtful);
+        // Until the last line of this the same records may come once more, in batches of another size.
+        own.doubtful = own.doubtful.max(batch.len());
         store_batch(store, &batch, &mut self.open, &self.records, news).await?;
         if batch.ends_segment {
             // The beginnings in it outlive it. One that is carried although it has ended does no harm: the store has its
             // id already.
             self.carried.replace(self.open.begun.values().chain(self.open.parts.values().flatten()))?;
         }
-        self.readers[at].reader.release(&batch)?;
-        self.readers[at].news = News::Sure;
+        let own = &mut self.readers[at];
+        own.reader.release(&batch)?;
+        own.doubtful -= batch.len();
         Ok(Turn { moved: batch.len().max(1), has_more: batch.is_full || batch.ends_segment })
     }
 
@@ -356,7 +377,7 @@ async fn drain_orphan(
     for shard in orphan.shards()? {
         let mut reader = Reader::of_orphan(&orphan.folder, shard)?;
         loop {
-            let batch = match reader.peek() {
+            let batch = match reader.peek(BATCH_ROWS_RECORDS_MAX) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     unreadable = Some(error);
                     break;
