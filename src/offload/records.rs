@@ -18,11 +18,11 @@ use super::store::{News, Store, StoreError, tables};
 use super::{Compiled, Offload};
 use crate::base::clock;
 use crate::base::limits::{
-    BATCH_PACKED_RECORDS_MAX, BATCH_ROWS_RECORDS_MAX, RECORDS_PAUSE_MS_MAX, RECORDS_PAUSE_MS_MIN,
-    RECORDS_TURN_MS, STORE_SWEEP_ROWS,
+    BATCH_PACKED_RECORDS_MAX, BATCH_ROWS_RECORDS_MAX, PACK_SPAN_MS_MAX, RECORDS_PAUSE_MS_MAX,
+    RECORDS_PAUSE_MS_MIN, RECORDS_TURN_MS, STORE_SWEEP_ROWS,
 };
 use crate::config::RecordsAs;
-use crate::journal::{Gauge, Instance, Orphan, Reader, Syncer};
+use crate::journal::{Batch, Gauge, Instance, Orphan, Reader, Syncer};
 use crate::ledger::record::{self, Record};
 
 mod batch;
@@ -62,7 +62,7 @@ pub struct Counts {
     pub has_inherited: Cell<bool>,
     pub sync_failures: Cell<u64>,
     pub is_store_down: Cell<bool>,
-    /// Milliseconds of the monotonic clock at which the keeper last found the journal empty.
+    /// Milliseconds of the monotonic clock at which the keeper last came to the end of the journal.
     pub empty_at_ms: Cell<u64>,
 }
 
@@ -144,11 +144,14 @@ impl Records {
         self.compiled.borrow().snapshot.storage.records
     }
 
-    /// How many records go to the store at once. Who watches is told of each of them.
+    /// How many records go to the store at once. Who watches is told of each of them, and what is old goes as rows.
     fn batch_records_max(&self, news: News) -> usize {
-        match self.kept_as() {
-            RecordsAs::Packs if news == News::Sure && !self.live.is_heard() => BATCH_PACKED_RECORDS_MAX,
-            _ => BATCH_ROWS_RECORDS_MAX,
+        let is_packed = news == News::Sure && self.kept_as() == RecordsAs::Packs;
+        let is_late = self.state().lag_ms > PACK_SPAN_MS_MAX / 2;
+        if is_packed && !is_late && !self.live.is_heard() {
+            BATCH_PACKED_RECORDS_MAX
+        } else {
+            BATCH_ROWS_RECORDS_MAX
         }
     }
 
@@ -175,6 +178,8 @@ struct Own {
     /// So many of the records that are read next the store may have: a step has failed with them that could have been carried
     /// out.
     doubtful: usize,
+    /// It is in the store, and not yet let go of.
+    stored: Option<Batch>,
 }
 
 impl Own {
@@ -223,7 +228,7 @@ impl Keeper {
     pub fn new(records: Rc<Records>, own: Offload, shards: usize) -> Keeper {
         let folder = &records.journal.folder;
         let reader_of = |shard| Reader::behind(folder, shard, records.gauge.clone());
-        let own_of = |shard| Own { reader: reader_of(shard), doubtful: 0 };
+        let own_of = |shard| Own { reader: reader_of(shard), doubtful: 0, stored: None };
         let readers = (0..shards).map(own_of).collect();
         let carried = Carried::of(folder);
         let left_alone = HashSet::new();
@@ -280,7 +285,7 @@ impl Keeper {
         }
         self.records.counts.open.set(self.open.begun.len());
         let now_ms = clock::monotonic_us() / 1000;
-        if moved == 0 {
+        if !has_more {
             self.records.counts.empty_at_ms.set(now_ms);
         }
         if now_ms >= *orphans_at_ms {
@@ -294,23 +299,37 @@ impl Keeper {
 
     async fn drain_own(&mut self, store: &Store, at: usize) -> Result<Turn, Trouble> {
         let own = &mut self.readers[at];
-        let news = own.news();
-        let batch = own.reader.peek(self.records.batch_records_max(news))?;
-        if batch.is_empty() && !batch.ends_segment {
-            return Ok(Turn { moved: 0, has_more: false });
+        let batch = match own.stored.take() {
+            Some(batch) => batch,
+            None => {
+                let news = own.news();
+                let batch = own.reader.peek(self.records.batch_records_max(news))?;
+                if batch.is_empty() && !batch.ends_segment {
+                    return Ok(Turn { moved: 0, has_more: false });
+                }
+                // Until the store has them the same records may come once more, in batches of another size.
+                own.doubtful = own.doubtful.max(batch.len());
+                store_batch(store, &batch, &mut self.open, &self.records, news).await?;
+                own.doubtful -= batch.len();
+                batch
+            }
+        };
+        let turn = Turn { moved: batch.len().max(1), has_more: batch.is_full || batch.ends_segment };
+        if let Err(error) = self.let_go(at, &batch) {
+            self.readers[at].stored = Some(batch);
+            return Err(error.into());
         }
-        // Until the last line of this the same records may come once more, in batches of another size.
-        own.doubtful = own.doubtful.max(batch.len());
-        store_batch(store, &batch, &mut self.open, &self.records, news).await?;
+        Ok(turn)
+    }
+
+    /// A batch is in the store: goes on behind it.
+    fn let_go(&mut self, at: usize, batch: &Batch) -> io::Result<()> {
         if batch.ends_segment {
             // The beginnings in it outlive it. One that is carried although it has ended does no harm: the store has its
             // id already.
             self.carried.replace(self.open.begun.values().chain(self.open.parts.values().flatten()))?;
         }
-        let own = &mut self.readers[at];
-        own.reader.release(&batch)?;
-        own.doubtful -= batch.len();
-        Ok(Turn { moved: batch.len().max(1), has_more: batch.is_full || batch.ends_segment })
+        self.readers[at].reader.release(batch)
     }
 
     /// Takes over what processes that have ended left behind.

@@ -22,10 +22,17 @@ fn documents(text: &str) -> Vec<Json> {
     lines.map(|line| serde_json::from_str(line).expect("a document")).collect()
 }
 
+/// However they are kept.
+const RECORDS: [&str; 2] = ["storage: {records: packs}\n", "storage: {records: rows}\n"];
+
 #[test]
 fn what_is_stored_is_told_to_those_who_may_see_it_and_again_to_those_who_come_back() {
+    RECORDS.iter().for_each(|records| tell_those_who_may_see(records));
+}
+
+fn tell_those_who_may_see(records: &str) {
     let (data, upstream) = (TempFolder::new(), upstream());
-    let gateway = start(&data.0, &upstream, "");
+    let gateway = start(&data.0, &upstream, records);
     let (_, key) = make_key(&gateway, json!({"name": "a", "user_path": "/a", "dashboard_access": "read"}));
     let (_, other) = make_key(&gateway, json!({"name": "b", "user_path": "/b", "dashboard_access": "read"}));
     let (mut all, mut own) = (watch(&gateway, KEY, ""), watch(&gateway, &key, "?types=usage"));
@@ -53,8 +60,12 @@ fn what_is_stored_is_told_to_those_who_may_see_it_and_again_to_those_who_come_ba
 
 #[test]
 fn a_burst_is_told_whole_to_who_reads_it() {
+    RECORDS.iter().for_each(|records| tell_a_burst(records));
+}
+
+fn tell_a_burst(records: &str) {
     let (data, upstream) = (TempFolder::new(), upstream());
-    let gateway = start(&data.0, &upstream, "server: {shards: 2}\n");
+    let gateway = start(&data.0, &upstream, &format!("server: {{shards: 2}}\n{records}"));
     let mut watching = watch(&gateway, KEY, "?types=usage");
     const COUNT: usize = 300;
     let mut link = gateway.connect();

@@ -37,9 +37,9 @@ pub async fn store_batch(
     for bytes in batch.records() {
         sorted.add(bytes, open);
     }
-    let Sorted { rows, packs, watched, fresh, parts, late, ended, lost, unreadable, .. } = sorted;
+    let Sorted { rows, packs, is_watched, watched, fresh, parts, late, ended, lost, unreadable, .. } = sorted;
     let mut told = watched.as_ref().map_or_else(Vec::new, Rows::told);
-    if watched.is_some() {
+    if is_watched {
         told.extend(rows.told());
     }
     let unfit = rows.store(store, news).await? as u64;
@@ -77,6 +77,7 @@ struct Sorted<'b> {
     now_ms: u64,
     rows: Rows,
     packs: Option<Packs>,
+    is_watched: bool,
     /// The exchanges in packs as rows, while somebody watches.
     watched: Option<Rows>,
     /// Most exchanges begin and end within one batch: those are never copied on their own.
@@ -93,12 +94,14 @@ impl<'b> Sorted<'b> {
     fn new(records: &Records, news: News) -> Sorted<'b> {
         let audits = records.audits();
         let has_packs = news == News::Sure && records.kept_as() == RecordsAs::Packs;
+        let is_watched = records.live.is_heard();
         Sorted {
             news,
             now_ms: clock::wall_ms(),
             rows: Rows::new(audits),
             packs: has_packs.then(|| Packs::new(audits)),
-            watched: (has_packs && records.live.is_heard()).then(|| Rows::new(audits)),
+            is_watched,
+            watched: (has_packs && is_watched).then(|| Rows::new(audits)),
             fresh: HashMap::default(),
             parts: Parts::default(),
             late: Vec::new(),
