@@ -290,21 +290,26 @@ fn what_a_file_held_before_is_no_record_of_what_it_holds_now() {
     assert!(files(&folder.0).len() < 8, "files were written again");
 }
 
+/// A record of 50 KB that tells its number.
+fn long(n: u32) -> Vec<u8> {
+    [&n.to_le_bytes()[..], &[b'x'; 50_000]].concat()
+}
+
+const LONG_PER_SEGMENT: u32 = (SEGMENT_BYTES / frame::framed_len(50_004)) as u32;
+
 #[test]
 fn after_a_loss_of_power_the_headers_tell_which_segments_there_are() {
     let folder = Folder::new("power");
     let (mut writer, gauge) = writer(&folder.0, 100);
     let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
-    let record = |n: u32| [&n.to_le_bytes()[..], &[b'x'; 50_000]].concat();
-    let per_segment = (SEGMENT_BYTES / frame::framed_len(50_004)) as u32;
-    for n in 0..4 * per_segment {
-        writer.append(&record(n), Need::Begin).unwrap();
+    for n in 0..4 * LONG_PER_SEGMENT {
+        writer.append(&long(n), Need::Begin).unwrap();
         let _ = drain(&mut reader);
     }
-    let undrained = 4 * per_segment..7 * per_segment;
-    undrained.clone().for_each(|n| writer.append(&record(n), Need::Begin).unwrap());
+    let undrained = 4 * LONG_PER_SEGMENT..7 * LONG_PER_SEGMENT;
+    undrained.clone().for_each(|n| writer.append(&long(n), Need::Begin).unwrap());
     let want = left_in(&folder.0);
-    assert!(want.0.ends_with(&undrained.map(record).collect::<Vec<_>>()) && want.1 == 0);
+    assert!(want.0.ends_with(&undrained.map(long).collect::<Vec<_>>()) && want.1 == 0);
     // Names as they were before the last changes, in an order that is none.
     let older = [
         "0-0000000000000002.read",
@@ -325,13 +330,11 @@ fn a_file_that_has_a_new_header_and_no_new_name_hides_no_segment() {
     let folder = Folder::new("nameless");
     let (mut writer, gauge) = writer(&folder.0, 100);
     let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
-    let record = |n: u32| [&n.to_le_bytes()[..], &[b'x'; 50_000]].concat();
-    let per_segment = (SEGMENT_BYTES / frame::framed_len(50_004)) as u32;
-    (0..2 * per_segment).for_each(|n| writer.append(&record(n), Need::Begin).unwrap());
-    assert_eq!(drain(&mut reader).len(), 2 * per_segment as usize);
-    (2 * per_segment..5 * per_segment).for_each(|n| writer.append(&record(n), Need::Begin).unwrap());
+    (0..2 * LONG_PER_SEGMENT).for_each(|n| writer.append(&long(n), Need::Begin).unwrap());
+    assert_eq!(drain(&mut reader).len(), 2 * LONG_PER_SEGMENT as usize);
+    (2 * LONG_PER_SEGMENT..5 * LONG_PER_SEGMENT).for_each(|n| writer.append(&long(n), Need::Begin).unwrap());
     let want = left_in(&folder.0);
-    assert!(want.0.len() >= 2 * per_segment as usize && want.1 == 0);
+    assert!(want.0.len() >= 2 * LONG_PER_SEGMENT as usize && want.1 == 0);
     // As if a name could not be changed, or the process had ended in front of that.
     let newest = segments_made(&folder.0) as u64;
     for number in [newest - 2, newest - 1, newest, newest + 1] {
@@ -348,9 +351,7 @@ fn a_file_that_cannot_be_renamed_is_tried_again_and_one_that_is_gone_is_made_ane
     let folder = Folder::new("rename");
     let (mut writer, gauge) = writer(&folder.0, 100);
     let mut reader = Reader::behind(&folder.0, 0, gauge.clone());
-    let record = |n: u32| [&n.to_le_bytes()[..], &[b'x'; 50_000]].concat();
-    let per_segment = (SEGMENT_BYTES / frame::framed_len(50_004)) as u32;
-    (0..per_segment + 1).for_each(|n| writer.append(&record(n), Need::Begin).unwrap());
+    (0..LONG_PER_SEGMENT + 1).for_each(|n| writer.append(&long(n), Need::Begin).unwrap());
     // What stands in the way is no file.
     let taken = folder.0.join("0-0000000000000001.read");
     std::fs::create_dir_all(taken.join("x")).unwrap();
@@ -369,9 +370,9 @@ fn a_file_that_cannot_be_renamed_is_tried_again_and_one_that_is_gone_is_made_ane
     assert!(taken.is_file());
     std::fs::remove_file(&taken).unwrap();
     let (files_before, failures) = (files(&folder.0).len() as u64, gauge.failures());
-    let rest = per_segment + 1..3 * per_segment;
-    rest.clone().for_each(|n| writer.append(&record(n), Need::Begin).unwrap());
-    assert_eq!(drain(&mut reader), rest.map(record).collect::<Vec<_>>());
+    let rest = LONG_PER_SEGMENT + 1..3 * LONG_PER_SEGMENT;
+    rest.clone().for_each(|n| writer.append(&long(n), Need::Begin).unwrap());
+    assert_eq!(drain(&mut reader), rest.map(long).collect::<Vec<_>>());
     assert_eq!(gauge.failures(), failures + 1, "a file that is gone is told");
     assert_eq!(gauge.bytes(), (files(&folder.0).len() * SEGMENT_BYTES) as u64, "of {files_before} files");
 }
@@ -454,7 +455,7 @@ fn a_batch_says_whether_there_may_be_more() {
         let batch = reader.peek(7).unwrap();
         assert!(
             (batch.is_full || batch.ends_segment) && !batch.is_empty() || got + batch.len() == count,
-            "one read ends before them"
+            "a batch that is not full and ends no segment is the last"
         );
         got += batch.len();
         reader.release(&batch).unwrap();
