@@ -38,16 +38,24 @@ impl Digits {
     }
 }
 
-/// Appends the digits of a number, always eight at once; what is behind the last one is taken away again. That is less work
-/// than a copy whose length has to be looked at.
+/// Appends the digits of a number, always eight or sixteen at once; what is behind the last one is taken away again. That is
+/// less work than a copy whose length has to be looked at.
 pub fn append(value: u64, out: &mut Vec<u8>) {
-    if value >= EIGHT {
-        append(value / EIGHT, out);
-        return out.extend_from_slice(&text_of(eight(value % EIGHT)));
+    if value < EIGHT {
+        let digits = eight(value);
+        let zeros = zeros_in_front(digits);
+        out.extend_from_slice(&text_of(digits >> (8 * zeros)));
+        return out.truncate(out.len() - zeros);
     }
-    let digits = eight(value);
-    let zeros = zeros_in_front(digits);
-    out.extend_from_slice(&text_of(digits >> (8 * zeros)));
+    let (upper, lower) = (value / EIGHT, value % EIGHT);
+    if upper >= EIGHT {
+        append(upper, out);
+        return out.extend_from_slice(&text_of(eight(lower)));
+    }
+    let upper = eight(upper);
+    let zeros = zeros_in_front(upper);
+    let digits = u128::from(upper) | u128::from(eight(lower)) << 64;
+    out.extend_from_slice(&(digits >> (8 * zeros) | ZEROS).to_le_bytes());
     out.truncate(out.len() - zeros);
 }
 
@@ -74,6 +82,9 @@ fn text_of(digits: u64) -> [u8; 8] {
 fn zeros_in_front(digits: u64) -> usize {
     (digits.trailing_zeros() / 8).min(7) as usize
 }
+
+/// Sixteen digits `0`.
+const ZEROS: u128 = u128::from_le_bytes([b'0'; 16]);
 
 const EIGHT: u64 = 100_000_000;
 
@@ -105,6 +116,12 @@ mod tests {
         for power in 0..64 {
             for value in [(1 << power) - 1, 1 << power, 10_u64.saturating_pow(power) - 1] {
                 assert_eq!(Digits::of(value).as_str(), value.to_string());
+                assert_eq!(appended(value), format!("x{value}"));
+            }
+        }
+        for power in 0..19 {
+            for value in [10_u64.pow(power) - 1, 10_u64.pow(power), 10_u64.pow(power) + 7] {
+                assert_eq!(appended(value), format!("x{value}"));
             }
         }
     }

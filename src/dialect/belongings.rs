@@ -135,9 +135,9 @@ fn texts_of(object: Node<'_>, name: &[u8]) -> Vec<String> {
 
 /// Whether a name that ids of files stand under can be in it, spelled plainly or with escapes.
 fn may_name_files(document: &[u8]) -> bool {
-    // Both have an underscore, and many bodies have none.
+    // Many bodies do not have what both have.
     let has = |word: &Word| word.find(document).is_some();
-    let has_name = memchr::memchr(b'_', document).is_some() && (has(&words::FILE_ID) || has(&words::OF_FILE));
+    let has_name = has(&words::FILE) && (has(&words::FILE_ID) || has(&words::OF_FILE));
     has_name || may_be_escaped(document)
 }
 

@@ -15,6 +15,8 @@ macro_rules! words {
 }
 
 words! {
+    /// What is in both of the names behind it.
+    FILE "file",
     /// What ids of files stand under.
     FILE_ID "file_id",
     /// The same, as in `input_file`.
