@@ -25,13 +25,6 @@ struct Counts {
     gauge: Gauge,
 }
 
-/// What was taken of one account.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Taken {
-    stamp: Stamp,
-    reserved: u128,
-}
-
 /// What is kept of an account beyond the life of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counter {
@@ -75,21 +68,21 @@ impl Account {
     }
 
     /// Takes that much, where it fits. What is soft takes whatever comes.
-    pub(super) fn take(&self, now_ms: u64, amount: u128, strength: Strength) -> Result<Taken, Full> {
+    pub(super) fn take(&self, now_ms: u64, amount: u128, strength: Strength) -> Result<Stamp, Full> {
         let Some(window) = self.window(now_ms) else { return self.enter() };
         let max = if strength == Strength::Hard { self.allowance.max } else { u128::MAX };
         let stamp = self.counts.meter.take(window.start_s, amount, max)?;
         if let Measure::Requests(_) = self.allowance.measure {
             self.counts.meter.settle(stamp, amount);
         }
-        Ok(Taken { stamp, reserved: amount })
+        Ok(stamp)
     }
 
-    fn enter(&self) -> Result<Taken, Full> {
+    fn enter(&self) -> Result<Stamp, Full> {
         let max =
             if self.is_hard() { u32::try_from(self.allowance.max).unwrap_or(u32::MAX) } else { u32::MAX };
         if self.counts.gauge.enter(max) {
-            return Ok(Taken { stamp: Stamp::default(), reserved: 1 });
+            return Ok(Stamp::default());
         }
         Err(Full { taken: u128::from(self.counts.gauge.count()), window_start_s: 0 })
     }
@@ -101,27 +94,27 @@ impl Account {
     }
 
     /// The request goes on its way no further: it was not admitted after all.
-    pub(super) fn undo(&self, taken: Taken) {
+    pub(super) fn undo(&self, stamp: Stamp, reserved: u128) {
         match self.allowance.measure {
             Measure::Concurrent => self.counts.gauge.leave(),
             Measure::Requests(_) => {
-                self.counts.meter.adjust(taken.stamp, taken.reserved, 0);
-                self.counts.meter.unsettle(taken.stamp, taken.reserved);
+                self.counts.meter.adjust(stamp, reserved, 0);
+                self.counts.meter.unsettle(stamp, reserved);
             }
-            _ => self.counts.meter.adjust(taken.stamp, taken.reserved, 0),
+            _ => self.counts.meter.adjust(stamp, reserved, 0),
         }
     }
 
     /// The request is over. `used` is what it really took, `None` where that is not known: the reservation stands for it
     /// then. True when this brought a soft allowance above its amount.
-    pub(super) fn settle(&self, taken: Taken, used: Option<u128>) -> bool {
+    pub(super) fn settle(&self, stamp: Stamp, reserved: u128, used: Option<u128>) -> bool {
         match self.allowance.measure {
             Measure::Concurrent => self.counts.gauge.leave(),
             Measure::Requests(_) => {}
             Measure::Tokens(_) | Measure::Cost(_) => {
-                let used = used.unwrap_or(taken.reserved);
-                self.counts.meter.adjust(taken.stamp, taken.reserved, used);
-                let Some((before, after)) = self.counts.meter.settle(taken.stamp, used) else { return false };
+                let used = used.unwrap_or(reserved);
+                self.counts.meter.adjust(stamp, reserved, used);
+                let Some((before, after)) = self.counts.meter.settle(stamp, used) else { return false };
                 return !self.is_hard() && before <= self.allowance.max && self.allowance.max < after;
             }
         }

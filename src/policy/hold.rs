@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use super::account::{Account, Taken};
+use smallvec::SmallVec;
+
+use super::account::Account;
+use super::meter::Stamp;
 use super::rate::Rates;
 use super::rejected::Rejected;
 use crate::base::Pico;
@@ -50,9 +53,13 @@ pub struct Used {
 #[must_use = "a hold that is dropped gives back what was reserved"]
 pub struct Hold {
     accounts: Arc<[Arc<Account>]>,
-    /// One for each of the accounts; empty once it is settled.
-    taken: Vec<Taken>,
+    ask: Ask,
+    /// When it was taken from each of the accounts; empty once it is settled.
+    stamps: SmallVec<[Stamp; ACCOUNTS_USUAL]>,
 }
+
+/// Accounts of one request, mostly: two budgets and a rate of two measures need no memory of their own.
+const ACCOUNTS_USUAL: usize = 4;
 
 impl Applicable {
     pub fn new(accounts: Vec<Arc<Account>>) -> Applicable {
@@ -70,11 +77,11 @@ impl Applicable {
 
     /// Reserves in all accounts, or in none.
     pub fn admit(&self, now_ms: u64, ask: Ask) -> Result<Hold, Rejected> {
-        let mut hold =
-            Hold { accounts: self.accounts.clone(), taken: Vec::with_capacity(self.accounts.len()) };
+        let stamps = SmallVec::with_capacity(self.accounts.len());
+        let mut hold = Hold { accounts: self.accounts.clone(), ask, stamps };
         for account in self.accounts.iter() {
             match account.take(now_ms, ask.of(account), ask.strength(account)) {
-                Ok(taken) => hold.taken.push(taken),
+                Ok(stamp) => hold.stamps.push(stamp),
                 Err(_) => {
                     hold.undo();
                     return Err(self.rejected(now_ms, ask, account));
@@ -137,13 +144,13 @@ impl Hold {
 
     fn finish(&mut self, used: Used) -> Vec<Arc<Account>> {
         let mut crossed = Vec::new();
-        for (account, taken) in self.accounts.iter().zip(std::mem::take(&mut self.taken)) {
+        for (account, stamp) in self.accounts.iter().zip(std::mem::take(&mut self.stamps)) {
             let used = match account.allowance.measure {
                 Measure::Tokens(_) => used.tokens.map(u128::from),
                 Measure::Cost(_) => used.cost.map(pico),
                 _ => None,
             };
-            if account.settle(taken, used) {
+            if account.settle(stamp, self.ask.of(account), used) {
                 crossed.push(account.clone());
             }
         }
@@ -151,8 +158,8 @@ impl Hold {
     }
 
     fn undo(&mut self) {
-        for (account, taken) in self.accounts.iter().zip(std::mem::take(&mut self.taken)) {
-            account.undo(taken);
+        for (account, stamp) in self.accounts.iter().zip(std::mem::take(&mut self.stamps)) {
+            account.undo(stamp, self.ask.of(account));
         }
     }
 }
