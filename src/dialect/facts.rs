@@ -1,6 +1,8 @@
 //! What passes in its own dialect, seen as it goes by: usage, the end, errors. And the words with which the gateway ends a
 //! stream itself.
 
+use std::borrow::Cow;
+
 use super::endpoint::Grammar;
 use super::middle::ProviderError;
 use super::openai::{self, EventFacts};
@@ -15,7 +17,11 @@ pub fn answer_keys(grammar: Grammar) -> &'static [&'static str; 2] {
 }
 
 /// The model that a whole answer names. `members` is a table to work with.
-pub fn answered_model(grammar: Grammar, answer: &[u8], members: &mut Vec<Member>) -> Option<String> {
+pub fn answered_model<'a>(
+    grammar: Grammar,
+    answer: &'a [u8],
+    members: &mut Vec<Member>,
+) -> Option<Cow<'a, str>> {
     let [_, key] = answer_keys(grammar);
     json::first_text(answer, key, members)
 }
@@ -29,7 +35,7 @@ pub fn model_of_event(grammar: Grammar, data: &[u8], members: &mut Vec<Member>) 
         Grammar::Responses => event.get("response")?,
         _ => event,
     };
-    holder.get(key).and_then(Node::text).map(std::borrow::Cow::into_owned)
+    holder.get(key).and_then(Node::text).map(Cow::into_owned)
 }
 
 /// Reads that member's object.

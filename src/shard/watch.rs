@@ -1,7 +1,11 @@
 //! What is done with a body on its way: nothing, looking for what it says of itself, or putting it into another dialect.
 //! Chosen once for an answer. Never lets a cut answer look whole.
 
+mod json_answer;
+
 use std::borrow::Cow;
+
+use self::json_answer::JsonAnswer;
 
 use super::call::Call;
 use super::collection::{Collection, Reads};
@@ -20,7 +24,7 @@ use crate::dialect::middle::{ErrorKind, ProviderError, Rules};
 use crate::dialect::translate::{self, StreamFault, Translation};
 use crate::dialect::{errors, estimate, facts};
 use crate::ledger::usage::Usage;
-use crate::wire::json::{self, Capture, Kind, Node};
+use crate::wire::json::{self, Node};
 
 /// What is learnt from a body on its way, or made of it.
 pub enum Watch {
@@ -40,7 +44,7 @@ pub enum Watch {
     /// Where the lines of any other stream end.
     Tail(Tail),
     /// The usage in a JSON answer, and what it says beside.
-    Json(Grammar, Option<Box<Capture>>, Bill, Said),
+    Json(JsonAnswer),
     /// The same of a response that the provider keeps for a tenant, and the ids in it.
     Kept(Box<Kept>),
 }
@@ -215,7 +219,7 @@ impl Watch {
                 Watch::Events(Box::new(watcher))
             }
             (true, _) => Watch::Tail(Tail::default()),
-            (false, true) => Watch::Json(grammar, None, Bill::default(), Said::default()),
+            (false, true) => Watch::Json(JsonAnswer::new(grammar, &call.target.model)),
             (false, false) => Watch::Nothing,
         }
     }
@@ -273,9 +277,7 @@ impl Watch {
             Watch::Content(lines) => lines.take_all(data(), turn.is_end),
             Watch::Tail(tail) => data().for_each(|data| tail.take(data)),
             Watch::Kept(kept) => kept.take(turn, members, usage),
-            Watch::Json(grammar, capture, bill, said) => {
-                watch_json(*grammar, (capture, bill), (usage, said), turn, members);
-            }
+            Watch::Json(answer) => answer.take(turn, members, usage),
             Watch::Events(watcher) => {
                 for data in data() {
                     watcher.take(data, stage).map_err(|_| FaultKind::EventTooLarge)?;
@@ -355,10 +357,7 @@ impl Watch {
             Watch::Named(named) => named.is_json || (!is_until_close && named.reads == Reads::Objects),
             Watch::Results(results) => results.is_good(),
             // Without a length, the end of the connection may be a cut: the JSON tells.
-            Watch::Json(_, capture, ..) => {
-                let is_whole = capture.as_ref().is_none_or(|capture| capture.ended_well());
-                is_whole || !is_until_close
-            }
+            Watch::Json(answer) => answer.ended_well() || !is_until_close,
         };
         if is_good { Ok(()) } else { Err(FaultKind::ClosedInAnswer) }
     }
@@ -384,7 +383,7 @@ impl Watch {
     /// About how many tokens an answer said that is no stream and states no usage.
     pub fn tokens_said(&self) -> Option<u64> {
         match self {
-            Watch::Json(.., said) => Some(said.tokens),
+            Watch::Json(answer) => Some(answer.tokens),
             Watch::Whole(whole) => Some(whole.tokens),
             Watch::Kept(kept) => Some(kept.tokens),
             _ => None,
@@ -405,26 +404,18 @@ impl Watch {
         match self {
             Watch::Events(watcher) => usage.merge(watcher.usage),
             Watch::Translated(stream) => usage.merge(stream.usage),
-            Watch::Json(grammar, Some(capture), ..) => {
-                if let Some((value, Kind::Object)) = capture.value(facts::answer_keys(*grammar)[0]) {
-                    usage.merge(facts::read_usage(*grammar, value));
-                }
-            }
+            Watch::Json(answer) => answer.state_usage(usage),
             _ => {}
         }
     }
 
-    /// The model that the answer has named so far; empty where it has named none.
+    /// The model that the answer has named so far, mostly only where it is not the one that was asked for; empty for none.
     pub fn answered_model(&self) -> Cow<'_, str> {
         match self {
             Watch::Events(watcher) => (&*watcher.model).into(),
             Watch::Translated(stream) => (&*stream.model).into(),
             Watch::Whole(whole) => (&*whole.model).into(),
-            Watch::Json(grammar, Some(capture), ..) => {
-                let named = capture.value(facts::answer_keys(*grammar)[1]);
-                named.and_then(|(value, _)| Node::scanned(value).text()).unwrap_or_default()
-            }
-            Watch::Json(.., said) => (&*said.model).into(),
+            Watch::Json(answer) => answer.other_model(),
             Watch::Kept(kept) => (&*kept.model).into(),
             _ => Cow::default(),
         }
@@ -456,43 +447,4 @@ fn of_stream(fault: StreamFault) -> FaultKind {
         StreamFault::EventTooLarge => FaultKind::EventTooLarge,
         StreamFault::Malformed => FaultKind::Malformed,
     }
-}
-
-/// What was found beside usage in a JSON answer.
-#[derive(Default)]
-pub struct Said {
-    /// About so many tokens, where no usage is stated.
-    tokens: u64,
-    /// The model that it names.
-    model: String,
-}
-
-/// Looks for usage and model in a JSON answer: at once when all of it is here, piece by piece otherwise. Counts about how
-/// many tokens this turn says where usage was not found at once.
-fn watch_json(
-    grammar: Grammar,
-    (capture, bill): (&mut Option<Box<Capture>>, &mut Bill),
-    (usage, said): (&mut Usage, &mut Said),
-    turn: &Turn<'_>,
-    members: &mut Vec<json::Member>,
-) {
-    let keys = facts::answer_keys(grammar);
-    if let (None, [only], true) = (&capture, turn.spans, turn.is_end) {
-        let answer = only.of(turn.input);
-        bill.take_last(grammar, answer, usage);
-        said.model = facts::answered_model(grammar, answer, members).unwrap_or_default();
-        match json::object_value(answer, keys[0], members) {
-            Some(object) => usage.merge(facts::read_scanned_usage(grammar, object, members)),
-            None => said.tokens = estimate::tokens_of_answer(answer),
-        }
-        return;
-    }
-    let capture = capture.get_or_insert_with(|| Box::new(Capture::new(keys)));
-    for data in turn.spans.iter().map(|span| span.of(turn.input)) {
-        bill.take(grammar, data, usage);
-        capture.step(data);
-    }
-    // Most of these say at their end what they used: their texts are not looked at.
-    let bytes = turn.spans.iter().map(|span| span.len() as u64).sum::<u64>();
-    said.tokens += bytes / estimate::BYTES_PER_TOKEN;
 }

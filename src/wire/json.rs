@@ -206,10 +206,10 @@ pub fn object_value<'d>(document: &'d [u8], key: &str, members: &mut Vec<Member>
 }
 
 /// The text that a whole document holds under `key` at its top level. Looks no further than the first member of that key.
-pub fn first_text(document: &[u8], key: &str, members: &mut Vec<Member>) -> Option<String> {
+pub fn first_text<'d>(document: &'d [u8], key: &str, members: &mut Vec<Member>) -> Option<Cow<'d, str>> {
     if let Some(quoted) = whole::early_text(document, key) {
         let inside = Span::new(quoted.start as usize + 1, quoted.end as usize - 1);
-        return Some(text::unescaped(inside.of(document)).into_owned());
+        return Some(text::unescaped(inside.of(document)));
     }
     let member = match whole::first_member(document, key) {
         Some(found) => found?,
@@ -220,7 +220,7 @@ pub fn first_text(document: &[u8], key: &str, members: &mut Vec<Member>) -> Opti
             *find(members, document, key)?
         }
     };
-    string_value(document, &member).map(Cow::into_owned)
+    string_value(document, &member)
 }
 
 /// The member of this key, however the key is spelled.
