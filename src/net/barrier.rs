@@ -19,13 +19,9 @@ pub struct Barrier<F> {
 /// Puts a barrier around the future that `make` gives. It is made on the heap, where it stays: a future that was made
 /// before would be copied there with all the room for what it has not come to yet.
 pub fn barrier<F: Future>(make: impl FnOnce() -> F) -> Barrier<F> {
-    Barrier { future: Box::into_pin(Box::write(Box::new_uninit(), call(make))) }
-}
-
-/// As a call of its own, the maker is handed the place for its result.
-#[inline(never)]
-fn call<F>(make: impl FnOnce() -> F) -> F {
-    make()
+    // Not `Box::pin`, which is handed what was made. The maker must not be a call of its own: a compiler that follows a profile
+    // copies what comes out of one.
+    Barrier { future: Box::into_pin(Box::write(Box::new_uninit(), make())) }
 }
 
 impl<F: Future> Future for Barrier<F> {
