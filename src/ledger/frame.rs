@@ -2,7 +2,7 @@
 //! half written is never taken for a record.
 //!
 //! ```text
-//! segment := magic "RWJ\x04" | shard u32 | number u64 | zero u128          (32 bytes, all numbers little-endian)
+//! segment := magic "RWJ\x05" | shard u32 | number u64 | zero u128          (32 bytes, all numbers little-endian)
 //! frame   := length u32 | checksum u32 | bytes | whatever, up to a multiple of 8
 //! bytes   := record                               the highest bit of the length is 0
 //!          | place u32 | skip u32 | beginning     the highest bit is 1
@@ -14,8 +14,8 @@
 //! A length of zero stands where nothing was written yet: behind the last frame there are always zeros enough to be the next
 //! one's head and first bytes, whatever a file that is written again holds behind them. The largest length closes the segment. The
 //! checksum (CRC-32 over the number of the segment and the bytes, of the second kind all bits the other way) tells a
-//! frame that was cut by a crash. Segments of version 3 hold no beginning that names a source of prices, in those of
-//! version 2 every record says times and names in full, and those of version 1 have no frames of the second kind; all are read like these.
+//! frame that was cut by a crash. Segments of version 4 hold no plain ends and no usage that leaves anything out, those of version 3 no beginning that names a source of
+//! prices, in those of version 2 every record says times and names in full, and those of version 1 have no frames of the second kind; all are read like these.
 
 use crate::base::Span;
 use crate::base::limits::{RECORD_BYTES_MAX, SEGMENT_BYTES, SEGMENT_BYTES_MAX};
@@ -206,7 +206,7 @@ pub fn look(bytes: &[u8], base: usize, at: usize, sums: &Checksums) -> Frame {
 }
 
 /// What a segment begins with: of this version, and of those before.
-const MAGICS: [&[u8]; 4] = [b"RWJ\x04", b"RWJ\x03", b"RWJ\x02", b"RWJ\x01"];
+const MAGICS: [&[u8]; 5] = [b"RWJ\x05", b"RWJ\x04", b"RWJ\x03", b"RWJ\x02", b"RWJ\x01"];
 /// Of a length: the record ends as another one does.
 const IS_LIKE: u32 = 1 << 31;
 /// What a frame says of the end of such a record.
@@ -294,7 +294,9 @@ mod tests {
     #[test]
     fn segments_of_earlier_versions_are_known_and_later_ones_are_not() {
         let mut bytes = Header { shard: 3, number: 9 }.bytes();
-        for (version, is_known) in [(0, false), (1, true), (2, true), (3, true), (4, true), (5, false)] {
+        for (version, is_known) in
+            [(0, false), (1, true), (2, true), (3, true), (4, true), (5, true), (6, false)]
+        {
             bytes[3] = version;
             assert_eq!(Header::read(&bytes), is_known.then_some(Header { shard: 3, number: 9 }), "{version}");
         }

@@ -4,8 +4,10 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::frame::{self, Checksums, Frame, HEADER_BYTES, Header, TAIL_BYTES, Tail, framed_len};
-use super::record::{self, Begun, Ended, Record, RecordId, SourceName};
+use super::record::{self, Attempt, AttemptKind, Attempts, Begun, Ended, Record, RecordId, SourceName};
 use super::redact::{Extent, REDACTED, Redactor};
+use super::usage::Usage;
+use crate::base::Pico;
 use crate::base::limits::{KEY_SHAPE_BYTES_MIN, SECRET_BYTES_MIN, SEGMENT_BYTES_MAX};
 
 /// Whatever a segment holds, reading it comes to an end and gives records that lie in it; and what is written is read back,
@@ -41,7 +43,33 @@ pub fn journal(input: &[u8]) {
         Some(Record::Ended(_, read)) => assert!(front.starts_with(read.error)),
         other => panic!("{other:?}"),
     }
+    plain_end(input);
     like_another(input);
+}
+
+/// The end that nearly all exchanges have, with whatever numbers, comes back as it was.
+fn plain_end(input: &[u8]) {
+    let number = |at: usize| {
+        input.get(at..).and_then(|rest| rest.first_chunk()).map(|bytes| u64::from_le_bytes(*bytes))
+    };
+    let usage = Usage { input: number(0), output: number(8), stated_total: number(16), ..Usage::default() };
+    let money = |at| number(at).map(|amount| Pico(i128::from(amount)));
+    let (input_cost, output_cost) = (money(24).or(Some(Pico::ZERO)), money(32).or(Some(Pico::ZERO)));
+    let attempt = Attempt::own(AttemptKind::Primary, 200, "", number(3).unwrap_or_default());
+    let ended = Ended {
+        duration_us: number(5).unwrap_or_default(),
+        status: 200,
+        usage,
+        cost: input_cost.zip(output_cost).and_then(|(input, output)| input.checked_add(output)),
+        input_cost,
+        output_cost,
+        cost_source: SourceName::OfBeginning,
+        attempts: Attempts::Shown(&[attempt]),
+        ..Ended::default()
+    };
+    let mut bytes = Vec::new();
+    record::write_ended(&mut bytes, RecordId(3), &ended);
+    assert_eq!(record::read(&bytes), Some(Record::Ended(RecordId(3), Box::new(ended))));
 }
 
 /// A record that ends as another one does is read as what it was written as, and not after a bit of it was changed.

@@ -2,7 +2,7 @@
 //! byte of the answer goes to the client. Values in, bytes out, and back; texts that came from outside are cut to stated
 //! lengths, so that no record outgrows its frame.
 
-use super::codec::{Take, put_cut, put_number, put_optional};
+use super::codec::{Take, put_cut, put_number};
 use super::usage::Usage;
 use crate::base::Pico;
 use crate::base::limits::{
@@ -12,14 +12,14 @@ use crate::base::limits::{
 
 mod attempt;
 mod counts;
+mod ended;
 mod glance;
 mod part;
 
-pub use attempt::{Attempt, AttemptKind};
-use attempt::{put_attempts, take_attempts};
+pub use attempt::{Attempt, AttemptKind, Attempts};
+pub use ended::write_ended;
+use ended::{is_ended, take_ended};
 pub use glance::{BegunGlance, End, Glance, OwnGlance, glance, glance_own};
-
-use counts::{put_money, put_usage, take_money, take_usage};
 pub use part::{Part, PartKind, Remarks};
 
 /// Names one exchange for good: the store takes each id once. Of the same form as a UUID of version 7.
@@ -107,7 +107,7 @@ pub struct Ended<'a> {
     pub bytes_out: u64,
     /// The model that the answer names, where that is another one than was asked of the provider; empty where not.
     pub answered_model: &'a str,
-    pub attempts: Vec<Attempt<'a>>,
+    pub attempts: Attempts<'a>,
     /// More attempts were made than are listed.
     pub attempts_unlisted: u64,
 }
@@ -326,74 +326,6 @@ fn is_begun(kind: u8) -> bool {
     matches!(kind, KIND_BEGUN | KIND_BEGUN_IN_SESSION | KIND_BEGUN_UNPRICED | KIND_BEGUN_UNPRICED_IN_SESSION)
 }
 
-fn is_ended(kind: u8) -> bool {
-    matches!(kind, KIND_ENDED | KIND_ENDED_BY)
-}
-
-pub fn write_ended(out: &mut Vec<u8>, id: RecordId, ended: &Ended<'_>) {
-    let names_model = !ended.answered_model.is_empty();
-    out.push(if names_model { KIND_ENDED_BY } else { KIND_ENDED });
-    out.extend_from_slice(&id.0.to_le_bytes());
-    put_number(out, ended.duration_us);
-    put_optional(out, ended.first_byte_us);
-    put_optional(out, ended.first_token_us);
-    put_number(out, ended.status.into());
-    let is_of_beginning = ended.cost_source == SourceName::OfBeginning;
-    out.push(ended.outcome as u8 | if is_of_beginning { FLAG_SOURCE_OF_BEGINNING } else { 0 });
-    put_cut(out, ended.error, RECORD_NAME_BYTES_MAX);
-    put_usage(out, &ended.usage);
-    for cost in [ended.cost, ended.input_cost, ended.output_cost] {
-        put_money(out, cost);
-    }
-    if let SourceName::Own(name) = ended.cost_source {
-        put_cut(out, name, RECORD_NAME_BYTES_MAX);
-    }
-    put_cut(out, ended.cost_caveat, RECORD_NAME_BYTES_MAX);
-    put_number(out, ended.bytes_in);
-    put_number(out, ended.bytes_out);
-    put_attempts(out, &ended.attempts, ended.attempts_unlisted);
-    if names_model {
-        put_cut(out, ended.answered_model, RECORD_NAME_BYTES_MAX);
-    }
-}
-
-fn take_ended<'a>(take: &mut Take<'a>, kind: u8) -> Option<Ended<'a>> {
-    let mut ended = Ended {
-        duration_us: take.number()?,
-        first_byte_us: take.optional()?,
-        first_token_us: take.optional()?,
-        status: u16::try_from(take.number()?).ok()?,
-        ..Ended::default()
-    };
-    let outcome = take.byte()?;
-    ended.outcome = match outcome & !FLAG_SOURCE_OF_BEGINNING {
-        0 => Outcome::Whole,
-        1 => Outcome::Cut,
-        2 => Outcome::ClientGone,
-        3 => Outcome::Refused,
-        4 => Outcome::Unknown,
-        _ => return None,
-    };
-    ended.error = take.text()?;
-    ended.usage = take_usage(take)?;
-    ended.cost = take_money(take)?;
-    ended.input_cost = take_money(take)?;
-    ended.output_cost = take_money(take)?;
-    ended.cost_source = match outcome & FLAG_SOURCE_OF_BEGINNING {
-        0 => SourceName::Own(take.text()?),
-        _ => SourceName::OfBeginning,
-    };
-    ended.cost_caveat = take.text()?;
-    ended.bytes_in = take.number()?;
-    ended.bytes_out = take.number()?;
-    (ended.attempts_unlisted, ended.attempts) = take_attempts(take)?;
-    if kind == KIND_ENDED_BY {
-        // An empty name has the other kind.
-        ended.answered_model = take.text().filter(|model| !model.is_empty())?;
-    }
-    take.0.is_empty().then_some(ended)
-}
-
 pub fn write_lost(out: &mut Vec<u8>, count: u64) {
     out.push(KIND_LOST);
     put_number(out, count);
@@ -461,16 +393,10 @@ const FLAG_SKIPS_USAGE: u8 = 2;
 const FLAG_SKIPS_AUDIT: u8 = 4;
 const FLAG_NAMED_BY_ID: u8 = 8;
 
-/// In the byte of the outcome: the name of the cost's source is not written.
-const FLAG_SOURCE_OF_BEGINNING: u8 = 0x80;
-
 /// A beginning as versions before this one wrote it: it names no source of a price.
 const KIND_BEGUN_UNPRICED: u8 = 1;
-const KIND_ENDED: u8 = 2;
 const KIND_LOST: u8 = 3;
 const KIND_OWNED: u8 = 4;
-/// An end whose answer names another model, which stands behind all the rest.
-const KIND_ENDED_BY: u8 = 5;
 const KIND_PART: u8 = 6;
 const KIND_BEGUN_UNPRICED_IN_SESSION: u8 = 7;
 const KIND_BEGUN: u8 = 8;

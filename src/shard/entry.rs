@@ -25,7 +25,7 @@ use crate::journal::{Full, Need};
 use crate::ledger::cost::{self, Cost, CostSource, Unpriced};
 use crate::ledger::headers::{self, Dress};
 use crate::ledger::price::{Named, Price};
-use crate::ledger::record::{self, Begun, Ended, RecordId, SourceName};
+use crate::ledger::record::{self, Begun, Ended, Outcome, RecordId, SourceName};
 use crate::ledger::usage::{Mode, Usage};
 use crate::policy::hold::{Applicable, Ask, Budgets, Hold, Used};
 use crate::policy::rate::Rates;
@@ -58,6 +58,14 @@ pub struct Entry {
     pub capture: Option<Box<Capture>>,
     /// The body as the client sent it, where that is nowhere else and the audit log keeps it.
     pub sent: Option<Sent>,
+}
+
+/// What an exchange has cost.
+pub struct Costed {
+    cost: Result<Cost, Unpriced>,
+    caveat: Option<Cow<'static, str>>,
+    /// By another price than the one that the beginning names.
+    is_repriced: bool,
 }
 
 type ByModel = HashMap<Box<str>, Option<Rc<Price>>, RandomState>;
@@ -287,46 +295,46 @@ impl Entry {
         !self.is_ended && (self.id.is_some() || self.hold.is_some())
     }
 
-    /// Settles the accounts and writes the end, once; later calls change nothing. What it cost is put into `ended`.
-    pub fn end(&mut self, shard: &Shard, provider: Option<&Provider>, model: &str, ended: Ended<'_>) {
+    /// It is over: settles the accounts, once. What it cost; `None` where that was said before.
+    pub fn settle(&mut self, shard: &Shard, model: &str, usage: &Usage, outcome: Outcome) -> Option<Costed> {
         if std::mem::replace(&mut self.is_ended, true) {
-            return;
+            return None;
         }
-        // From here on it lives as long as the texts that are put into it below.
-        let mut ended: Ended<'_> = ended;
-        let usage = &ended.usage;
         let cost = self.told.take().unwrap_or_else(|| cost_of(self.price.as_deref(), usage));
-        if ended.outcome != record::Outcome::Refused {
-            self.cost = Some(cost.as_ref().ok().map(|cost| cost.total));
+        let total = cost.as_ref().ok().map(|cost| cost.total);
+        if outcome != Outcome::Refused {
+            self.cost = Some(total);
         }
         if let Some(hold) = self.hold.take() {
             let tokens = usage.input.zip(usage.output).map(|(input, output)| input.saturating_add(output));
             // What reached no provider used nothing; of anything else nobody knows better than what was reserved.
-            let used = match ended.outcome {
-                record::Outcome::Refused => Used { tokens: Some(0), cost: Some(Pico::ZERO) },
-                _ => Used { tokens, cost: cost.as_ref().ok().map(|cost| cost.total) },
-            };
-            hold.settle(used);
+            hold.settle(match outcome {
+                Outcome::Refused => Used { tokens: Some(0), cost: Some(Pico::ZERO) },
+                _ => Used { tokens, cost: total },
+            });
         }
         if let (Some(input), Some(output), false) = (usage.input, usage.output, usage.is_estimated) {
             shard.observed.borrow_mut().observe(model, self.size, Tokens { input, output });
         }
-        let Some(id) = self.id else { return };
-        if let Some(capture) = self.capture.take() {
-            capture.write(shard, id, provider, ended.outcome);
-        }
         let caveat = match &cost {
-            Ok(cost) => cost.remark.map(|remark| remark.sentence().to_owned()),
-            Err(unpriced) => usage.is_known().then(|| unpriced.to_string()),
+            Ok(cost) => cost.remark.map(|remark| remark.sentence().into()),
+            Err(unpriced) => usage.is_known().then(|| unpriced.to_string().into()),
         };
-        (ended.input_cost, ended.output_cost) = costs_of(cost.as_ref().ok());
-        ended.cost = cost.as_ref().ok().map(|cost| cost.total);
-        ended.cost_source =
-            cost.as_ref().map_or_else(|_| SourceName::default(), |cost| self.source_name(cost));
-        ended.cost_caveat = caveat.as_deref().unwrap_or_default();
-        ended.answered_model = &self.answered_model;
+        Some(Costed { cost, caveat, is_repriced: self.is_repriced })
+    }
+
+    /// Writes what was kept of the answer, once; the record of its end comes behind it.
+    pub fn write_capture(&mut self, shard: &Shard, provider: Option<&Provider>, outcome: Outcome) {
+        if let (Some(id), Some(capture)) = (self.id, self.capture.take()) {
+            capture.write(shard, id, provider, outcome);
+        }
+    }
+
+    /// Writes the record of how it ended, where it has one.
+    pub fn write_end(&self, shard: &Shard, ended: &Ended<'_>) {
+        let Some(id) = self.id else { return };
         let mut bytes = shard.buffers.lend();
-        record::write_ended(&mut bytes, id, &ended);
+        record::write_ended(&mut bytes, id, ended);
         if let Some(journal) = &mut *shard.journal.borrow_mut()
             && journal.append(&bytes, Need::End).is_err()
         {
@@ -335,12 +343,9 @@ impl Entry {
         shard.buffers.give_back(bytes);
     }
 
-    /// What the record of its end says of where a cost comes from.
-    fn source_name<'c>(&self, cost: &'c Cost) -> SourceName<'c> {
-        match &cost.source {
-            CostSource::Prices(_) if !self.is_repriced => SourceName::OfBeginning,
-            source => SourceName::Own(source.name()),
-        }
+    /// The model that the answer names, where it is another one than was asked for; empty where not.
+    pub fn answered_model(&self) -> &str {
+        &self.answered_model
     }
 
     /// Another model than the one that was asked for has answered: its price counts.
@@ -361,6 +366,26 @@ impl Entry {
 
     pub fn body_bytes(&self) -> u64 {
         self.size.body_bytes
+    }
+}
+
+impl Costed {
+    pub fn cost(&self) -> Option<&Cost> {
+        self.cost.as_ref().ok()
+    }
+
+    /// Where the cost comes from, as a record says it.
+    pub fn source_name(&self) -> SourceName<'_> {
+        match self.cost().map(|cost| &cost.source) {
+            None => SourceName::default(),
+            Some(CostSource::Prices(_)) if !self.is_repriced => SourceName::OfBeginning,
+            Some(source) => SourceName::Own(source.name()),
+        }
+    }
+
+    /// What should be known of it; empty for nothing.
+    pub fn caveat(&self) -> &str {
+        self.caveat.as_deref().unwrap_or_default()
     }
 }
 

@@ -8,13 +8,13 @@ use super::answer;
 use super::body::Body;
 use super::call::Call;
 use super::client::Client;
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::work::Work;
 use crate::base::Refusal;
 use crate::base::clock;
 use crate::base::fault::FaultKind;
 use crate::dialect::endpoint::Endpoint;
-use crate::ledger::record::{Attempt, AttemptKind, Ended, Outcome};
+use crate::ledger::record::{Attempt, AttemptKind, Attempts, Ended, Outcome};
 use crate::ledger::usage::Usage;
 use crate::net;
 use crate::offload::metrics::{ADDED_US, LATENCY_US};
@@ -299,37 +299,53 @@ impl Tally {
     /// Writes down how the exchange ends and settles its accounts, once. `bytes_out` is what the client has been sent on
     /// this connection, what leaves next included.
     pub fn ends(&mut self, shard: &Shard, bytes_out: u64, outcome: Outcome, error: &str) {
-        let kind = |at: usize| if at == 0 { AttemptKind::Primary } else { AttemptKind::Retry };
-        let failed = self.attempts.iter().enumerate();
-        let failed = failed
-            .map(|(at, failed)| Attempt::own(kind(at), failed.status, failed.fault, failed.duration_us));
-        let mut attempts: Vec<Attempt<'_>> = Vec::with_capacity(failed.len() + 1);
-        attempts.extend(failed);
         let now_us = clock::monotonic_us();
-        if self.first_byte_us.is_some() && outcome != Outcome::Refused {
-            let (status, duration_us) = (self.status, now_us.saturating_sub(self.sent_us));
-            let fault = if outcome == Outcome::Whole { "" } else { error };
-            attempts.push(Attempt::own(kind(attempts.len()), status, fault, duration_us));
-        }
-        let mut ended = Ended {
-            usage: self.usage,
-            duration_us: now_us.saturating_sub(self.begun_us),
-            first_byte_us: self.first_byte_us,
-            first_token_us: self.first_token_us,
-            status: self.status,
-            outcome,
-            error,
-            bytes_in: self.bytes_in,
-            bytes_out: bytes_out.saturating_sub(self.bytes_out_before),
-            attempts,
-            ..Ended::default()
-        };
-        self.estimate(&mut ended.usage, outcome);
+        let mut usage = self.usage;
+        self.estimate(&mut usage, outcome);
         let (provider, model) = self
             .provider
             .as_ref()
             .map_or((None, ""), |named| (Some(&*named.upstream.provider), &*named.model));
-        self.entry.end(shard, provider, model, ended);
+        let Some(costed) = self.entry.settle(shard, model, &usage, outcome) else { return };
+        self.entry.write_capture(shard, provider, outcome);
+        let last = (self.first_byte_us.is_some() && outcome != Outcome::Refused).then(|| {
+            let fault = if outcome == Outcome::Whole { "" } else { error };
+            [attempt(self.attempts.len(), self.status, fault, now_us.saturating_sub(self.sent_us))]
+        });
+        let last = last.as_ref().map_or(&[][..], |last| last);
+        let (input_cost, output_cost) = entry::costs_of(costed.cost());
+        self.entry.write_end(
+            shard,
+            &Ended {
+                duration_us: now_us.saturating_sub(self.begun_us),
+                first_byte_us: self.first_byte_us,
+                first_token_us: self.first_token_us,
+                status: self.status,
+                outcome,
+                error,
+                usage,
+                cost: costed.cost().map(|cost| cost.total),
+                input_cost,
+                output_cost,
+                cost_source: costed.source_name(),
+                cost_caveat: costed.caveat(),
+                bytes_in: self.bytes_in,
+                bytes_out: bytes_out.saturating_sub(self.bytes_out_before),
+                answered_model: self.entry.answered_model(),
+                attempts: self.with_failed(last),
+                attempts_unlisted: 0,
+            },
+        );
+    }
+
+    /// All attempts: those that failed, and then the last.
+    fn with_failed<'a>(&'a self, last: &'a [Attempt<'a>]) -> Attempts<'a> {
+        if self.attempts.is_empty() {
+            return Attempts::Shown(last);
+        }
+        let failed = self.attempts.iter().enumerate();
+        let failed = failed.map(|(at, failed)| attempt(at, failed.status, failed.fault, failed.duration_us));
+        Attempts::Own(failed.chain(last.iter().copied()).collect())
     }
 
     /// Puts what was seen into the place of what the provider did not come to count, or does not state.
@@ -418,6 +434,12 @@ impl Tally {
             model.count_cost(cost);
         }
     }
+}
+
+/// The attempt at this place in the order.
+fn attempt(at: usize, status: u16, fault: &str, duration_us: u64) -> Attempt<'_> {
+    let kind = if at == 0 { AttemptKind::Primary } else { AttemptKind::Retry };
+    Attempt::own(kind, status, fault, duration_us)
 }
 
 /// Bytes of a request that make a token, where only an estimate can be had: English text and JSON have four or more.

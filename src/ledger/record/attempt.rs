@@ -1,5 +1,7 @@
 //! The questions of one exchange to providers, as its record lists them.
 
+use std::ops::Deref;
+
 use crate::base::limits::{ATTEMPTS_RECORDED_MAX, RECORD_NAME_BYTES_MAX};
 use crate::ledger::codec::{Take, put_cut, put_number};
 
@@ -23,6 +25,38 @@ impl<'a> Attempt<'a> {
         Attempt { kind, provider: "", model: "", status, fault, duration_us }
     }
 }
+
+/// Those of one exchange. There is mostly one, which needs no memory of its own.
+#[derive(Clone, Debug)]
+pub enum Attempts<'a> {
+    Shown(&'a [Attempt<'a>]),
+    Own(Vec<Attempt<'a>>),
+}
+
+impl<'a> Deref for Attempts<'a> {
+    type Target = [Attempt<'a>];
+
+    fn deref(&self) -> &[Attempt<'a>] {
+        match self {
+            Attempts::Shown(attempts) => attempts,
+            Attempts::Own(attempts) => attempts,
+        }
+    }
+}
+
+impl Default for Attempts<'_> {
+    fn default() -> Self {
+        Attempts::Shown(&[])
+    }
+}
+
+impl PartialEq for Attempts<'_> {
+    fn eq(&self, other: &Attempts<'_>) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Attempts<'_> {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -1,6 +1,6 @@
 //! The little of a record that says where it belongs, for those who pass its bytes on unread.
 
-use super::counts::{take_money, take_usage};
+use super::ended::take_cost;
 use super::{
     Ended, FLAG_SKIPS_AUDIT, FLAG_SKIPS_USAGE, KIND_LOST, KIND_OWNED, KIND_PART, RecordId, is_begun,
     is_ended, take_ended, take_id, take_time,
@@ -113,16 +113,7 @@ impl<'e> End<'e> {
 
     /// What it says of the cost, which may be that it is unknown; `None` when it cannot be read.
     pub fn cost(self) -> Option<Option<Pico>> {
-        let mut take = Take(self.rest);
-        // Duration, first byte, first token, status.
-        for _ in 0..4 {
-            take.number()?;
-        }
-        // The outcome and the error.
-        take.byte()?;
-        take.raw()?;
-        take_usage(&mut take)?;
-        take_money(&mut take)
+        take_cost(&mut Take(self.rest), self.kind)
     }
 }
 
@@ -150,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_glance_tells_every_kind_of_record_apart() {
+    fn a_glance_tells_kinds_of_records_apart() {
         let id = RecordId(1_764_000_000_000 << 80 | 7 << 76 | 5);
         let ended = Ended::default();
         let by_other = Ended { answered_model: "m", ..Ended::default() };
@@ -165,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_is_found_in_an_end_of_any_kind() {
+    fn the_cost_is_found_in_an_end_with_or_without_another_model() {
         let cost_in = |bytes: &[u8]| End::of(bytes).and_then(|(_, end)| end.cost());
         let (id, usage) = (RecordId(9), Usage { output: Some(7), ..Usage::default() });
         for cost in [None, Some(0), Some(-1), Some(200), Some(i128::MAX)].map(|cost| cost.map(Pico)) {

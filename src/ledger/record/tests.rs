@@ -64,12 +64,24 @@ fn ended() -> Ended<'static> {
         cost_caveat: "",
         bytes_in: 10,
         bytes_out: u64::MAX,
-        attempts: vec![
+        attempts: Attempts::Own(vec![
             attempt(AttemptKind::Primary, 0, "connect_failed"),
             attempt(AttemptKind::Retry, 429, ""),
-        ],
+        ]),
         answered_model: "",
         attempts_unlisted: 0,
+    }
+}
+
+fn plain_end() -> Ended<'static> {
+    Ended {
+        status: 200,
+        cost: Some(Pico(7)),
+        input_cost: Some(Pico(3)),
+        output_cost: Some(Pico(4)),
+        cost_source: SourceName::OfBeginning,
+        attempts: Attempts::Own(vec![Attempt::own(AttemptKind::Primary, 200, "", 9)]),
+        ..Ended::default()
     }
 }
 
@@ -113,6 +125,7 @@ fn every_record_comes_back_as_it_was_and_no_part_of_one_is_a_record() {
         Record::Ended(ID, Box::new(by_other.clone())),
         Record::Ended(ID, Box::new(as_priced(ended()))),
         Record::Ended(ID, Box::new(as_priced(by_other))),
+        Record::Ended(ID, Box::new(plain_end())),
         Record::Lost(300),
         Record::Owned(owned),
     ] {
@@ -166,9 +179,10 @@ fn beginnings_of_earlier_versions_name_no_source_of_a_price() {
 
 #[test]
 fn an_end_without_its_id_says_the_same() {
-    for answered_model in ["", "m"] {
-        let ended = Ended { answered_model, ..ended() };
+    let by_other = Ended { answered_model: "m", ..ended() };
+    for ended in [ended(), by_other, plain_end()] {
         let bytes = bytes_of(&Record::Ended(ID, Box::new(ended.clone())));
+        assert_eq!(glance(&bytes), Some(Glance::Ended(ID)));
         let (id, end) = End::of(&bytes).expect("an end");
         assert_eq!((id, end.read(), end.cost()), (ID, Some(Box::new(ended.clone())), Some(ended.cost)));
         let apart = [&[end.kind], end.rest].concat();
@@ -222,7 +236,7 @@ fn texts_of_any_length_make_a_record_that_fits_its_frame() {
         cost_source: SourceName::Own(&long),
         cost_caveat: &long,
         answered_model,
-        attempts,
+        attempts: Attempts::Own(attempts),
         ..ended()
     };
     for record in [Record::Begun(ID, Box::new(begun)), Record::Ended(ID, Box::new(ended))] {

@@ -2,15 +2,15 @@
 //! exchange.
 //!
 //! ```text
-//! pack     := version 4 | exchange* | sum u32                  (CRC-32 over all before it)
+//! pack     := version 5 | exchange* | sum u32                  (CRC-32 over all before it)
 //! exchange := own | number | common when that is 0 | end       (texts have their lengths in front)
 //! end      := kind | what stands behind the id in the record of an end
 //! ```
 //!
 //! `own` and `common` are the two parts of the beginning, and few exchanges have a second part that none before them has: the number
-//! says the how-manieth of the pack it is, counted from one, and 0 stands before the next new one. In packs of
-//! versions 3 and 2 the whole record of the end stands in its place, and in those of version 2 it says times and names in full; in those of
-//! version 1 an exchange is `begun | ended`, two whole records.
+//! says the how-manieth of the pack it is, counted from one, and 0 stands before the next new one. Packs of
+//! version 4 hold no plain ends, and their usage says everything. In packs of versions 3 and 2 the whole record of the end stands in its place, and in those of
+//! version 2 it says times and names in full; in those of version 1 an exchange is `begun | ended`, two whole records.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,7 +20,9 @@ use foldhash::fast::RandomState;
 use crate::base::id::Ids;
 use crate::base::limits::{PACK_AGES_MS, PACK_BYTES_MAX, PACK_EXCHANGES_MAX, PACK_SPAN_MS_MAX};
 use crate::ledger::codec::{Take, put_number, put_text};
-use crate::ledger::record::{self, Auth, Begun, BegunGlance, End, Ended, Glance, RecordId, Session};
+use crate::ledger::record::{
+    self, Attempts, Auth, Begun, BegunGlance, End, Ended, Glance, RecordId, Session,
+};
 use crate::offload::store::{Row, Value, tables};
 
 /// A pack that is being filled.
@@ -206,7 +208,7 @@ impl<'p> Pair<'p> {
             first_token_us: None,
             bytes_in: 0,
             bytes_out: 0,
-            attempts: Vec::new(),
+            attempts: Attempts::default(),
             attempts_unlisted: 0,
             ..*ended
         };
@@ -292,7 +294,7 @@ impl<'p> Held<'p> {
         let common = *self.commons.get(number)?;
         let (id, ended) = (record::glance_own(own)?.id, self.take.raw()?);
         let end = match self.version {
-            VERSION => End::of_bytes(ended)?,
+            VERSION_4..=VERSION => End::of_bytes(ended)?,
             _ => End::of(ended).filter(|(of, _)| *of == id)?.1,
         };
         Some((Pair { id, own, common, end }, number))
@@ -319,6 +321,7 @@ pub fn id_of(text: &str) -> Option<RecordId> {
     Some(RecordId(number)).filter(|id| text_of(*id) == text)
 }
 
-/// Changes when the form above does; what the records in it look like is told by their own kinds.
-const VERSION: u8 = 4;
+/// Changes when the form above does, and when records say what no version before could read.
+const VERSION: u8 = 5;
+const VERSION_4: u8 = 4;
 const VERSION_1: u8 = 1;

@@ -294,7 +294,7 @@ fn tools(usage: &Usage) -> Value {
 /// be paid for by every request.
 fn only_attempt<'r>(exchange: &Exchange<'r>) -> Option<&'r Attempt<'r>> {
     let (begun, ended) = (exchange.begun, exchange.ended);
-    let [attempt] = ended.attempts.as_slice() else { return None };
+    let [attempt] = &*ended.attempts else { return None };
     let is_plain =
         attempt.kind == AttemptKind::Primary && attempt.fault.is_empty() && ended.attempts_unlisted == 0;
     let is_same = names(exchange, attempt) == (begun.provider, begun.model) && attempt.status == ended.status;
@@ -351,7 +351,7 @@ const DATA_BYTES_USUAL: usize = 192;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::record::Auth;
+    use crate::ledger::record::{Attempts, Auth};
 
     #[test]
     fn what_is_common_is_made_of_nothing_else() {
@@ -385,7 +385,7 @@ mod tests {
     fn an_attempt_that_names_no_provider_went_to_the_exchanges_own() {
         let begun = Begun { provider: "up", model: "m", ..Begun::default() };
         let shown = |attempts: Vec<Attempt<'_>>| {
-            let ended = Ended { status: 200, attempts, ..Ended::default() };
+            let ended = Ended { status: 200, attempts: Attempts::Own(attempts), ..Ended::default() };
             let exchange =
                 Exchange { id: RecordId(1), begun: &begun, ended: &ended, remarks: Remarks::default() };
             let name = |number, column| ATTEMPTS.of(column)(&exchange, number);

@@ -2,7 +2,7 @@
 
 use super::bytes::{self, Packs, Pair};
 use super::columns::{ATTEMPTS, AUDIT, Exchange, USAGE};
-use crate::ledger::record::{self, Attempt, AttemptKind, Begun, Ended, Glance, RecordId, Remarks};
+use crate::ledger::record::{self, Attempt, AttemptKind, Attempts, Begun, Ended, Glance, RecordId, Remarks};
 
 /// Whatever a pack holds, reading it comes to an end and every exchange in it has its rows; and what was put into one comes back
 /// as it was, with texts that came from anywhere, and not after a byte of it was changed.
@@ -25,7 +25,11 @@ pub fn pack(input: &[u8]) {
     };
     let of_text = Begun { at_ms: AT_MS, path: "/v1", user_path: &text, labels: &text, ..Begun::default() };
     record::write_begun(&mut begun, id, &of_text);
-    record::write_ended(&mut ended, id, &Ended { error: &text, attempts: vec![attempt], ..Ended::default() });
+    record::write_ended(
+        &mut ended,
+        id,
+        &Ended { error: &text, attempts: Attempts::Shown(&[attempt]), ..Ended::default() },
+    );
     let Some(Glance::Begun(_, glance)) = record::glance(&begun) else { panic!("it is a beginning") };
     let pair = Pair::of(id, &begun, glance, &ended).expect("both are of one exchange");
     let mut packs = Packs::new(true);

@@ -11,7 +11,8 @@ use crate::base::Pico;
 use crate::base::limits::{PACK_AGES_MS, PACK_SPAN_MS_MAX};
 use crate::config::{Engine, RecordsAs, Storage};
 use crate::ledger::record::{
-    self, Attempt, AttemptKind, Begun, BegunGlance, Ended, Glance, Outcome, Record, RecordId, SourceName,
+    self, Attempt, AttemptKind, Attempts, Begun, BegunGlance, Ended, Glance, Outcome, Record, RecordId,
+    SourceName,
 };
 use crate::ledger::usage::{Mode, ToolCalls, Usage};
 use crate::offload::records::rows::{Bodies, Rows};
@@ -122,7 +123,7 @@ fn exchange(dice: &mut Dice) -> Known {
         fault: dice.one(&["", "", "reset"]),
         duration_us: number as u64,
     });
-    let attempts = attempts.collect();
+    let attempts = Attempts::Own(attempts.collect());
     let outcome = [Outcome::Whole, Outcome::Cut, Outcome::ClientGone, Outcome::Refused, Outcome::Unknown];
     let ended = Ended {
         duration_us: duration_ms * 1_000,
@@ -143,10 +144,30 @@ fn exchange(dice: &mut Dice) -> Known {
         attempts,
         attempts_unlisted: dice.one(&[0, 0, 2]),
     };
+    let ended = if random % 13 < 5 { plain(&ended) } else { ended };
     let (mut first, mut last) = (Vec::new(), Vec::new());
     record::write_begun(&mut first, id, &begun);
     record::write_ended(&mut last, id, &ended);
     Known { id, at_ms, ended_ms: at_ms + duration_ms, begun: first, ended: last }
+}
+
+/// The same end as nearly all are.
+fn plain<'a>(ended: &Ended<'a>) -> Ended<'a> {
+    let (input, output) = (Pico(150_000_000), Pico(i128::from(ended.bytes_out) * 1_000_000));
+    Ended {
+        status: 200,
+        outcome: Outcome::Whole,
+        error: "",
+        cost: input.checked_add(output),
+        input_cost: Some(input),
+        output_cost: Some(output),
+        cost_source: SourceName::OfBeginning,
+        cost_caveat: "",
+        answered_model: "",
+        attempts: Attempts::Own(vec![Attempt::own(AttemptKind::Primary, 200, "", 700)]),
+        attempts_unlisted: 0,
+        ..ended.clone()
+    }
 }
 
 fn usage(dice: &mut Dice) -> Usage {

@@ -20,9 +20,9 @@ fn a_pack_that_was_cut_or_changed_anywhere_is_damaged_and_no_other_pack() {
     }
     // A good sum over something else.
     let sealed = |bytes: &[u8]| [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat();
-    assert_eq!(bytes::read(&sealed(b"\x05")), Err(Damage::Later));
+    assert_eq!(bytes::read(&sealed(b"\x06")), Err(Damage::Later));
     assert_eq!(bytes::read(&sealed(b"")), Err(Damage::Changed));
-    for version in [b"\x01", b"\x02", b"\x03", b"\x04"] {
+    for version in [b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"] {
         assert_eq!(bytes::read(&sealed(version)), Ok(Vec::new()));
     }
     let held = &data[..data.len() - 4];
@@ -78,6 +78,21 @@ fn packs_with_whole_records_of_ends_are_read() {
     put_text(&mut data, &all[1].ended);
     data.extend_from_slice(&crc32fast::hash(&data).to_le_bytes());
     assert_eq!(bytes::read(&data), Err(Damage::Changed));
+}
+
+#[test]
+fn packs_of_the_version_before_plain_ends_are_read() {
+    let all = exchanges(20, 4);
+    let mut data = vec![4];
+    for known in &all {
+        let pair = known.pair();
+        put_text(&mut data, pair.own);
+        put_text(&mut data, b"");
+        put_text(&mut data, pair.common);
+        put_text(&mut data, &[&[pair.end.kind], pair.end.rest].concat());
+    }
+    data.extend_from_slice(&crc32fast::hash(&data).to_le_bytes());
+    assert_eq!(bytes::read(&data), Ok(all.iter().map(Known::pair).collect()));
 }
 
 #[test]
