@@ -171,6 +171,9 @@ mod tests {
             }
         };
         let counted = Usage { input: Some(10), output: Some(20), ..Usage::default() };
+        let mut alone = Vec::new();
+        put_usage(&mut alone, &counted);
+        assert_eq!(alone, [0x83, 0x40, 10, 20], "bit 13 is for what is not known");
         check(Usage::default(), 2);
         check(counted, 4);
         check(Usage { stated_total: Some(30), ..counted }, 4);

@@ -365,16 +365,16 @@ fn a_budget_for_ten_requests_is_never_overspent_by_hundreds_at_once() {
 fn a_refusal_gives_back_what_more_accounts_than_usual_had_taken_and_so_does_a_request_that_is_dropped() {
     let all = [
         at("/", Measure::Requests(MINUTE), 9),
-        at("/", Measure::Tokens(MINUTE), 100),
+        at("/", Measure::Tokens(MINUTE), 50),
         at("/", Measure::Cost(MINUTE), dollars("5")),
         at("/", Measure::Concurrent, 2),
         at("/a", Measure::Requests(MINUTE), 9),
-        at("/a", Measure::Tokens(MINUTE), 50),
+        at("/a", Measure::Tokens(MINUTE), 100),
     ];
     let book = book(&all);
     let taken =
         || -> Vec<u128> { all.iter().map(|allowance| used_of(&book, &allowance.id(), NOW_MS).0).collect() };
-    assert!(admit(&book, "/a", NOW_MS, ask(60, "1")).is_err(), "the narrower one has no room");
+    assert!(admit(&book, "/a", NOW_MS, ask(60, "1")).is_err(), "the wider one has no room");
     assert_eq!(taken(), [0; 6]);
     let hold = admit(&book, "/a", NOW_MS, ask(40, "1")).expect("room");
     assert_eq!(taken(), [1, 40, dollars("1"), 1, 1, 40]);
