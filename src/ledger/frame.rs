@@ -14,8 +14,11 @@
 //! A length of zero stands where nothing was written yet: behind the last frame there are always zeros enough to be the next
 //! one's head and first bytes, whatever a file that is written again holds behind them. The largest length closes the segment. The
 //! checksum (CRC-32 over the number of the segment and the bytes, of the second kind all bits the other way) tells a
-//! frame that was cut by a crash. Segments of version 4 hold no plain ends and no usage that leaves anything out, those of version 3 no beginning that names a source of
-//! prices, in those of version 2 every record says times and names in full, and those of version 1 have no frames of the second kind; all are read like these.
+//! frame that was cut by a crash.
+//!
+//! Segments of version 4 hold no plain ends and no usage that leaves anything out, those of version 3 no beginning that names a
+//! source of prices, in those of version 2 every record says times and names in full, and those of version 1 have no frames of
+//! the second kind; all are read like these.
 
 use crate::base::Span;
 use crate::base::limits::{RECORD_BYTES_MAX, SEGMENT_BYTES, SEGMENT_BYTES_MAX};

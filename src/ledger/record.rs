@@ -395,6 +395,7 @@ const FLAG_NAMED_BY_ID: u8 = 8;
 
 /// A beginning as versions before this one wrote it: it names no source of a price.
 const KIND_BEGUN_UNPRICED: u8 = 1;
+// 2, 5 and 10 are ends (`ended`).
 const KIND_LOST: u8 = 3;
 const KIND_OWNED: u8 = 4;
 const KIND_PART: u8 = 6;
